@@ -1,0 +1,1 @@
+//! The attribute macros of filch: #[filch::main] and #[filch::test]

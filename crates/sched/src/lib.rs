@@ -1,0 +1,1 @@
+//! The work-stealing scheduler of filch: tasks, per-core queues, timers and the blocking pool

@@ -1,0 +1,1 @@
+//! Test tools of filch: the drop-at-every-poll harness and its kin

@@ -1,0 +1,1 @@
+//! The io_uring completion driver of filch: rings, operations, buffers and descriptors

@@ -1,0 +1,2 @@
+//! Chores of the filch repository.
+fn main() {}

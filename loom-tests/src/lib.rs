@@ -1,0 +1,1 @@
+//! One loom model per protocol: the models are in `tests/`.
