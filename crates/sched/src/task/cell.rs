@@ -1,0 +1,334 @@
+//! The one allocation of a task, and what is done to it by type.
+
+use super::error::Failure;
+use super::header::{Header, Meta, Vtable, free, release};
+use super::report::{Report, caught, failure_text, message_of};
+use super::state::{Completed, Snapshot};
+use super::{JoinHandle, Schedule, Task, waker};
+use filch_atomic::cell::UnsafeCell;
+use filch_atomic::current;
+use std::future::Future;
+use std::mem::{self, ManuallyDrop};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll};
+
+/// What a task is made of. `repr(C)`: the header is first, so its address is the cell's.
+#[repr(C)]
+struct Cell<F: Future, S> {
+    header: Header,
+    scheduler: S,
+    stage: UnsafeCell<Stage<F>>,
+}
+
+/// What becomes of a future. Belongs to whoever holds `RUNNING`; once complete, to the handle.
+enum Stage<F: Future> {
+    /// It is being polled. Pinned: never moved until dropped.
+    Future(F),
+    /// It is done.
+    Output(Output<F>),
+    /// The output is taken or dropped; or the future is gone and the output not yet there.
+    Empty,
+}
+
+type Output<F> = Result<<F as Future>::Output, Failure>;
+
+/// Makes the task, binds it to its owned list, and returns it with its handle; without it if the list is
+/// closed, in which case the future is already dropped.
+///
+/// # Safety
+///
+/// If the future or its output is not `Send`, then the task is run, shut down and dropped, its handle is used
+/// and its owned list shut down on the calling thread only.
+pub(super) unsafe fn spawn<F, S>(
+    future: F,
+    scheduler: S,
+    meta: Meta,
+) -> (Option<Task>, JoinHandle<F::Output>)
+where
+    F: Future + 'static,
+    F::Output: 'static,
+    S: Schedule,
+{
+    let cell = Box::new(Cell {
+        header: Header::new(&Cell::<F, S>::VTABLE, meta),
+        scheduler,
+        stage: UnsafeCell::new(Stage::Future(future)),
+    });
+    let cell = NonNull::from(Box::leak(cell));
+    let header = cell.cast::<Header>();
+    // SAFETY: a new task has one `Task` and one handle (its initial state says so); these are they.
+    let (task, handle) = unsafe { (Task::from_raw(header), JoinHandle::from_raw(header)) };
+    // SAFETY: live, as its `Task` is in hand; all that changes in a cell is in atomics or `UnsafeCell`s.
+    let tasks = unsafe { cell.as_ref() }.scheduler.tasks();
+    // SAFETY: the task is alive and in no list; it is removed before its life ends (`complete`), from the same
+    // list, since a scheduler always names the same one.
+    if unsafe { tasks.bind(header) } {
+        (Some(task), handle)
+    } else {
+        task.shutdown();
+        (None, handle)
+    }
+}
+
+impl<F, S> Cell<F, S>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+    S: Schedule,
+{
+    const VTABLE: Vtable = Vtable {
+        run: Self::run,
+        schedule: Self::schedule,
+        take_output: Self::take_output,
+        drop_output: Self::drop_output,
+        free: Self::free,
+    };
+
+    /// # Safety
+    ///
+    /// `header` is of a live cell of this type, and stays so for `'a`.
+    unsafe fn from_header<'a>(header: NonNull<Header>) -> &'a Self {
+        // SAFETY: the header is the cell's first field, and the pointer was made from the whole cell's. All that
+        // changes in a cell is in atomics or `UnsafeCell`s.
+        unsafe { header.cast::<Self>().as_ref() }
+    }
+
+    /// See [`Vtable::run`].
+    unsafe fn run(header: NonNull<Header>) -> bool {
+        // SAFETY: by the caller's `Task` the cell is live until the task is over or idle, and not used after.
+        let cell = unsafe { Self::from_header(header) };
+        let started = cell.header.state.start();
+        let output = {
+            let _entered = current::enter(header.as_ptr().cast_const().cast(), &cell.header.wait);
+            if started.is_cancelled() {
+                // SAFETY: `start` gave this thread RUNNING.
+                Some(unsafe { cell.cancel(started) })
+            } else {
+                // SAFETY: as above.
+                unsafe { cell.poll(header) }
+            }
+        };
+        match output {
+            Some(output) => {
+                // SAFETY: this thread still has RUNNING, and the future is gone.
+                unsafe { Self::complete(header, output) };
+                false
+            }
+            None => {
+                let stopped = cell.header.state.stop();
+                if stopped.is_notified() && stopped.is_cancelled() {
+                    // The abort came during the poll. The `Task` is this thread's again: run it once more, which
+                    // drops the future.
+                    // SAFETY: `stop` found NOTIFIED, so the `Task` is ours.
+                    unsafe { Self::run(header) }
+                } else {
+                    stopped.is_notified()
+                }
+            }
+        }
+    }
+
+    /// Polls the future once. Returns the output if it is done, with the future dropped.
+    ///
+    /// # Safety
+    ///
+    /// The caller has RUNNING, and `header` is this cell's.
+    unsafe fn poll(&self, header: NonNull<Header>) -> Option<Output<F>> {
+        // SAFETY: the waker borrows the life's reference, which lasts at least as long as this poll; it is never
+        // dropped, so it gives up none.
+        let waker = ManuallyDrop::new(unsafe { waker::from_header(header) });
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            self.stage.with_mut(|stage| {
+                // SAFETY: RUNNING gives this thread the stage (S3).
+                let Stage::Future(future) = (unsafe { &mut *stage }) else {
+                    unreachable!("a task that runs has its future");
+                };
+                // SAFETY: the future stays where it is until `drop_future` drops it in place.
+                let future = unsafe { Pin::new_unchecked(future) };
+                future.poll(&mut Context::from_waker(&waker))
+            })
+        }));
+        let output = match polled {
+            Ok(Poll::Pending) => return None,
+            Ok(Poll::Ready(output)) => Ok(output),
+            Err(payload) => Err(Failure::Panic(payload)),
+        };
+        // SAFETY: the caller has RUNNING.
+        Some(match (unsafe { self.drop_future() }, output) {
+            (Ok(()), output) => output,
+            // What its destructor has to say is the more urgent news; what the poll returned is dropped.
+            (Err(payload), Ok(output)) => {
+                let _ = caught(|| drop(output));
+                Err(Failure::Panic(payload))
+            }
+            // Two panics, one place: the first one is the cause.
+            (Err(payload), Err(first)) => {
+                let _ = caught(|| drop(payload));
+                Err(first)
+            }
+        })
+    }
+
+    /// Drops the future unpolled and says how the task ended.
+    ///
+    /// # Safety
+    ///
+    /// The caller has RUNNING.
+    unsafe fn cancel(&self, state: Snapshot) -> Output<F> {
+        // SAFETY: the caller has RUNNING.
+        Err(match unsafe { self.drop_future() } {
+            Ok(()) if state.is_shutdown() => Failure::Shutdown,
+            Ok(()) => Failure::Cancelled,
+            Err(payload) => Failure::Panic(payload),
+        })
+    }
+
+    /// Drops the future where it is. An error is the payload of its panic.
+    ///
+    /// # Safety
+    ///
+    /// The caller has RUNNING.
+    unsafe fn drop_future(&self) -> std::thread::Result<()> {
+        self.stage.with_mut(|stage| {
+            // SAFETY: RUNNING gives this thread the stage. The future is dropped in place, so it was never moved;
+            // the stage is overwritten without being dropped again, whether or not the destructor panicked.
+            let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { stage.drop_in_place() }));
+            // SAFETY: as above.
+            unsafe { stage.write(Stage::Empty) };
+            dropped
+        })
+    }
+
+    /// Ends the task: leaves the owned list, publishes the output, wakes the handle, gives up the life's reference.
+    ///
+    /// # Safety
+    ///
+    /// The caller has RUNNING, the future is dropped, and the cell, which `header` is of, is not used after this call.
+    unsafe fn complete(header: NonNull<Header>, output: Output<F>) {
+        // Not a method: a `&self` must be good to the end of the call, and the cell may be gone by then.
+        // SAFETY: alive by its life's reference, and not used after that is given up.
+        let cell = unsafe { Self::from_header(header) };
+        // SAFETY: RUNNING gives this thread the stage, which is empty, so nothing is dropped by writing over it.
+        cell.stage.with_mut(|stage| unsafe { stage.write(Stage::Output(output)) });
+        // SAFETY: the task is in no list but this one.
+        unsafe { cell.scheduler.tasks().remove(header) };
+        match cell.header.state.complete() {
+            Completed::Done => {}
+            Completed::WakeJoiner => {
+                let join_waker = cell.header.join_waker.with(|waker| {
+                    // SAFETY: JOIN_WAKER was set when the task became complete, so the place holds a waker and it
+                    // is this thread's: the handle neither takes nor writes it any more.
+                    unsafe { (*waker).assume_init_read() }
+                });
+                if let Err(payload) = caught(|| join_waker.wake()) {
+                    cell.scheduler.hook().report(&Report::WakerPanicked {
+                        id: cell.header.id,
+                        name: cell.header.name.as_deref().map(str::to_owned),
+                        location: cell.header.location,
+                        message: message_of(&*payload),
+                    });
+                    let _ = caught(|| drop(payload));
+                }
+                // SAFETY: the life's reference was kept for the waker and is not used any more.
+                unsafe { release(header) };
+            }
+            Completed::Detached => {
+                {
+                    let wait = &cell.header.wait;
+                    let _entered = current::enter(header.as_ptr().cast_const().cast(), wait);
+                    // SAFETY: nobody takes the output, and nobody else may touch it: this thread has RUNNING.
+                    unsafe { cell.discard_output() };
+                }
+                if cell.header.state.complete_detached() {
+                    // SAFETY: that was the last reference.
+                    unsafe { free(header) };
+                }
+            }
+        }
+    }
+
+    /// Drops the output, if it is still there, and reports what nobody else will hear of.
+    ///
+    /// # Safety
+    ///
+    /// The caller has the stage: it has RUNNING, or it is the handle of a complete task.
+    unsafe fn discard_output(&self) {
+        // SAFETY: the caller has the stage.
+        let Some(output) = (unsafe { self.take_stage() }) else { return };
+        let panicked = |payload: Box<dyn std::any::Any + Send>| {
+            self.scheduler.hook().report(&Report::TaskPanicked {
+                id: self.header.id,
+                name: self.header.name.as_deref().map(str::to_owned),
+                location: self.header.location,
+                message: message_of(&*payload),
+            });
+            let _ = caught(|| drop(payload));
+        };
+        match output {
+            Ok(output) => {
+                if let Some(error) = failure_text(&output) {
+                    self.scheduler.hook().report(&Report::TaskFailed {
+                        id: self.header.id,
+                        name: self.header.name.as_deref().map(str::to_owned),
+                        location: self.header.location,
+                        error,
+                    });
+                }
+                if let Err(payload) = caught(|| drop(output)) {
+                    panicked(payload);
+                }
+            }
+            Err(Failure::Panic(payload)) => panicked(payload),
+            Err(Failure::Cancelled | Failure::Shutdown) => {}
+        }
+    }
+
+    /// Takes the output out of the stage.
+    ///
+    /// # Safety
+    ///
+    /// As for [`discard_output`](Self::discard_output).
+    unsafe fn take_stage(&self) -> Option<Output<F>> {
+        self.stage.with_mut(|stage| {
+            // SAFETY: the caller has the stage, and the future, which must not be moved, is gone.
+            match mem::replace(unsafe { &mut *stage }, Stage::Empty) {
+                Stage::Output(output) => Some(output),
+                Stage::Empty => None,
+                Stage::Future(_) => unreachable!("the future is dropped before the task completes"),
+            }
+        })
+    }
+
+    /// See [`Vtable::schedule`].
+    unsafe fn schedule(header: NonNull<Header>) {
+        // SAFETY: the caller has the `Task`, and a reference that keeps the cell, and so the scheduler in it, alive
+        // for the whole of this call, whatever becomes of the task meanwhile.
+        let cell = unsafe { Self::from_header(header) };
+        // SAFETY: the caller gives its `Task` to us.
+        cell.scheduler.schedule(unsafe { Task::from_raw(header) });
+    }
+
+    /// See [`Vtable::take_output`].
+    unsafe fn take_output(header: NonNull<Header>, place: NonNull<()>) {
+        // SAFETY: by the handle's reference.
+        let cell = unsafe { Self::from_header(header) };
+        // SAFETY: the task is complete, and the caller its handle; the place is of this type.
+        unsafe { *place.cast::<Option<Output<F>>>().as_mut() = cell.take_stage() };
+    }
+
+    /// See [`Vtable::drop_output`].
+    unsafe fn drop_output(header: NonNull<Header>) {
+        // SAFETY: by the handle's reference.
+        let cell = unsafe { Self::from_header(header) };
+        // SAFETY: the task is complete, and the caller its handle.
+        unsafe { cell.discard_output() };
+    }
+
+    /// See [`Vtable::free`].
+    unsafe fn free(header: NonNull<Header>) {
+        // SAFETY: it came from a `Box` of this type, and nobody can reach it any more.
+        drop(unsafe { Box::from_raw(header.cast::<Self>().as_ptr()) });
+    }
+}

@@ -1,0 +1,136 @@
+//! What every task has, whatever its future: reached through one pointer, laid out the same for all.
+
+use super::owned::Links;
+use super::state::State;
+use super::{Name, TaskId};
+use filch_atomic::cell::UnsafeCell;
+use filch_atomic::current::WaitRecord;
+use filch_atomic::sync::atomic::AtomicPtr;
+use std::mem::MaybeUninit;
+use std::panic::Location;
+use std::ptr::{self, NonNull};
+use std::task::Waker;
+
+/// What the spawner knows of a task.
+#[derive(Debug, Clone)]
+pub struct Meta {
+    /// Its number.
+    pub id: TaskId,
+    /// Its name, if it has one.
+    pub name: Option<Name>,
+    /// Where in the user's source it was spawned.
+    pub location: &'static Location<'static>,
+}
+
+impl Meta {
+    /// A fresh number, no name, spawned where this is called.
+    #[track_caller]
+    pub fn here() -> Self {
+        Self { id: TaskId::next(), name: None, location: Location::caller() }
+    }
+}
+
+/// The part of a task that does not depend on its future. First in its cell, so a pointer to it is a pointer
+/// to the cell; opaque outside this module.
+#[repr(C)]
+pub struct Header {
+    /// Bits and reference count.
+    pub(super) state: State,
+    /// How to do what depends on the future and the scheduler.
+    pub(super) vtable: &'static Vtable,
+    /// Its neighbours in the owned list. Protected by that list's lock.
+    pub(super) links: UnsafeCell<Links>,
+    /// What the task waits for, as its leaves noted it.
+    pub(super) wait: WaitRecord,
+    /// The innermost cancel scope. Null: the task has no scope but itself.
+    scope: AtomicPtr<()>,
+    /// Where it was spawned.
+    pub(super) location: &'static Location<'static>,
+    /// Its number.
+    pub(super) id: TaskId,
+    /// Its name.
+    pub(super) name: Option<Name>,
+    /// Whom to wake at the end. `JOIN_WAKER` and `COMPLETE` say whose it is.
+    pub(super) join_waker: UnsafeCell<MaybeUninit<Waker>>,
+}
+
+/// Everything but the pointer to the scheduler and the future. Those added, a task whose future has up to 64 bytes
+/// (72 if the compiler finds room in it to tell it from its output) is within 184 bytes, which with the allocator's
+/// own word makes 192.
+#[cfg(all(not(any(filch_loom, filch_shuttle)), target_pointer_width = "64"))]
+const _: () = assert!(size_of::<Header>() == 104 && align_of::<Header>() == 8);
+
+/// What the future's and the scheduler's types decide.
+///
+/// Every function takes a pointer to the header of a live cell of the types that the table was made for.
+pub(super) struct Vtable {
+    /// Polls or cancels the task whose `Task` the caller had. True if the caller has it again.
+    pub(super) run: unsafe fn(NonNull<Header>) -> bool,
+    /// Hands the task, whose `Task` the caller has, to its scheduler.
+    pub(super) schedule: unsafe fn(NonNull<Header>),
+    /// Moves the output of a complete task to the `Option<Result<T, Failure>>` behind the second pointer; leaves
+    /// `None` if it was taken before. For the handle only.
+    pub(super) take_output: unsafe fn(NonNull<Header>, NonNull<()>),
+    /// Drops the output of a complete task, if it is still there, and reports what it had to tell.
+    pub(super) drop_output: unsafe fn(NonNull<Header>),
+    /// Frees the cell, whose last reference the caller gave up.
+    pub(super) free: unsafe fn(NonNull<Header>),
+}
+
+impl Header {
+    pub(super) fn new(vtable: &'static Vtable, meta: Meta) -> Self {
+        Self {
+            state: State::new(),
+            vtable,
+            links: UnsafeCell::new(Links::unlinked()),
+            wait: WaitRecord::new(),
+            scope: AtomicPtr::new(ptr::null_mut()),
+            location: meta.location,
+            id: meta.id,
+            name: meta.name,
+            join_waker: UnsafeCell::new(MaybeUninit::uninit()),
+        }
+    }
+
+    /// Room for the innermost cancel scope of the task.
+    pub fn scope(&self) -> &AtomicPtr<()> {
+        &self.scope
+    }
+}
+
+impl std::fmt::Debug for Header {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Header")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("location", &self.location)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Gives up one reference to the task at `header`, and frees the cell if it was the last.
+///
+/// # Safety
+///
+/// The caller has a reference, and does not use it any more.
+pub(super) unsafe fn release(header: NonNull<Header>) {
+    // SAFETY: the caller's reference keeps the cell alive up to here.
+    let last = unsafe { header.as_ref() }.state.release();
+    if last {
+        // SAFETY: the last reference is gone, so nobody else can reach the cell.
+        unsafe { free(header) };
+    }
+}
+
+/// Frees the cell at `header`.
+///
+/// # Safety
+///
+/// Its last reference is given up.
+pub(super) unsafe fn free(header: NonNull<Header>) {
+    // SAFETY: nobody else can reach the cell; it is live until the call below ends it.
+    let vtable = unsafe { header.as_ref() }.vtable;
+    // SAFETY: the table is of this cell's types, and the caller gave up the last reference.
+    unsafe { (vtable.free)(header) };
+}

@@ -1,0 +1,284 @@
+//! Waiting for a task, and asking it to end.
+
+use super::error::{Failure, JoinError};
+use super::header::{Header, release};
+use super::{Name, TaskId};
+use filch_atomic::current::{self, WaitKind};
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll, Waker, ready};
+
+/// A task's output to come: a future of `Result<T, JoinError>`.
+///
+/// Dropping it *detaches* the task, which runs on; what becomes of its errors then is told at
+/// [`Report`](super::Report). The output is dropped by whoever is last to be able to take it: the worker that ends a
+/// detached task, or the handle that goes without having been awaited.
+///
+/// # Cancel safety
+///
+/// Awaiting `&mut handle` is cancel safe: the output stays until it is taken.
+///
+/// # Panics
+///
+/// Polling it again after it was ready panics.
+#[doc(alias = "Task")]
+pub struct JoinHandle<T> {
+    /// Holds a reference, and JOIN_INTEREST.
+    header: NonNull<Header>,
+    /// It gives out a `T`, once.
+    output: PhantomData<fn() -> T>,
+}
+
+// SAFETY: the handle moves the output, which is `Send`, to its own thread; all else it touches is atomic or immutable.
+unsafe impl<T: Send> Send for JoinHandle<T> {}
+// SAFETY: a shared handle gives no access to the output, nor to the join waker.
+unsafe impl<T: Send> Sync for JoinHandle<T> {}
+
+impl<T> Unpin for JoinHandle<T> {}
+// A panic elsewhere leaves the state word as it is: every step is one operation.
+impl<T> UnwindSafe for JoinHandle<T> {}
+impl<T> RefUnwindSafe for JoinHandle<T> {}
+
+impl<T> JoinHandle<T> {
+    /// # Safety
+    ///
+    /// The task has a reference and JOIN_INTEREST for this handle, and its output is a `T`.
+    pub(super) unsafe fn from_raw(header: NonNull<Header>) -> Self {
+        Self { header, output: PhantomData }
+    }
+
+    /// Asks the task to end. Today that is [`abort`](Self::abort): the future is dropped where it waits.
+    #[doc(alias = "abort")]
+    pub fn cancel(&self) {
+        self.abort();
+    }
+
+    /// Has the task's future dropped, by a worker, at the point where it is suspended.
+    ///
+    /// It is a request, and this returns at once. A task that is being polled is dropped when that poll returns. A
+    /// task that is over, or gets over in that poll, is not affected: its output stays, and awaiting the handle yields
+    /// it (C2). Otherwise awaiting yields an error that [is cancelled](JoinError::is_cancelled), and not before the
+    /// future has been dropped. A blocking closure that has begun cannot be stopped.
+    #[doc(alias = "cancel")]
+    pub fn abort(&self) {
+        // SAFETY: by this handle's reference.
+        unsafe { abort(self.header) };
+    }
+
+    /// Something that can abort the task without awaiting it.
+    pub fn abort_handle(&self) -> AbortHandle {
+        self.header().state.retain();
+        AbortHandle(self.header)
+    }
+
+    /// Whether the task is over: its future is dropped, and awaiting the handle does not wait.
+    #[doc(alias = "done")]
+    pub fn is_finished(&self) -> bool {
+        self.header().state.load().is_complete()
+    }
+
+    /// The task's number.
+    pub fn id(&self) -> TaskId {
+        self.header().id
+    }
+
+    /// The task's name, if it was given one.
+    #[doc(alias = "get_name")]
+    pub fn name(&self) -> Option<&str> {
+        self.header().name.as_deref()
+    }
+
+    /// Where in the source the task was spawned.
+    pub fn spawn_location(&self) -> &'static Location<'static> {
+        self.header().location
+    }
+
+    fn header(&self) -> &Header {
+        // SAFETY: by this handle's reference.
+        unsafe { self.header.as_ref() }
+    }
+
+    /// Leaves `waker` to be woken at the end. False if that has come: then nobody will wake it.
+    fn register(&mut self, waker: &Waker) -> bool {
+        let header = self.header();
+        let state = header.state.load();
+        if state.is_complete() {
+            return false;
+        }
+        if state.has_join_waker() {
+            // SAFETY: only this handle, here by `&mut`, writes the place, and it has put a waker there. The worker that
+            // ends the task may take it meanwhile; that only copies it, and comparing looks at nothing behind it.
+            let same =
+                header.join_waker.with(|old| unsafe { (*old).assume_init_ref() }.will_wake(waker));
+            if same {
+                return true;
+            }
+            match self.take_back() {
+                Some(old) => drop(old),
+                None => return false,
+            }
+        }
+        let waker = waker.clone();
+        let header = self.header();
+        header.join_waker.with_mut(|place| {
+            // SAFETY: JOIN_WAKER is clear and the task was not complete when it became so, so the place is this handle's
+            // and empty.
+            unsafe { (*place).write(waker) };
+        });
+        if header.state.offer_join_waker().is_complete() {
+            // SAFETY: the task was complete before JOIN_WAKER was set: no worker looks, the waker is still ours.
+            drop(header.join_waker.with(|place| unsafe { (*place).assume_init_read() }));
+            return false;
+        }
+        true
+    }
+
+    /// Takes the join waker, which is there, back out of its place. `None` if the worker that ended the task has it.
+    fn take_back(&mut self) -> Option<Waker> {
+        let header = self.header();
+        if header.state.withdraw_join_waker().is_complete() {
+            return None;
+        }
+        // SAFETY: JOIN_WAKER was set and the task not complete, so the waker is there, and now this handle's again.
+        Some(header.join_waker.with(|place| unsafe { (*place).assume_init_read() }))
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.register(cx.waker()) {
+            let header = self.header();
+            current::note_wait(WaitKind::Join, header.id.as_u64() as usize, header.location);
+            return Poll::Pending;
+        }
+        // Only now, as only now there is progress to be made.
+        ready!(current::poll_proceed(cx));
+        let mut output: Option<Result<T, Failure>> = None;
+        let header = self.header();
+        // SAFETY: the task is complete (`register` saw it with Acquire), this is its handle, and its output a `T`.
+        unsafe { (header.vtable.take_output)(self.header, NonNull::from(&mut output).cast()) };
+        let output = output.expect("a JoinHandle was polled after it had been ready");
+        Poll::Ready(
+            output.map_err(|failure| JoinError::new(header.id, header.name.clone(), failure)),
+        )
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        let mut join_waker = None;
+        let mut state = self.header().state.load();
+        loop {
+            if state.is_complete() {
+                // SAFETY: the task is complete and this its handle, which does not use it any more after this.
+                unsafe {
+                    (self.header().vtable.drop_output)(self.header);
+                    release(self.header);
+                }
+                break;
+            }
+            if state.has_join_waker() {
+                join_waker = self.take_back();
+                state = self.header().state.load();
+                continue;
+            }
+            match self.header().state.detach(state) {
+                // The handle's reference is gone, and never the last: a task that is not complete has its life's.
+                Ok(()) => break,
+                Err(now) => state = now,
+            }
+        }
+        // Last: this is code of the user's, and may panic.
+        drop(join_waker);
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle")
+            .field("id", &self.id())
+            .field("name", &self.name())
+            .field("finished", &self.is_finished())
+            .finish()
+    }
+}
+
+/// Can abort a task, and see whether it is over, but not await it. Cheap to clone; does not keep the task from being
+/// detached.
+pub struct AbortHandle(NonNull<Header>);
+
+// SAFETY: all it touches is atomic or immutable; the future is dropped by a worker, never through this.
+unsafe impl Send for AbortHandle {}
+// SAFETY: as above.
+unsafe impl Sync for AbortHandle {}
+
+impl AbortHandle {
+    /// As [`JoinHandle::abort`].
+    pub fn abort(&self) {
+        // SAFETY: by this handle's reference.
+        unsafe { abort(self.0) };
+    }
+
+    /// As [`JoinHandle::is_finished`].
+    pub fn is_finished(&self) -> bool {
+        self.header().state.load().is_complete()
+    }
+
+    /// The task's number.
+    pub fn id(&self) -> TaskId {
+        self.header().id
+    }
+
+    /// The task's name, if it was given one.
+    pub fn name(&self) -> Option<Name> {
+        self.header().name.clone()
+    }
+
+    fn header(&self) -> &Header {
+        // SAFETY: by this handle's reference.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Clone for AbortHandle {
+    fn clone(&self) -> Self {
+        self.header().state.retain();
+        Self(self.0)
+    }
+}
+
+impl Drop for AbortHandle {
+    fn drop(&mut self) {
+        // SAFETY: this handle's reference, used no more.
+        unsafe { release(self.0) };
+    }
+}
+
+impl fmt::Debug for AbortHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AbortHandle")
+            .field("id", &self.id())
+            .field("finished", &self.is_finished())
+            .finish()
+    }
+}
+
+/// Cancels the task, and has it scheduled if nobody else sees to it.
+///
+/// # Safety
+///
+/// The caller has a reference.
+unsafe fn abort(header: NonNull<Header>) {
+    // SAFETY: by the caller's reference.
+    let task = unsafe { header.as_ref() };
+    if task.state.cancel(false) {
+        // SAFETY: the step gave us the `Task`; the caller's reference outlasts the call.
+        unsafe { (task.vtable.schedule)(header) };
+    }
+}

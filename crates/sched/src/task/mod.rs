@@ -1,0 +1,95 @@
+#![doc = include_str!("README.md")]
+
+mod builder;
+mod cell;
+mod error;
+mod header;
+mod id;
+mod join;
+mod owned;
+mod report;
+mod runnable;
+mod state;
+mod waker;
+mod yield_now;
+
+pub use builder::Builder;
+pub use error::JoinError;
+pub use header::{Header, Meta};
+pub use id::{Name, TaskId, id, name, try_id};
+pub use join::{AbortHandle, JoinHandle};
+pub use owned::{OwnedTasks, TaskInfo};
+pub use report::{ErrorHook, Report};
+pub use runnable::Task;
+pub use yield_now::{YieldNow, yield_now};
+
+use filch_atomic::sync::Arc;
+use std::future::Future;
+
+/// Whom a task belongs to. Each task holds one, and drops it when its memory is freed.
+///
+/// Worth being small and cheap to clone: an [`Arc`] of a worker's shared part.
+pub trait Schedule: Send + Sync + 'static {
+    /// Takes a task that was woken, or aborted, while it was idle. Called on the waking thread, which may be any,
+    /// also from inside the poll of another task. Must neither run the task nor lose it.
+    fn schedule(&self, task: Task);
+
+    /// The owned list that tasks of this scheduler are in: the same one at every call.
+    fn tasks(&self) -> &OwnedTasks;
+
+    /// Where errors go that nobody awaits.
+    fn hook(&self) -> &ErrorHook;
+}
+
+impl<S: Schedule> Schedule for Arc<S> {
+    fn schedule(&self, task: Task) {
+        (**self).schedule(task);
+    }
+
+    fn tasks(&self) -> &OwnedTasks {
+        (**self).tasks()
+    }
+
+    fn hook(&self) -> &ErrorHook {
+        (**self).hook()
+    }
+}
+
+/// Makes a task of a future, with one allocation.
+///
+/// The task is in its scheduler's owned list, and *not* scheduled: that is the caller's, with the [`Task`] it gets. If
+/// the list is closed, there is none: the future is already dropped, and the handle yields an error that
+/// [is by shutdown](JoinError::is_shutdown).
+pub fn spawn_task<F, S>(
+    future: F,
+    scheduler: S,
+    meta: Meta,
+) -> (Option<Task>, JoinHandle<F::Output>)
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+    S: Schedule,
+{
+    // SAFETY: both are `Send`.
+    unsafe { cell::spawn(future, scheduler, meta) }
+}
+
+/// As [`spawn_task`], for a future or an output that is not `Send`.
+///
+/// # Safety
+///
+/// The calling thread alone runs, shuts down and drops the task, polls and drops its handle, and shuts down its owned
+/// list. (Wakers and abort handles may go anywhere.)
+pub unsafe fn spawn_unchecked<F, S>(
+    future: F,
+    scheduler: S,
+    meta: Meta,
+) -> (Option<Task>, JoinHandle<F::Output>)
+where
+    F: Future + 'static,
+    F::Output: 'static,
+    S: Schedule,
+{
+    // SAFETY: the caller's word.
+    unsafe { cell::spawn(future, scheduler, meta) }
+}

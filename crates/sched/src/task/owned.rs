@@ -1,0 +1,270 @@
+//! The list of every task of a shard that is not over yet: through it shutdown reaches tasks that nobody else can.
+//!
+//! A task that waits for nothing that will ever come is in no queue, and perhaps nobody has a waker of it; its
+//! future, with whatever that holds, would never be dropped. So each task is in the owned list of the shard that
+//! spawned it from its spawn to its end.
+//!
+//! # How the list is kept
+//!
+//! The links are in the headers, so a task costs no allocation here and leaves in constant time. Four rules:
+//!
+//! 1. Links, head, length and the closed flag are touched only under the list's lock.
+//! 2. A task that is in the list is alive: its life's reference is given up only after it left (`Cell::complete`
+//!    removes it first). So pointers in the list are good, and whoever finds a task here, under the lock, may make
+//!    a reference of its own.
+//! 3. A task enters at most once, before anybody can run it, and a closed list takes nobody. The flag is under the
+//!    same lock as the links: a spawn that races the closing is either in the list when it is emptied, or refused.
+//! 4. No code of the user's runs under the lock: tasks are taken out in batches, and cancelled after it is released.
+
+use super::header::{self, Header};
+use super::{Name, Task, TaskId};
+use filch_atomic::current::WaitKind;
+use filch_atomic::sync::Mutex;
+use std::fmt;
+use std::panic::Location;
+use std::ptr::NonNull;
+
+/// How many tasks shutdown takes out under one locking: few enough that nobody waits long for the lock, and that
+/// they fit on the stack.
+const BATCH: usize = 32;
+
+/// Every task of one shard that is not over. One per worker, so that spawning and ending tasks, which both take its
+/// lock, do not meet at one place.
+///
+/// The tasks hold the scheduler that holds this list: [`shutdown_all`](Self::shutdown_all) is what ends that circle.
+pub struct OwnedTasks {
+    list: Mutex<List>,
+}
+
+struct List {
+    head: Option<NonNull<Header>>,
+    len: usize,
+    closed: bool,
+}
+
+// SAFETY: the pointers are to headers that live (rule 2), and a header may be used from any thread.
+unsafe impl Send for List {}
+
+/// A task's neighbours in the list.
+pub(super) struct Links {
+    previous: Option<NonNull<Header>>,
+    next: Option<NonNull<Header>>,
+}
+
+/// A task that is not over, as seen from outside at one moment.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TaskInfo {
+    /// Its number.
+    pub id: TaskId,
+    /// Its name.
+    pub name: Option<Name>,
+    /// Where it was spawned.
+    pub location: &'static Location<'static>,
+    /// Whether a worker is inside it.
+    pub running: bool,
+    /// What it waits for: the kind, which one, and where in the source.
+    pub waits_for: Option<(WaitKind, usize, &'static Location<'static>)>,
+}
+
+impl OwnedTasks {
+    /// An empty list, open.
+    pub fn new() -> Self {
+        Self { list: Mutex::new(List { head: None, len: 0, closed: false }) }
+    }
+
+    /// How many tasks are not over.
+    pub fn len(&self) -> usize {
+        self.list.lock().len
+    }
+
+    /// Whether all tasks are over.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether new tasks are refused.
+    pub fn is_closed(&self) -> bool {
+        self.list.lock().closed
+    }
+
+    /// Refuses every task from now on.
+    pub fn close(&self) {
+        self.list.lock().closed = true;
+    }
+
+    /// Closes the list and cancels every task in it.
+    ///
+    /// The future of an idle task is dropped here, under no lock. One that is in a queue is left to whoever has the
+    /// queue and must [run](Task::run), [shut down](Task::shutdown) or drop what is in it; one that runs is cancelled
+    /// by its worker when its poll returns. No task is waited for. May be called by several threads at once.
+    pub fn shutdown_all(&self) {
+        self.close();
+        loop {
+            let mut batch = [None; BATCH];
+            {
+                let mut list = self.list.lock();
+                for place in &mut batch {
+                    let Some(task) = list.head else { break };
+                    // SAFETY: it is in the list, whose lock is held, so it is alive (rule 2).
+                    unsafe {
+                        list.unlink(task);
+                        task.as_ref().state.retain();
+                    }
+                    *place = Some(task);
+                }
+            }
+            if batch[0].is_none() {
+                return;
+            }
+            for task in batch.into_iter().flatten() {
+                // SAFETY: by the reference made above.
+                if unsafe { task.as_ref() }.state.cancel(true) {
+                    // SAFETY: `cancel` found the task idle and notified it, so its `Task` is ours.
+                    unsafe { Task::from_raw(task) }.shutdown();
+                }
+                // SAFETY: the reference made above, used no more.
+                unsafe { header::release(task) };
+            }
+        }
+    }
+
+    /// What every task is doing. Takes the list's lock for as long as that takes: for people, not for programs.
+    pub fn snapshot(&self) -> Vec<TaskInfo> {
+        let list = self.list.lock();
+        let mut tasks = Vec::with_capacity(list.len);
+        let mut next = list.head;
+        while let Some(task) = next {
+            // SAFETY: it is in the list, whose lock is held, so it is alive (rule 2).
+            let header = unsafe { task.as_ref() };
+            tasks.push(TaskInfo {
+                id: header.id,
+                name: header.name.clone(),
+                location: header.location,
+                running: header.state.load().is_running(),
+                waits_for: header.wait.get(),
+            });
+            // SAFETY: the lock is held (rule 1).
+            next = header.links.with(|links| unsafe { (*links).next });
+        }
+        tasks
+    }
+
+    /// Takes a new task in. False if the list is closed.
+    ///
+    /// # Safety
+    ///
+    /// The task is alive, is and was in no list, and leaves this one ([`remove`](Self::remove)) before its life's
+    /// reference is given up.
+    pub(super) unsafe fn bind(&self, task: NonNull<Header>) -> bool {
+        let mut list = self.list.lock();
+        if list.closed {
+            return false;
+        }
+        // SAFETY: the caller's word for the new one, rule 2 for the other.
+        unsafe { list.link(task) };
+        true
+    }
+
+    /// Lets a task go, if it is still here.
+    ///
+    /// # Safety
+    ///
+    /// The task is alive, and is in this list or in none.
+    pub(super) unsafe fn remove(&self, task: NonNull<Header>) {
+        let mut list = self.list.lock();
+        // SAFETY: the lock is held (rule 1), and the task alive.
+        if unsafe { list.contains(task) } {
+            // SAFETY: as above, and it is here.
+            unsafe { list.unlink(task) };
+        }
+    }
+}
+
+impl List {
+    /// Whether a task that is in this list or in none is in this one.
+    ///
+    /// # Safety
+    ///
+    /// The task is alive.
+    unsafe fn contains(&self, task: NonNull<Header>) -> bool {
+        // SAFETY: alive by the caller's word; the links are ours by `&self`, which is behind the lock (rule 1).
+        let previous = unsafe { task.as_ref() }.links.with(|links| unsafe { (*links).previous });
+        previous.is_some() || self.head == Some(task)
+    }
+
+    /// Puts a task first.
+    ///
+    /// # Safety
+    ///
+    /// The task is alive and in no list.
+    unsafe fn link(&mut self, task: NonNull<Header>) {
+        let next = self.head.replace(task);
+        // SAFETY: rules 1 and 2.
+        unsafe { edit(task, |links| *links = Links { previous: None, next }) };
+        if let Some(next) = next {
+            // SAFETY: rules 1 and 2.
+            unsafe { edit(next, |links| links.previous = Some(task)) };
+        }
+        self.len += 1;
+    }
+
+    /// Takes a task out.
+    ///
+    /// # Safety
+    ///
+    /// The task is in this list.
+    unsafe fn unlink(&mut self, task: NonNull<Header>) {
+        // SAFETY: rules 1 and 2.
+        let Links { previous, next } =
+            unsafe { edit(task, |links| std::mem::replace(links, Links::unlinked())) };
+        match previous {
+            // SAFETY: rules 1 and 2.
+            Some(previous) => unsafe { edit(previous, |links| links.next = next) },
+            None => self.head = next,
+        }
+        if let Some(next) = next {
+            // SAFETY: rules 1 and 2.
+            unsafe { edit(next, |links| links.previous = previous) };
+        }
+        self.len -= 1;
+    }
+}
+
+/// Lends the links of a task to be changed.
+///
+/// # Safety
+///
+/// The task is alive, and the lock of the list it is in, or is about to be in, is held.
+unsafe fn edit<R>(task: NonNull<Header>, change: impl FnOnce(&mut Links) -> R) -> R {
+    // SAFETY: alive and locked by the caller's word; `change` reaches no other links.
+    unsafe { task.as_ref() }.links.with_mut(|links| change(unsafe { &mut *links }))
+}
+
+impl Links {
+    pub(super) const fn unlinked() -> Self {
+        Self { previous: None, next: None }
+    }
+}
+
+impl Default for OwnedTasks {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for OwnedTasks {
+    fn drop(&mut self) {
+        debug_assert!(std::thread::panicking() || self.is_empty(), "tasks outlive their list");
+    }
+}
+
+impl fmt::Debug for OwnedTasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = self.list.lock();
+        f.debug_struct("OwnedTasks")
+            .field("len", &list.len)
+            .field("closed", &list.closed)
+            .finish_non_exhaustive()
+    }
+}

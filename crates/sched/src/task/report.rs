@@ -1,0 +1,200 @@
+//! What becomes of errors that nobody awaits.
+
+use super::error::Label;
+use super::{JoinError, TaskId};
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::sync::Arc;
+
+/// Something went wrong in a place that has no caller to tell.
+///
+/// # When a task is reported
+///
+/// A task's failure is reported when its output is dropped without its [`JoinHandle`](super::JoinHandle) having
+/// taken it, and then exactly once. So:
+///
+/// * detached (its handle dropped before it ended): at its end, on the worker that ran it;
+/// * its handle is dropped after it ended, without having been awaited to the end: then, on that thread;
+/// * while a handle exists the failure *sleeps* in the task: it may still be taken, so nobody hears of it;
+/// * taken through the handle: never, it is the taker's;
+/// * its handle is leaked (`mem::forget`): never.
+///
+/// A panic is always reported. An `Err` is, if it can be recognised: see [`TaskFailed`](Self::TaskFailed). That a
+/// task was cancelled is no failure.
+///
+/// A report is displayed as one line (as many as a message has lines of its own).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Report {
+    /// A task panicked, or its output's destructor did.
+    #[non_exhaustive]
+    TaskPanicked {
+        /// The task.
+        id: TaskId,
+        /// Its name.
+        name: Option<String>,
+        /// Where it was spawned.
+        location: &'static Location<'static>,
+        /// What it panicked with, if that was text.
+        message: String,
+    },
+    /// A task's output was an `Err`.
+    ///
+    /// The output of a task can be of any type, and Rust offers no way to ask any type whether it is a failure. So
+    /// these are looked for by name: `Result<(), E>` with `E` one of [`std::io::Error`],
+    /// `Box<dyn Error + Send + Sync>`, [`JoinError`] and `String`. A task with an output of another type tells
+    /// of its errors itself.
+    #[non_exhaustive]
+    TaskFailed {
+        /// The task.
+        id: TaskId,
+        /// Its name.
+        name: Option<String>,
+        /// Where it was spawned.
+        location: &'static Location<'static>,
+        /// The error, displayed.
+        error: String,
+    },
+    /// A task ended well, but the waker of whoever awaited its handle panicked.
+    #[non_exhaustive]
+    WakerPanicked {
+        /// The task that ended.
+        id: TaskId,
+        /// Its name.
+        name: Option<String>,
+        /// Where it was spawned.
+        location: &'static Location<'static>,
+        /// What the waker panicked with, if that was text.
+        message: String,
+    },
+    /// Shutdown could not wait any longer for something (D7).
+    #[non_exhaustive]
+    ShutdownStuck {
+        /// What it is, in words.
+        what: String,
+    },
+}
+
+impl Report {
+    /// A [`ShutdownStuck`](Self::ShutdownStuck).
+    pub fn shutdown_stuck(what: impl Into<String>) -> Self {
+        Self::ShutdownStuck { what: what.into() }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TaskPanicked { id, name, location, message } => {
+                let task = Label(*id, name.as_deref());
+                write!(f, "detached task {task}, spawned at {location}, panicked: {message}")
+            }
+            Self::TaskFailed { id, name, location, error } => {
+                let task = Label(*id, name.as_deref());
+                write!(f, "detached task {task}, spawned at {location}, failed: {error}")
+            }
+            Self::WakerPanicked { id, name, location, message } => {
+                let task = Label(*id, name.as_deref());
+                write!(
+                    f,
+                    "the waker of what awaits task {task}, spawned at {location}, panicked: {message}"
+                )
+            }
+            Self::ShutdownStuck { what } => write!(f, "shutdown could not wait for {what}"),
+        }
+    }
+}
+
+/// Where reports go. Cheap to clone.
+///
+/// The default prints one line to standard error.
+#[derive(Clone)]
+pub struct ErrorHook(Arc<dyn Fn(&Report) + Send + Sync>);
+
+impl ErrorHook {
+    /// Sends reports to `hook`. It is called on whatever thread the failure was found, under no lock, and should not
+    /// block. If it panics, that is caught, and the report is lost.
+    pub fn new(hook: impl Fn(&Report) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hook))
+    }
+
+    /// Tells the hook.
+    pub fn report(&self, report: &Report) {
+        if let Err(payload) = caught(|| (self.0)(report)) {
+            let _ = caught(|| drop(payload));
+        }
+    }
+}
+
+impl Default for ErrorHook {
+    fn default() -> Self {
+        Self::new(|report| {
+            let line = report.to_string().replace('\n', "\\n");
+            // Standard error may be closed. Then there is nobody left to tell.
+            let _ = writeln!(io::stderr().lock(), "filch: {line}");
+        })
+    }
+}
+
+impl fmt::Debug for ErrorHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ErrorHook").finish_non_exhaustive()
+    }
+}
+
+/// The error in a task's output, if it is one of those that [`Report::TaskFailed`] names.
+pub(super) fn failure_text<T: 'static>(output: &T) -> Option<String> {
+    fn of<E: fmt::Display + 'static>(output: &dyn Any) -> Option<String> {
+        output.downcast_ref::<Result<(), E>>()?.as_ref().err().map(E::to_string)
+    }
+    let output: &dyn Any = output;
+    of::<io::Error>(output)
+        .or_else(|| of::<Box<dyn Error + Send + Sync>>(output))
+        .or_else(|| of::<JoinError>(output))
+        .or_else(|| of::<String>(output))
+}
+
+/// What a panic said, if it said something.
+pub(super) fn message_of(payload: &(dyn Any + Send)) -> String {
+    if let Some(text) = payload.downcast_ref::<&'static str>() {
+        (*text).to_owned()
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "(a payload that is not text)".to_owned()
+    }
+}
+
+/// Runs code of the user's that must not unwind into ours. Nothing of ours is left half done by a panic in it.
+///
+/// A payload's own destructor may panic with a payload of the same kind, without end: whoever drops one here does
+/// so inside another `caught`, and what comes out of that is leaked.
+pub(super) fn caught<R>(run: impl FnOnce() -> R) -> std::thread::Result<R> {
+    catch_unwind(AssertUnwindSafe(run))
+}
+
+#[cfg(all(test, not(any(filch_loom, filch_shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_errors_that_are_named_are_recognised() {
+        type Boxed = Box<dyn Error + Send + Sync>;
+        assert_eq!(failure_text(&Err::<(), _>(io::Error::other("no"))).as_deref(), Some("no"));
+        assert_eq!(failure_text(&Err::<(), Boxed>("boxed".into())).as_deref(), Some("boxed"));
+        assert_eq!(failure_text(&Err::<(), _>("text".to_owned())).as_deref(), Some("text"));
+        assert_eq!(failure_text(&Ok::<(), String>(())), None);
+        assert_eq!(failure_text(&Err::<u8, _>("another type".to_owned())), None);
+        assert_eq!(failure_text(&7), None);
+    }
+
+    #[test]
+    fn a_report_is_one_line_and_a_hook_that_panics_is_survived() {
+        let report = Report::shutdown_stuck("a blocking closure");
+        assert_eq!(report.to_string(), "shutdown could not wait for a blocking closure");
+        ErrorHook::new(|_| std::panic::resume_unwind(Box::new("hook"))).report(&report);
+    }
+}
