@@ -1,0 +1,140 @@
+//! Where the scheduler reads the time: here, and nowhere else.
+//!
+//! A [`Clock`] is handed down from whoever builds the runtime. The real one is the system's monotonic
+//! clock at the price of one branch; a [`TimeSource`] puts anything else in its place, and whatever
+//! waits for a point in time then waits for that source to say so: [`ManualClock`] in tests, virtual
+//! time and simulation later.
+
+use filch_atomic::sync::atomic::{AtomicU64, Ordering};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A clock that never goes backwards. Cheap to clone; every clone tells the same time.
+#[derive(Clone, Default)]
+pub struct Clock(Source);
+
+#[derive(Clone, Default)]
+enum Source {
+    #[default]
+    Real,
+    Given(Arc<dyn TimeSource>),
+}
+
+/// Something that tells the time in place of the system's monotonic clock.
+pub trait TimeSource: Send + Sync + 'static {
+    /// The present moment; never earlier than what any thread was told before.
+    fn now(&self) -> Instant;
+}
+
+impl Clock {
+    /// The system's monotonic clock.
+    pub const fn real() -> Self {
+        Self(Source::Real)
+    }
+
+    /// The clock that `source` drives.
+    pub fn from_source(source: Arc<dyn TimeSource>) -> Self {
+        Self(Source::Given(source))
+    }
+
+    /// The present moment.
+    #[inline]
+    pub fn now(&self) -> Instant {
+        match &self.0 {
+            Source::Real => Instant::now(),
+            Source::Given(source) => source.now(),
+        }
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Source::Real => "Clock::Real",
+            Source::Given(_) => "Clock::Given",
+        })
+    }
+}
+
+/// A clock that stands still until it is told to move.
+///
+/// ```
+/// use filch_sched::clock::ManualClock;
+/// use std::time::Duration;
+///
+/// let hand = ManualClock::new();
+/// let clock = hand.clock();
+/// let before = clock.now();
+/// hand.advance(Duration::from_millis(5));
+/// assert_eq!(clock.now() - before, Duration::from_millis(5));
+/// ```
+#[derive(Debug)]
+pub struct ManualClock {
+    start: Instant,
+    passed_ns: AtomicU64,
+}
+
+impl ManualClock {
+    /// A clock that shows the moment of its making.
+    #[allow(clippy::new_ret_no_self)]
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { start: Instant::now(), passed_ns: AtomicU64::new(0) })
+    }
+
+    /// Moves the time on by `step`, to the nanosecond; in all by at most 584 years.
+    pub fn advance(&self, step: Duration) {
+        let step = u64::try_from(step.as_nanos()).unwrap_or(u64::MAX);
+        // AcqRel: pairs with `now`: what was done before the hand moved is seen by who sees it moved.
+        self.passed_ns.fetch_add(step, Ordering::AcqRel);
+    }
+
+    /// A [`Clock`] that shows this one's time.
+    pub fn clock(self: &Arc<Self>) -> Clock {
+        Clock::from_source(self.clone())
+    }
+}
+
+impl TimeSource for ManualClock {
+    fn now(&self) -> Instant {
+        // Acquire: pairs with `advance`.
+        self.start + Duration::from_nanos(self.passed_ns.load(Ordering::Acquire))
+    }
+}
+
+/// The moment `wait` after `from`; where the sum is beyond what an `Instant` can say, a moment so far
+/// off (thirty years) that nobody will be there to see it missed.
+pub(crate) fn saturating_add(from: Instant, wait: Duration) -> Instant {
+    const FAR_FUTURE: Duration = Duration::from_secs(30 * 365 * 86_400);
+    from.checked_add(wait).unwrap_or_else(|| from + FAR_FUTURE)
+}
+
+#[cfg(all(test, not(any(filch_loom, filch_shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_real_clock_does_not_go_backwards() {
+        let clock = Clock::real();
+        let (first, second) = (clock.now(), clock.clone().now());
+        assert!(first <= second);
+    }
+
+    #[test]
+    fn every_clone_shows_the_hand_moved() {
+        let hand = ManualClock::new();
+        let (one, other) = (hand.clock(), hand.clock());
+        let start = one.now();
+        assert_eq!(other.now(), start, "it stands still");
+        hand.advance(Duration::from_nanos(3));
+        assert_eq!(one.now(), start + Duration::from_nanos(3));
+        assert_eq!(other.now(), one.now());
+    }
+
+    #[test]
+    fn a_sum_beyond_all_instants_is_the_far_future() {
+        let now = Instant::now();
+        assert!(saturating_add(now, Duration::MAX) > now + Duration::from_secs(86_400 * 365));
+        assert_eq!(saturating_add(now, Duration::from_secs(1)), now + Duration::from_secs(1));
+    }
+}
