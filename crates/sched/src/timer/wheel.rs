@@ -1,6 +1,6 @@
 //! A hierarchical timing wheel: which deadlines have passed, and which is the next.
 //!
-//! Time is counted in *ticks* of a millisecond since the wheel was made. Each of [`LEVELS`] levels has
+//! Time is counted in *ticks* of a millisecond since the wheel was made. Each of six levels has
 //! 64 slots; a slot of level `l` spans `64^l` ticks, so level 0 tells single ticks apart and the six
 //! together reach 2^36 ticks, somewhat over two years. What lies farther waits in one list of its own,
 //! *beyond*, until the wheel has gone round.
