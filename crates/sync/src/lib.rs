@@ -1,1 +1,29 @@
-//! Synchronisation primitives for async code, on any executor
+//! Synchronisation primitives for async code, on any executor.
+//!
+//! They know no I/O and no runtime: a future of theirs works wherever it is polled. Common to all:
+//! waiters are served in the order in which they first waited, and a waiter that is dropped at any of
+//! its polls leaves nothing behind and loses nothing (C1).
+//!
+//! ```
+//! use filch_sync::Lock;
+//! use std::future::Future;
+//! use std::pin::pin;
+//! use std::task::{Context, Poll, Waker};
+//!
+//! let lock = Lock::new(1);
+//! let mut cx = Context::from_waker(Waker::noop());
+//! let Poll::Ready(mut guard) = pin!(lock.lock()).poll(&mut cx) else { panic!("nobody holds it") };
+//! *guard += 1;
+//! assert!(lock.try_lock().is_none());
+//! drop(guard);
+//! assert_eq!(lock.into_inner(), 2);
+//! ```
+//!
+//! So far there is the lock; the other primitives follow.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("filch runs on Linux only: it is built on io_uring");
+
+mod lock;
+
+pub use lock::{Acquire, Guard, Lock};
