@@ -1,0 +1,347 @@
+//! Buffers that can be lent to the kernel.
+
+use std::fmt;
+use std::ops::{Bound, RangeBounds};
+
+/// A buffer that an operation owns while the kernel reads from it.
+///
+/// # Safety
+///
+/// The bytes at `as_ptr() .. as_ptr() + len()` are initialised, and stay at that address, unchanged,
+/// while the value is moved about, until it is dropped or used mutably.
+pub unsafe trait IoBuf: Send + Sized + 'static {
+    /// Where it begins.
+    fn as_ptr(&self) -> *const u8;
+
+    /// How many initialised bytes there are.
+    fn len(&self) -> usize;
+
+    /// An empty stand-in, given back instead of a buffer that is lost to the kernel (D7).
+    fn stand_in() -> Self;
+
+    /// Whether there is not one initialised byte.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The initialised bytes.
+    fn as_slice(&self) -> &[u8] {
+        // SAFETY: the trait's promise.
+        unsafe { std::slice::from_raw_parts(self.as_ptr(), self.len()) }
+    }
+
+    /// A part of it, by byte positions. For reading into, the part may lie beyond `len`.
+    ///
+    /// # Panics
+    ///
+    /// If the range begins after its end.
+    fn slice(self, range: impl RangeBounds<usize>) -> Slice<Self> {
+        Slice::new(self, range)
+    }
+}
+
+/// A buffer that an operation owns while the kernel writes into it.
+///
+/// # Safety
+///
+/// The memory at `as_mut_ptr() .. as_mut_ptr() + capacity()` belongs to the value alone, may be written
+/// to, and stays at that address while the value is moved about. `as_mut_ptr` and [`IoBuf::as_ptr`] are
+/// the same address.
+pub unsafe trait IoBufMut: IoBuf {
+    /// Where it begins.
+    fn as_mut_ptr(&mut self) -> *mut u8;
+
+    /// How many bytes may be written.
+    fn capacity(&self) -> usize;
+
+    /// Says that at least `len` bytes from the beginning are initialised now. Never makes it shorter.
+    ///
+    /// # Safety
+    ///
+    /// They are, and `len` is at most [`capacity`](Self::capacity).
+    unsafe fn set_init(&mut self, len: usize);
+}
+
+// SAFETY: a vector's memory is on the heap, and so it stays where it is.
+unsafe impl IoBuf for Vec<u8> {
+    fn as_ptr(&self) -> *const u8 {
+        Self::as_ptr(self)
+    }
+
+    fn len(&self) -> usize {
+        Self::len(self)
+    }
+
+    fn stand_in() -> Self {
+        Self::new()
+    }
+}
+
+// SAFETY: as above; the spare capacity is the vector's own.
+unsafe impl IoBufMut for Vec<u8> {
+    fn as_mut_ptr(&mut self) -> *mut u8 {
+        Self::as_mut_ptr(self)
+    }
+
+    fn capacity(&self) -> usize {
+        Self::capacity(self)
+    }
+
+    unsafe fn set_init(&mut self, len: usize) {
+        if len > self.len() {
+            // SAFETY: the caller's promise.
+            unsafe { self.set_len(len) };
+        }
+    }
+}
+
+// SAFETY: a box's memory stays where it is.
+unsafe impl IoBuf for Box<[u8]> {
+    fn as_ptr(&self) -> *const u8 {
+        <[u8]>::as_ptr(self)
+    }
+
+    fn len(&self) -> usize {
+        <[u8]>::len(self)
+    }
+
+    fn stand_in() -> Self {
+        Self::default()
+    }
+}
+
+// SAFETY: as above; all of it is initialised.
+unsafe impl IoBufMut for Box<[u8]> {
+    fn as_mut_ptr(&mut self) -> *mut u8 {
+        <[u8]>::as_mut_ptr(self)
+    }
+
+    fn capacity(&self) -> usize {
+        <[u8]>::len(self)
+    }
+
+    unsafe fn set_init(&mut self, len: usize) {
+        debug_assert!(len <= <[u8]>::len(self), "more than was lent");
+    }
+}
+
+// SAFETY: a box's memory stays where it is.
+unsafe impl<const N: usize> IoBuf for Box<[u8; N]> {
+    fn as_ptr(&self) -> *const u8 {
+        <[u8]>::as_ptr(self.as_slice())
+    }
+
+    fn len(&self) -> usize {
+        N
+    }
+
+    fn stand_in() -> Self {
+        Self::new([0; N])
+    }
+}
+
+// SAFETY: as above; all of it is initialised.
+unsafe impl<const N: usize> IoBufMut for Box<[u8; N]> {
+    fn as_mut_ptr(&mut self) -> *mut u8 {
+        <[u8]>::as_mut_ptr(self.as_mut_slice())
+    }
+
+    fn capacity(&self) -> usize {
+        N
+    }
+
+    unsafe fn set_init(&mut self, len: usize) {
+        debug_assert!(len <= N, "more than was lent");
+    }
+}
+
+// SAFETY: it is never freed and never changes.
+unsafe impl IoBuf for &'static [u8] {
+    fn as_ptr(&self) -> *const u8 {
+        <[u8]>::as_ptr(self)
+    }
+
+    fn len(&self) -> usize {
+        <[u8]>::len(self)
+    }
+
+    fn stand_in() -> Self {
+        &[]
+    }
+}
+
+// SAFETY: it is never freed and never changes.
+unsafe impl IoBuf for &'static str {
+    fn as_ptr(&self) -> *const u8 {
+        str::as_ptr(self)
+    }
+
+    fn len(&self) -> usize {
+        str::len(self)
+    }
+
+    fn stand_in() -> Self {
+        ""
+    }
+}
+
+// SAFETY: a string's memory is on the heap.
+unsafe impl IoBuf for String {
+    fn as_ptr(&self) -> *const u8 {
+        str::as_ptr(self)
+    }
+
+    fn len(&self) -> usize {
+        Self::len(self)
+    }
+
+    fn stand_in() -> Self {
+        Self::new()
+    }
+}
+
+/// A part of a buffer.
+///
+/// For writing from, the part is cut off at the buffer's initialised length; for reading into, at its
+/// capacity, and the bytes before the part should be initialised (a gap is zeroed).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Slice<B> {
+    buffer: B,
+    begin: usize,
+    end: usize,
+}
+
+impl<B: IoBuf> Slice<B> {
+    fn new(buffer: B, range: impl RangeBounds<usize>) -> Self {
+        let begin = match range.start_bound() {
+            Bound::Included(&begin) => begin,
+            Bound::Excluded(&before) => before.checked_add(1).expect("a range beyond the end"),
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(&last) => last.checked_add(1).expect("a range beyond the end"),
+            Bound::Excluded(&end) => end,
+            Bound::Unbounded => usize::MAX,
+        };
+        assert!(begin <= end, "a slice that begins at {begin} and ends at {end}");
+        Self { buffer, begin, end }
+    }
+
+    /// The whole buffer.
+    pub fn into_inner(self) -> B {
+        self.buffer
+    }
+
+    /// The whole buffer, by reference.
+    pub fn get_ref(&self) -> &B {
+        &self.buffer
+    }
+
+    /// Where the part begins in the buffer, in bytes.
+    pub fn begin(&self) -> usize {
+        self.begin
+    }
+
+    /// The first position in question, cut off at `limit`.
+    fn begin_within(&self, limit: usize) -> usize {
+        self.begin.min(limit)
+    }
+
+    fn len_within(&self, limit: usize) -> usize {
+        self.end.min(limit) - self.begin_within(limit).min(self.end.min(limit))
+    }
+}
+
+// SAFETY: a part of memory that stays where it is stays where it is; it is cut off at what is
+// initialised.
+unsafe impl<B: IoBuf> IoBuf for Slice<B> {
+    fn as_ptr(&self) -> *const u8 {
+        // Wrapping: beyond the initialised length it may be past the allocation's used part, and the
+        // length is 0 then.
+        self.buffer.as_ptr().wrapping_add(self.begin)
+    }
+
+    fn len(&self) -> usize {
+        self.len_within(self.buffer.len())
+    }
+
+    fn stand_in() -> Self {
+        Self { buffer: B::stand_in(), begin: 0, end: 0 }
+    }
+}
+
+// SAFETY: as above; it is cut off at the capacity.
+unsafe impl<B: IoBufMut> IoBufMut for Slice<B> {
+    fn as_mut_ptr(&mut self) -> *mut u8 {
+        self.buffer.as_mut_ptr().wrapping_add(self.begin)
+    }
+
+    fn capacity(&self) -> usize {
+        self.len_within(self.buffer.capacity())
+    }
+
+    unsafe fn set_init(&mut self, len: usize) {
+        if len == 0 {
+            return;
+        }
+        let before = self.buffer.len();
+        if before < self.begin {
+            // SAFETY: `len > 0` bytes were written at `begin`, so the gap before it is within the
+            // capacity; it is the buffer's own memory.
+            unsafe {
+                self.buffer.as_mut_ptr().add(before).write_bytes(0, self.begin - before);
+            }
+        }
+        // SAFETY: all up to `begin` is initialised now, and `len` more by the caller's promise.
+        unsafe { self.buffer.set_init(self.begin + len) };
+    }
+}
+
+impl<B: fmt::Debug> fmt::Debug for Slice<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}[{}..{}]", self.buffer, self.begin, self.end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_is_cut_off_where_the_buffer_ends() {
+        let part = vec![1u8, 2, 3, 4].slice(1..3);
+        assert_eq!(part.as_slice(), [2, 3]);
+        assert_eq!(vec![1u8, 2].slice(1..9).as_slice(), [2]);
+        assert_eq!(vec![1u8, 2].slice(5..9).as_slice(), []);
+        assert_eq!(vec![1u8, 2].slice(..=0).as_slice(), [1]);
+        let boxed: Box<[u8]> = vec![0; 8].into();
+        assert_eq!(boxed.slice(6..).capacity(), 2);
+    }
+
+    #[test]
+    fn reading_into_a_slice_fills_the_gap_before_it() {
+        let mut part = Vec::<u8>::with_capacity(16).slice(4..8);
+        assert_eq!((part.len(), part.capacity()), (0, 4));
+        // SAFETY: within the capacity, and written before it is declared initialised.
+        unsafe {
+            part.as_mut_ptr().write(7);
+            part.set_init(1);
+        }
+        assert_eq!(part.into_inner(), [0, 0, 0, 0, 7]);
+    }
+
+    #[test]
+    fn set_init_never_shortens() {
+        let mut buffer = vec![1u8; 8];
+        // SAFETY: they are initialised.
+        unsafe { buffer.set_init(3) };
+        assert_eq!(buffer.len(), 8);
+    }
+
+    #[test]
+    #[should_panic(expected = "begins at 3 and ends at 2")]
+    #[expect(clippy::reversed_empty_ranges)]
+    fn a_slice_does_not_end_before_it_begins() {
+        let _ = vec![0u8; 8].slice(3..2);
+    }
+}

@@ -1,0 +1,126 @@
+//! The part of the cells that only the ring's own thread uses: its free list, needing no lock.
+
+use super::home::State;
+use super::{Handle, Home, Key, word};
+use crate::Operation;
+use filch_atomic::sync::Arc;
+use io_uring::squeue;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::task::Waker;
+
+/// The owning thread's side of a [`Home`]. Not `Send`.
+#[derive(Debug)]
+pub struct Owner {
+    home: Arc<Home>,
+    free: RefCell<Vec<u32>>,
+    /// Cells in use as far as this side knows; see `Home`'s own count.
+    live: Cell<isize>,
+    not_send: PhantomData<*const ()>,
+}
+
+impl Owner {
+    /// The one owner of `home`.
+    pub fn new(home: Arc<Home>) -> Self {
+        Self { home, free: RefCell::default(), live: Cell::new(0), not_send: PhantomData }
+    }
+
+    /// What is shared with other threads.
+    pub fn home(&self) -> &Arc<Home> {
+        &self.home
+    }
+
+    /// Puts an operation into a cell. No lock, no read-modify-write: nobody else knows the cell yet.
+    pub fn fill<T: Operation>(&self, operation: T, waker: Waker) -> Handle<T> {
+        let index = {
+            let mut free = self.free.borrow_mut();
+            if free.is_empty() {
+                self.home.refill(&mut free);
+            }
+            free.pop().expect("refilled")
+        };
+        self.live.set(self.live.get() + 1);
+        let cell = self.home.cell(index);
+        // SAFETY: the index was in the free list, and is out of it now.
+        let key = unsafe { cell.fill(index, operation, waker) };
+        Handle::new(&self.home, cell, key)
+    }
+
+    /// The SQE of an operation that is about to be staged for the first time.
+    pub fn entry(&self, key: Key) -> squeue::Entry {
+        debug_assert!(self.home.state(key) != State::Over, "staged after it was over");
+        let cell = self.home.cell(key.index());
+        // SAFETY: the cell is filled and not submitted, and only this thread completes it, so it
+        // cannot be released during the call; the payload has its final address (D1).
+        let entry = cell.payload.with_mut(|payload| unsafe { (cell.erased().entry)(payload) });
+        entry.user_data(key.user_data())
+    }
+
+    /// The operation is over. Wakes its future or disposes of the result; user code runs (D8).
+    ///
+    /// # Safety
+    ///
+    /// `key` was staged here and this is its final CQE; or it was never submitted and never will be.
+    pub unsafe fn complete(&self, key: Key, result: i32) {
+        let cell = self.home.cell(key.index());
+        debug_assert!(self.home.state(key) != State::Over, "a CQE for a cell that is over");
+        // SAFETY: the caller's promise.
+        unsafe { cell.complete(self, key.index(), result) };
+    }
+
+    /// Whether the operation is still with the kernel side (so that a cancel can mean it, D4).
+    pub fn is_running(&self, key: Key) -> bool {
+        self.home.state(key) != State::Over
+    }
+
+    /// Whether the operation is not over and its future is gone.
+    pub fn is_unwanted(&self, key: Key) -> bool {
+        self.home.state(key) == State::Dropped
+    }
+
+    /// Every operation that is not over.
+    pub fn running(&self) -> Vec<Key> {
+        let mut keys = Vec::new();
+        self.home.for_each_used(|index, word| {
+            if word & (word::CLAIMED | word::DONE | word::LOST) == 0 {
+                keys.push(Key::new(index, word::generation(word)));
+            }
+        });
+        keys
+    }
+
+    pub(super) fn give_back(&self, index: u32) {
+        self.free.borrow_mut().push(index);
+        self.live.set(self.live.get() - 1);
+    }
+
+    /// Gives up on all operations that are not over: their futures learn that no result will come,
+    /// their cells are never used again. Returns how many there were of each kind (D7).
+    ///
+    /// # Safety
+    ///
+    /// No completion will be looked at any more.
+    pub unsafe fn lose_all(&self) -> BTreeMap<&'static str, usize> {
+        let lost = self.running();
+        let mut kinds = BTreeMap::new();
+        for key in &lost {
+            // SAFETY: it is not done, and only this thread completes, so its cell stays filled.
+            let name = unsafe { self.home.cell(key.index()).erased().name };
+            *kinds.entry(name).or_insert(0) += 1;
+        }
+        for key in lost {
+            // SAFETY: as above. Wakers run here: no lock is held, and what they do cannot release a
+            // cell that is not done.
+            unsafe { self.home.cell(key.index()).lose() };
+        }
+        kinds
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.home.close();
+        Home::retire(&self.home, self.live.get());
+    }
+}

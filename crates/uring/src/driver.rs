@@ -1,0 +1,143 @@
+//! The driver: one ring, one thread.
+
+use crate::cell::Home;
+use crate::config::{Config, Features};
+use crate::counters::Counts;
+use crate::error::{Leaked, SetupError};
+use crate::local::Local;
+use filch_atomic::sync::Arc;
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// How long a driver that is dropped without a shutdown waits for the kernel.
+const DROP_GRACE: Duration = Duration::from_secs(5);
+
+/// A ring, and everything in flight in it. Made on the thread that uses it, and bound to that thread.
+///
+/// While it exists, it is its thread's *current* driver: operations first polled on the thread are
+/// staged in it. (If a thread makes a second one, the first stays current.) Staged operations reach the
+/// kernel with the next [`turn`](Self::turn) or [`park`](Self::park), in one system call for all of
+/// them; the same calls deliver results and run wakers.
+///
+/// Dropping a driver shuts it down, waiting at most five seconds.
+#[derive(Debug)]
+pub struct Driver {
+    local: Rc<Local>,
+}
+
+impl Driver {
+    /// Sets up a ring for this thread.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses one. Flags that an older kernel does not know are no reason: they are
+    /// left out.
+    pub fn new(config: &Config) -> Result<Self, SetupError> {
+        Ok(Self { local: Local::new(config)? })
+    }
+
+    /// What other threads hold of this driver.
+    pub fn remote(&self) -> Remote {
+        Remote { home: self.local.home().clone() }
+    }
+
+    /// Submits what is staged and delivers what is done. Never sleeps; makes no system call if nothing
+    /// is staged and the kernel has no work waiting for this thread. Returns how many operations
+    /// completed.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses to be entered, which on a working ring it does not.
+    ///
+    /// # Panics
+    ///
+    /// If the driver was shut down, or if a waker panics; no completion is lost then.
+    pub fn turn(&mut self) -> io::Result<usize> {
+        self.local.turn()
+    }
+
+    /// As [`turn`](Self::turn), and sleeps until an operation completes, somebody calls
+    /// [`Remote::unpark`], or the deadline passes. May return for no reason. Submits and sleeps in one
+    /// system call.
+    ///
+    /// An unpark that comes before makes it return at once, as does a completion that is there already.
+    ///
+    /// # Errors
+    ///
+    /// As for [`turn`](Self::turn).
+    ///
+    /// # Panics
+    ///
+    /// As for [`turn`](Self::turn).
+    pub fn park(&mut self, deadline: Option<Instant>) -> io::Result<usize> {
+        self.local.park(deadline)
+    }
+
+    /// Cancels everything in flight, waits until the kernel is done with it, and closes the ring (D7).
+    /// From now on this driver takes no operations; those it had have results. Does nothing the second
+    /// time.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel is not done by the deadline: then ring, buffers and descriptors of what is left
+    /// are leaked, not freed under the kernel, and the operations' futures report
+    /// [`NoDriver::Lost`](crate::NoDriver::Lost). Without a deadline it waits for as long as it takes.
+    ///
+    /// # Panics
+    ///
+    /// If a waker or a destructor panics; what is in flight is leaked then.
+    pub fn shutdown(&mut self, deadline: Option<Instant>) -> Result<(), Leaked> {
+        self.local.shutdown(deadline)
+    }
+
+    /// What it did so far.
+    pub fn counts(&self) -> Counts {
+        self.local.home().counters.read()
+    }
+
+    /// What the kernel let it use.
+    pub fn features(&self) -> Features {
+        self.local.features()
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // Nobody to tell: `shutdown` is there for who wants to know.
+        let _ = self.local.shutdown(Some(Instant::now() + DROP_GRACE));
+    }
+}
+
+/// What other threads hold of a [`Driver`]. Outlives it, harmlessly.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    home: Arc<Home>,
+}
+
+impl Remote {
+    /// Wakes the driver's thread if it is parked; if not, makes its next park return at once.
+    pub fn unpark(&self) {
+        unpark(&self.home);
+    }
+
+    /// What the driver did so far.
+    pub fn counts(&self) -> Counts {
+        self.home.counters.read()
+    }
+
+    /// Whether the driver was shut down: it takes no more operations.
+    pub fn is_closed(&self) -> bool {
+        self.home.is_closed()
+    }
+
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
+    }
+}
+
+pub(crate) fn unpark(home: &Home) {
+    if home.wake.unpark() {
+        home.counters.unparks.add_shared(1);
+    }
+}

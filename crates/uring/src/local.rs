@@ -1,0 +1,455 @@
+//! What a driver's own thread works with: staging, entering, reaping.
+//!
+//! Everything here is reached through a shared reference, because operations find their thread's driver
+//! while that driver runs their wakers. Hence each borrow is short, and none is held while code of a
+//! user's runs (D8): completions are first moved to a batch, then dispatched one at a time.
+
+use crate::cell::{Handle, Home, Key, Message, Owner};
+use crate::config::{Config, Features};
+use crate::error::{Leaked, SetupError};
+use crate::op::Operation;
+use crate::ring::{Completion, Ring};
+use crate::sys::Wait;
+use crate::wake::Wake;
+use filch_atomic::sync::Arc;
+use io_uring::types::{CancelBuilder, Fd};
+use io_uring::{opcode, squeue};
+use std::cell::{Cell, RefCell, UnsafeCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+use std::{io, mem, ptr, thread};
+
+/// `user_data` of the driver's own entries. No cell has such an index.
+const EVENT: u64 = u64::MAX;
+const CANCEL: u64 = u64::MAX - 1;
+const CANCEL_ALL: u64 = u64::MAX - 2;
+
+/// How often a turn looks again for completions that did not fit the queue. Bounded for fairness (S6):
+/// the rest waits for the next turn.
+const OVERFLOW_ROUNDS: usize = 8;
+
+/// How long a shutdown waits before it asks again: a request that was between two states may have been
+/// missed by the cancel.
+const CANCEL_AGAIN: Duration = Duration::from_millis(10);
+
+/// How often a shutdown whose time is up still looks, without waiting.
+const LAST_LOOKS: usize = 4;
+
+thread_local! {
+    /// This thread's driver, while it takes operations. Without a destructor, so it can be asked at
+    /// any time of the thread's life.
+    static CURRENT: Cell<*const Local> = const { Cell::new(ptr::null()) };
+}
+
+/// The thread's own part of a driver.
+#[derive(Debug)]
+pub(crate) struct Local {
+    owner: Owner,
+    /// None once shut down.
+    ring: RefCell<Option<Ring>>,
+    features: Features,
+    /// Entries that found the submission queue full, oldest first (D5).
+    backlog: RefCell<VecDeque<squeue::Entry>>,
+    /// Completions reaped and not yet dispatched. It keeps what is left when a waker panics (D2).
+    batch: RefCell<VecDeque<Completion>>,
+    mail: RefCell<Vec<Message>>,
+    /// Entries staged whose final completion was not dispatched yet, the driver's own included.
+    in_flight: Cell<usize>,
+    /// Where the kernel puts the eventfd's count.
+    event_count: Box<UnsafeCell<u64>>,
+    event_armed: Cell<bool>,
+    /// The kernel does not know how to cancel all at once.
+    cancel_one_by_one: Cell<bool>,
+}
+
+/// How long a call to the kernel may take.
+#[derive(Debug, Clone, Copy)]
+enum Until {
+    Now,
+    Event,
+    Time(Instant),
+}
+
+impl Local {
+    /// Makes the thread's driver, and makes it current if there is no other.
+    pub(crate) fn new(config: &Config) -> Result<Rc<Self>, SetupError> {
+        let ring = Ring::new(config)?;
+        let wake = Wake::new().map_err(|error| SetupError::new("eventfd", error))?;
+        let local = Rc::new(Self {
+            owner: Owner::new(Home::new(wake)),
+            features: ring.features(),
+            ring: RefCell::new(Some(ring)),
+            backlog: RefCell::default(),
+            batch: RefCell::default(),
+            mail: RefCell::default(),
+            in_flight: Cell::new(0),
+            event_count: Box::new(UnsafeCell::new(0)),
+            event_armed: Cell::new(false),
+            cancel_one_by_one: Cell::new(false),
+        });
+        if CURRENT.get().is_null() {
+            CURRENT.set(Rc::as_ptr(&local));
+        }
+        Ok(local)
+    }
+
+    /// The driver that operations polled on this thread go to.
+    pub(crate) fn current() -> Option<Rc<Self>> {
+        let local = CURRENT.get();
+        if local.is_null() {
+            return None;
+        }
+        // SAFETY: the pointer is from `Rc::as_ptr` and cleared before the driver's own reference goes
+        // (`resign`), so the count is at least one.
+        unsafe { Rc::increment_strong_count(local) };
+        // SAFETY: the reference just counted.
+        Some(unsafe { Rc::from_raw(local) })
+    }
+
+    /// Is no longer the current driver.
+    fn resign(&self) {
+        if ptr::eq(CURRENT.get(), self) {
+            CURRENT.set(ptr::null());
+        }
+    }
+
+    pub(crate) fn home(&self) -> &Arc<Home> {
+        self.owner.home()
+    }
+
+    pub(crate) fn features(&self) -> Features {
+        self.features
+    }
+
+    /// The free list for the cell of `handle`, if it is one of this driver's.
+    pub(crate) fn owner_of<T: Operation>(&self, handle: &Handle<T>) -> Option<&Owner> {
+        ptr::eq(Arc::as_ptr(self.home()), handle.home()).then_some(&self.owner)
+    }
+
+    /// Puts an operation into a cell and stages it.
+    pub(crate) fn submit<T: Operation>(&self, operation: T, waker: Waker) -> Handle<T> {
+        let handle = self.owner.fill(operation, waker);
+        self.stage(self.owner.entry(handle.key()));
+        handle
+    }
+
+    /// Asks the kernel to stop an operation, if it still runs.
+    pub(crate) fn cancel(&self, key: Key) {
+        if self.owner.is_running(key) {
+            self.home().counters.cancels.add(1);
+            self.stage(opcode::AsyncCancel::new(key.user_data()).build().user_data(CANCEL));
+        }
+    }
+
+    /// Submits, reaps and dispatches; never sleeps.
+    pub(crate) fn turn(&self) -> io::Result<usize> {
+        self.read_mail(false);
+        self.flush_backlog()?;
+        if self.with_ring(|ring| ring.staged() > 0 || ring.must_enter()) {
+            self.enter(Until::Now)?;
+        }
+        self.reap()?;
+        Ok(self.dispatch())
+    }
+
+    /// The same, and sleeps until something completes, an unpark or the deadline.
+    pub(crate) fn park(&self, deadline: Option<Instant>) -> io::Result<usize> {
+        let word = self.home().wake.word();
+        if !word.prepare() {
+            return self.turn();
+        }
+        let entered = self.sleep(deadline);
+        word.finish();
+        entered?;
+        self.reap()?;
+        Ok(self.dispatch())
+    }
+
+    /// Parked: one call that submits and waits. No code of a user's runs in here.
+    fn sleep(&self, deadline: Option<Instant>) -> io::Result<()> {
+        // What was sent before we announced the park, by a sender that saw us awake.
+        self.read_mail(false);
+        if !self.event_armed.replace(true) {
+            let event = Fd(self.home().wake.event());
+            let entry = opcode::Read::new(event, self.event_count.get().cast(), 8).build();
+            self.stage(entry.user_data(EVENT));
+        }
+        self.flush_backlog()?;
+        // With a backlog the read of the eventfd may not be with the kernel yet: no sleep.
+        let ready = !self.batch.borrow().is_empty()
+            || !self.backlog.borrow().is_empty()
+            || self.with_ring(Ring::has_completions);
+        let until = match deadline {
+            _ if ready => Until::Now,
+            Some(deadline) => Until::Time(deadline),
+            None => Until::Event,
+        };
+        if !ready {
+            self.home().counters.parks.add(1);
+        } else if !self.with_ring(|ring| ring.staged() > 0 || ring.must_enter()) {
+            return Ok(());
+        }
+        self.enter(until)
+    }
+
+    fn with_ring<R>(&self, f: impl FnOnce(&mut Ring) -> R) -> R {
+        f(self.ring.borrow_mut().as_mut().expect("the driver is shut down"))
+    }
+
+    fn is_open(&self) -> bool {
+        self.ring.borrow().is_some()
+    }
+
+    /// Stages an entry; if the queue is full, hands what is there to the kernel, and if that does not
+    /// help, keeps the entry for later (D5).
+    fn stage(&self, entry: squeue::Entry) {
+        self.in_flight.set(self.in_flight.get() + 1);
+        if self.backlog.borrow().is_empty() {
+            // SAFETY: entries point into cells (D1: alive until their completion), into the driver's
+            // own memory, or nowhere.
+            if self.with_ring(|ring| unsafe { ring.push(&entry) }) {
+                return;
+            }
+            // A failure shows again at the next turn, which can report it.
+            let _ = self.enter(Until::Now);
+            // SAFETY: as above.
+            if self.with_ring(|ring| unsafe { ring.push(&entry) }) {
+                return;
+            }
+        }
+        self.home().counters.backlogged.add(1);
+        self.backlog.borrow_mut().push_back(entry);
+    }
+
+    /// Stages what waits in user space, as far as the kernel takes it.
+    fn flush_backlog(&self) -> io::Result<()> {
+        while !self.backlog.borrow().is_empty() {
+            self.stage_backlog();
+            if self.backlog.borrow().is_empty() {
+                break;
+            }
+            self.enter(Until::Now)?;
+            if self.with_ring(|ring| ring.staged() == ring.entries()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn stage_backlog(&self) {
+        loop {
+            let Some(entry) = self.backlog.borrow_mut().pop_front() else { return };
+            let user_data = entry.get_user_data();
+            if user_data < CANCEL_ALL && self.owner.is_unwanted(Key::from_user_data(user_data)) {
+                // Dropped before the kernel heard of it: no need to tell it.
+                self.finish_unsubmitted(user_data);
+                continue;
+            }
+            // SAFETY: as in `stage`.
+            if !self.with_ring(|ring| unsafe { ring.push(&entry) }) {
+                self.backlog.borrow_mut().push_front(entry);
+                return;
+            }
+        }
+    }
+
+    /// Completes what was counted but never submitted as if the kernel had cancelled it.
+    fn finish_unsubmitted(&self, user_data: u64) {
+        let result = -libc::ECANCELED;
+        self.batch.borrow_mut().push_back(Completion { user_data, result, more: false });
+    }
+
+    /// Does what other threads asked for.
+    fn read_mail(&self, closing: bool) {
+        let home = self.home();
+        if home.inbox.is_empty() {
+            return;
+        }
+        let mut mail = self.mail.take();
+        home.inbox.drain(&mut mail);
+        home.counters.messages.add(mail.len() as u64);
+        for message in mail.drain(..) {
+            match message {
+                Message::Submit(key) if closing || self.owner.is_unwanted(key) => {
+                    self.in_flight.set(self.in_flight.get() + 1);
+                    self.finish_unsubmitted(key.user_data());
+                }
+                Message::Submit(key) => self.stage(self.owner.entry(key)),
+                // A shutdown cancels everything anyhow.
+                Message::Cancel(_) if closing => {}
+                Message::Cancel(key) => self.cancel(key),
+            }
+        }
+        self.mail.replace(mail);
+    }
+
+    /// Enters the kernel: submits, lets deferred work run, waits as told.
+    fn enter(&self, until: Until) -> io::Result<()> {
+        let counters = &self.home().counters;
+        loop {
+            let wait = match until {
+                Until::Now => Wait::No,
+                Until::Event => Wait::Forever,
+                Until::Time(deadline) => {
+                    match deadline.saturating_duration_since(Instant::now()) {
+                        // The kernel sleeps also for a wait of no length.
+                        Duration::ZERO => Wait::No,
+                        left => Wait::For(left),
+                    }
+                }
+            };
+            counters.enters.add(1);
+            match self.with_ring(|ring| ring.enter(wait)) {
+                Ok(taken) => {
+                    // Fewer than were staged, or none: spurious, the rest goes with the next call.
+                    counters.submitted.add(taken.into());
+                    return Ok(());
+                }
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EINTR) => {}
+                    // The kernel is short of memory, or wants its completions taken first. The caller
+                    // reaps, and comes again.
+                    Some(libc::EAGAIN | libc::EBUSY) => {
+                        thread::yield_now();
+                        return Ok(());
+                    }
+                    _ => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// Moves completions to the batch, those included that did not fit the queue (D5).
+    fn reap(&self) -> io::Result<()> {
+        for _ in 0..OVERFLOW_ROUNDS {
+            let overflown = self.with_ring(|ring| {
+                ring.reap(&mut self.batch.borrow_mut());
+                ring.overflown()
+            });
+            if !overflown {
+                break;
+            }
+            self.home().counters.overflows.add(1);
+            self.enter(Until::Now)?;
+        }
+        Ok(())
+    }
+
+    /// Delivers the batch. Wakers and destructors run here, under no borrow (D8).
+    fn dispatch(&self) -> usize {
+        let mut completed = 0;
+        loop {
+            let Some(completion) = self.batch.borrow_mut().pop_front() else { break };
+            debug_assert!(!completion.more, "no operation completes more than once");
+            self.in_flight.set(self.in_flight.get() - 1);
+            match completion.user_data {
+                EVENT => self.event_armed.set(false),
+                CANCEL => {}
+                CANCEL_ALL => {
+                    if completion.result == -libc::EINVAL {
+                        self.cancel_one_by_one.set(true);
+                    }
+                }
+                user_data => {
+                    completed += 1;
+                    self.home().counters.completed.add(1);
+                    let key = Key::from_user_data(user_data);
+                    // SAFETY: the final completion of an operation staged here, dispatched once.
+                    unsafe { self.owner.complete(key, completion.result) };
+                }
+            }
+        }
+        completed
+    }
+
+    /// Cancels and drains everything in flight, then closes the ring; or, when the time is up, leaks
+    /// what the kernel still holds (D7).
+    pub(crate) fn shutdown(&self, deadline: Option<Instant>) -> Result<(), Leaked> {
+        if !self.is_open() {
+            return Ok(());
+        }
+        self.resign();
+        self.home().close();
+        self.drop_backlog();
+        let drained = self.drain(deadline);
+        if drained.is_ok() {
+            self.ring.take();
+            return Ok(());
+        }
+        Err(self.leak())
+    }
+
+    /// What the kernel never heard of needs no cancelling.
+    fn drop_backlog(&self) {
+        for entry in self.backlog.take() {
+            self.finish_unsubmitted(entry.get_user_data());
+        }
+    }
+
+    fn drain(&self, deadline: Option<Instant>) -> Result<(), ()> {
+        let mut looks = 0;
+        loop {
+            self.read_mail(true);
+            self.dispatch();
+            if self.in_flight.get() == 0 {
+                return Ok(());
+            }
+            let again = Instant::now() + CANCEL_AGAIN;
+            let until = match deadline {
+                Some(deadline) if deadline <= again => {
+                    if deadline <= Instant::now() {
+                        looks += 1;
+                    }
+                    deadline
+                }
+                _ => again,
+            };
+            if looks > LAST_LOOKS {
+                return Err(());
+            }
+            self.cancel_all();
+            self.flush_backlog().map_err(drop)?;
+            self.enter(Until::Time(until)).map_err(drop)?;
+            self.reap().map_err(drop)?;
+        }
+    }
+
+    fn cancel_all(&self) {
+        if self.cancel_one_by_one.get() {
+            for key in self.owner.running() {
+                self.cancel(key);
+            }
+            let event = opcode::AsyncCancel::new(EVENT).build().user_data(CANCEL);
+            self.stage(event);
+        } else {
+            let all = opcode::AsyncCancel2::new(CancelBuilder::any().all()).build();
+            self.stage(all.user_data(CANCEL_ALL));
+        }
+    }
+
+    /// Gives up: ring and cells stay allocated for as long as the process lives.
+    fn leak(&self) -> Leaked {
+        mem::forget(self.ring.take());
+        self.batch.take();
+        // SAFETY: the ring is out of reach: nothing is reaped any more.
+        Leaked::new(unsafe { self.owner.lose_all() })
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        // Not shut down: a waker or destructor panicked on the way. The kernel may still write to the
+        // cells, so the ring stays.
+        if self.is_open() {
+            self.resign();
+            self.home().close();
+            let _ = self.leak();
+        }
+        if self.in_flight.get() > 0 {
+            // The kernel may still write the eventfd's count.
+            mem::forget(mem::replace(&mut self.event_count, Box::new(UnsafeCell::new(0))));
+        }
+    }
+}

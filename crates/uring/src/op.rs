@@ -1,0 +1,128 @@
+//! Operations: what one is, and the future of one.
+
+mod accept;
+mod cancel;
+mod close;
+mod connect;
+mod fsync;
+mod future;
+mod nop;
+mod open;
+mod poll;
+mod read;
+mod recv;
+mod send;
+mod shutdown;
+mod statx;
+mod write;
+
+pub use accept::Accept;
+pub use cancel::CancelFd;
+pub use close::Close;
+pub use connect::Connect;
+pub use fsync::Fsync;
+pub use future::Op;
+pub use nop::Nop;
+pub use open::{NulInPath, Open, c_path};
+pub use poll::PollFd;
+pub use read::Read;
+pub use recv::Recv;
+pub use send::Send;
+pub use shutdown::Shutdown;
+pub use statx::Statx;
+pub use write::Write;
+
+use filch_atomic::current::WaitKind;
+use io_uring::squeue;
+use std::os::fd::RawFd;
+use std::{io, marker};
+
+/// One operation, described once: what to tell a ring, which plain system call does the same, how to
+/// wait for it where there is no ring, and what becomes of its result.
+///
+/// # Safety
+///
+/// * Whatever [`entry`](Self::entry) gives the kernel the address of is owned by `self` (in it, or on
+///   its heap), and neither freed nor moved nor touched before `complete` or `dispose` is called. `self`
+///   itself is not moved between `entry` and the end of the operation.
+/// * `entry` describes an operation that completes exactly once.
+pub unsafe trait Operation: marker::Send + 'static {
+    /// What the future resolves to: the result, and what was lent to the kernel for it.
+    type Output;
+
+    /// Its name, for reports.
+    const NAME: &'static str;
+
+    /// Whether dropping the future in flight asks the kernel to stop. Writes to files and the like
+    /// rather run to their end.
+    const CANCEL_ON_DROP: bool = true;
+
+    /// What a task that waits for it is said to wait for.
+    const WAIT: WaitKind;
+
+    /// The submission queue entry. Its `user_data` is set by the driver.
+    fn entry(&mut self) -> squeue::Entry;
+
+    /// The plain system call. It may block, except as [`wait_without`](Self::wait_without) says.
+    ///
+    /// # Errors
+    ///
+    /// The call's own; the same that a ring reports.
+    fn call(&mut self) -> io::Result<i32>;
+
+    /// How to wait without a ring until [`call`](Self::call) does not block.
+    fn wait_without(&self) -> WaitWithout;
+
+    /// Turns the kernel's result into what the user gets.
+    fn complete(self, result: io::Result<i32>) -> Self::Output;
+
+    /// The result is not wanted any more: whatever it brought into the world is taken out of it again
+    /// (D2).
+    fn dispose(self, result: io::Result<i32>);
+
+    /// The output when `self` is lost to the kernel (D7).
+    fn lost(error: io::Error) -> Self::Output;
+
+    /// The descriptor it is about, for reports; -1 for none.
+    fn descriptor(&self) -> RawFd {
+        -1
+    }
+}
+
+/// How to wait for an operation where there is no ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WaitWithout {
+    /// No need: the call does not block.
+    Immediate,
+    /// Until the descriptor is ready in one of these ways (`POLLIN` and the like).
+    Ready(RawFd, i16),
+    /// It cannot be waited for: call it where blocking is allowed.
+    Blocking,
+}
+
+/// Where in a file an operation works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Position {
+    /// At the descriptor's own position, which moves on. Also for what has no positions.
+    Current,
+    /// So many bytes from the beginning; the descriptor's own position stays. On a pipe or a socket,
+    /// which have none, as [`Current`](Self::Current).
+    At(u64),
+}
+
+impl Position {
+    /// As an SQE says it: the descriptor's own position is -1. A position that no file has must not
+    /// turn into that by accident: it becomes another that no file has.
+    fn offset(self) -> u64 {
+        match self {
+            Self::Current => u64::MAX,
+            Self::At(at) => i64::try_from(at).map_or(i64::MIN as u64, |at| at as u64),
+        }
+    }
+}
+
+/// A length as an SQE says it, cut off where the plain calls cut off too.
+fn transfer(len: usize) -> u32 {
+    len.min(crate::sys::MAX_TRANSFER) as u32
+}

@@ -1,0 +1,216 @@
+//! The future of one operation.
+
+use super::Operation;
+use crate::cell::{Handle, Home, Key, Message, Polled};
+use crate::driver::{Remote, unpark};
+use crate::error::NoDriver;
+use crate::local::Local;
+use filch_atomic::current;
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+/// The future of one operation.
+///
+/// Its first poll stages it, in the current thread's driver, or, on a thread without one, through the
+/// [`Remote`] it was given. Later polls may happen on any thread: they look at the operation's cell. It
+/// is `Unpin`, so it can be kept and polled by `&mut`: an object whose read future is dropped keeps the
+/// pending operation itself, and nothing that arrives is lost (C1).
+///
+/// # Cancel safety
+///
+/// Dropping it in flight gives the result up: the kernel is asked to stop (if
+/// [`Operation::CANCEL_ON_DROP`]), whatever it did by then is disposed of, and everything the operation
+/// owns is freed when the kernel is done. To learn the result, [`cancel`](Self::cancel) it and await it.
+#[must_use = "an operation does nothing unless it is polled"]
+pub struct Op<T: Operation> {
+    state: State<T>,
+    resource: usize,
+    location: &'static Location<'static>,
+}
+
+enum State<T: Operation> {
+    /// Not staged yet.
+    New(T, Option<Remote>),
+    /// In a cell.
+    Staged(Handle<T>),
+    /// Cancelled before it was staged.
+    Cancelled(T),
+    /// The output was given out.
+    Finished,
+}
+
+// No field is ever pinned: what the kernel has addresses of is in the cell.
+impl<T: Operation> Unpin for Op<T> {}
+
+impl<T: Operation> Op<T> {
+    /// An operation for the driver of the thread that polls it first.
+    #[track_caller]
+    pub fn new(operation: T) -> Self {
+        Self::with(operation, None)
+    }
+
+    /// As [`new`](Self::new); polled first on a thread without a driver, it goes to that of `remote`.
+    #[track_caller]
+    pub fn with_remote(operation: T, remote: Remote) -> Self {
+        Self::with(operation, Some(remote))
+    }
+
+    #[track_caller]
+    fn with(operation: T, remote: Option<Remote>) -> Self {
+        let resource = operation.descriptor() as usize;
+        Self { state: State::New(operation, remote), resource, location: Location::caller() }
+    }
+
+    /// As [`Future::poll`]; on the first poll, if the thread has no driver, `remote` is asked for one.
+    /// Saves counting references per operation where the caller can look one up.
+    pub fn poll_or(
+        &mut self,
+        cx: &mut Context<'_>,
+        remote: impl FnOnce() -> Option<Remote>,
+    ) -> Poll<T::Output> {
+        if let State::Staged(handle) = &mut self.state {
+            return match handle.poll(cx.waker()) {
+                Polled::Pending => {
+                    current::note_wait(T::WAIT, self.resource, self.location);
+                    Poll::Pending
+                }
+                Polled::Done => {
+                    ready!(current::poll_proceed(cx));
+                    Poll::Ready(self.finish())
+                }
+                Polled::Lost => {
+                    self.state = State::Finished;
+                    Poll::Ready(T::lost(NoDriver::Lost.into()))
+                }
+            };
+        }
+        self.start(cx.waker(), remote)
+    }
+
+    /// The first poll.
+    fn start(&mut self, waker: &Waker, remote: impl FnOnce() -> Option<Remote>) -> Poll<T::Output> {
+        let (operation, own_remote) = match std::mem::replace(&mut self.state, State::Finished) {
+            State::New(operation, own_remote) => (operation, own_remote),
+            State::Cancelled(operation) => {
+                return Poll::Ready(operation.complete(Err(NoDriver::Cancelled.into())));
+            }
+            State::Staged(_) | State::Finished => {
+                panic!("an operation polled after it was finished")
+            }
+        };
+        let waker = waker.clone();
+        let refused = if let Some(local) = Local::current() {
+            Ok(local.submit(operation, waker))
+        } else if let Some(remote) = own_remote.or_else(remote) {
+            submit_remotely(&remote, operation, waker)
+        } else {
+            Err((operation, NoDriver::None))
+        };
+        match refused {
+            Ok(handle) => {
+                self.state = State::Staged(handle);
+                current::note_wait(T::WAIT, self.resource, self.location);
+                Poll::Pending
+            }
+            Err((operation, reason)) => Poll::Ready(operation.complete(Err(reason.into()))),
+        }
+    }
+
+    /// Takes the output of an operation that is done.
+    fn finish(&mut self) -> T::Output {
+        let State::Staged(handle) = std::mem::replace(&mut self.state, State::Finished) else {
+            unreachable!("only a staged operation is done");
+        };
+        let local = Local::current();
+        let owner = local.as_deref().and_then(|local| local.owner_of(&handle));
+        let (operation, result) = handle.take(owner);
+        operation.complete(crate::sys::result(result))
+    }
+
+    /// Asks the kernel to stop. The operation still has to be awaited: its output is an error
+    /// (`ECANCELED`, or [`NoDriver::Cancelled`] if it was never staged) if it stopped, and its ordinary
+    /// result if that was faster (C2).
+    pub fn cancel(&mut self) {
+        match std::mem::replace(&mut self.state, State::Finished) {
+            State::New(operation, _) => self.state = State::Cancelled(operation),
+            State::Staged(handle) => {
+                request_cancel(&handle);
+                self.state = State::Staged(handle);
+            }
+            other => self.state = other,
+        }
+    }
+
+    /// Whether it was staged and its output not taken yet.
+    pub fn is_in_flight(&self) -> bool {
+        matches!(self.state, State::Staged(_))
+    }
+
+    /// Whether the output is there for the next poll to take.
+    pub fn is_done(&self) -> bool {
+        matches!(&self.state, State::Staged(handle) if handle.is_done())
+    }
+}
+
+impl<T: Operation> Future for Op<T> {
+    type Output = T::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Output> {
+        self.poll_or(cx, || None)
+    }
+}
+
+impl<T: Operation> Drop for Op<T> {
+    fn drop(&mut self) {
+        let State::Staged(handle) = std::mem::replace(&mut self.state, State::Finished) else {
+            return;
+        };
+        // First the request, then the farewell: after that the cell, and with it what keeps the home
+        // alive, may be gone.
+        if T::CANCEL_ON_DROP && !handle.is_done() {
+            request_cancel(&handle);
+        }
+        let local = Local::current();
+        let owner = local.as_deref().and_then(|local| local.owner_of(&handle));
+        handle.abandon(owner);
+    }
+}
+
+impl<T: Operation> fmt::Debug for Op<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::New(..) => "new",
+            State::Staged(_) => "staged",
+            State::Cancelled(_) => "cancelled",
+            State::Finished => "finished",
+        };
+        f.debug_struct("Op").field("kind", &T::NAME).field("state", &state).finish_non_exhaustive()
+    }
+}
+
+fn submit_remotely<T: Operation>(
+    remote: &Remote,
+    operation: T,
+    waker: Waker,
+) -> Result<Handle<T>, (T, NoDriver)> {
+    let handle =
+        remote.home().submit(operation, waker).map_err(|operation| (operation, NoDriver::Gone))?;
+    remote.unpark();
+    Ok(handle)
+}
+
+/// On the owner's thread stages a cancel; elsewhere leaves the owner a message (D3).
+fn request_cancel<T: Operation>(handle: &Handle<T>) {
+    match Local::current() {
+        Some(local) if local.owner_of(handle).is_some() => local.cancel(handle.key()),
+        _ => send_cancel(handle.home(), handle.key()),
+    }
+}
+
+fn send_cancel(home: &Home, key: Key) {
+    home.inbox.push(Message::Cancel(key));
+    unpark(home);
+}

@@ -1,0 +1,81 @@
+//! `read(2)` and `pread(2)`.
+
+use super::{Operation, Position, WaitWithout, transfer};
+use crate::buf::IoBufMut;
+use crate::fd::SharedFd;
+use crate::sys;
+use filch_atomic::current::WaitKind;
+use io_uring::{opcode, squeue, types};
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+
+/// Reads into a buffer, from its beginning, at most its capacity. Gives the number of bytes (0 at the
+/// end) and the buffer; what was initialised in it before and is not overwritten stays.
+#[derive(Debug)]
+pub struct Read<B> {
+    fd: SharedFd,
+    buffer: B,
+    position: Position,
+}
+
+impl<B: IoBufMut> Read<B> {
+    /// Reads from `fd` at `position`.
+    pub fn new(fd: SharedFd, buffer: B, position: Position) -> Self {
+        Self { fd, buffer, position }
+    }
+}
+
+// SAFETY: the kernel is told the address of the buffer, which is owned and stable; one completion.
+unsafe impl<B: IoBufMut> Operation for Read<B> {
+    type Output = (io::Result<usize>, B);
+    const NAME: &'static str = "read";
+    const WAIT: WaitKind = WaitKind::Read;
+
+    fn entry(&mut self) -> squeue::Entry {
+        let (pointer, len) = (self.buffer.as_mut_ptr(), transfer(self.buffer.capacity()));
+        opcode::Read::new(types::Fd(self.fd.as_raw_fd()), pointer, len)
+            .offset(self.position.offset())
+            .build()
+    }
+
+    fn call(&mut self) -> io::Result<i32> {
+        let (fd, len) = (self.fd.as_raw_fd(), self.buffer.capacity());
+        let pointer = self.buffer.as_mut_ptr().cast();
+        if let Position::At(_) = self.position {
+            let offset = self.position.offset() as i64;
+            // SAFETY: the buffer has room for `len` bytes.
+            let result =
+                sys::retry(|| sys::check_size(unsafe { libc::pread(fd, pointer, len, offset) }));
+            match result {
+                // A ring does not mind a position where there are none.
+                Err(error) if error.raw_os_error() == Some(libc::ESPIPE) => {}
+                result => return result,
+            }
+        }
+        // SAFETY: as above.
+        sys::retry(|| sys::check_size(unsafe { libc::read(fd, pointer, len) }))
+    }
+
+    fn wait_without(&self) -> WaitWithout {
+        WaitWithout::Blocking
+    }
+
+    fn complete(mut self, result: io::Result<i32>) -> Self::Output {
+        let result = result.map(|read| {
+            // SAFETY: the kernel wrote so many bytes, of those it was given room for.
+            unsafe { self.buffer.set_init(read as usize) };
+            read as usize
+        });
+        (result, self.buffer)
+    }
+
+    fn dispose(self, _: io::Result<i32>) {}
+
+    fn lost(error: io::Error) -> Self::Output {
+        (Err(error), B::stand_in())
+    }
+
+    fn descriptor(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}

@@ -1,0 +1,81 @@
+//! `write(2)` and `pwrite(2)`.
+
+use super::{Operation, Position, WaitWithout, transfer};
+use crate::buf::IoBuf;
+use crate::fd::SharedFd;
+use crate::sys;
+use filch_atomic::current::WaitKind;
+use io_uring::{opcode, squeue, types};
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+
+/// Writes a buffer. Gives the number of bytes written, which may be fewer than it has, and the buffer.
+///
+/// On a pipe without readers the process gets SIGPIPE, as from `write(2)`; Rust programs ignore that
+/// signal unless told otherwise.
+#[derive(Debug)]
+pub struct Write<B> {
+    fd: SharedFd,
+    buffer: B,
+    position: Position,
+}
+
+impl<B: IoBuf> Write<B> {
+    /// Writes to `fd` at `position`.
+    pub fn new(fd: SharedFd, buffer: B, position: Position) -> Self {
+        Self { fd, buffer, position }
+    }
+}
+
+// SAFETY: the kernel is told the address of the buffer, which is owned and stable; one completion.
+unsafe impl<B: IoBuf> Operation for Write<B> {
+    type Output = (io::Result<usize>, B);
+    const NAME: &'static str = "write";
+    const WAIT: WaitKind = WaitKind::Write;
+    // What is begun is written: half a file is worth less than a whole one. A pipe or a socket whose
+    // object goes is cancelled by that object.
+    const CANCEL_ON_DROP: bool = false;
+
+    fn entry(&mut self) -> squeue::Entry {
+        let (pointer, len) = (self.buffer.as_ptr(), transfer(self.buffer.len()));
+        opcode::Write::new(types::Fd(self.fd.as_raw_fd()), pointer, len)
+            .offset(self.position.offset())
+            .build()
+    }
+
+    fn call(&mut self) -> io::Result<i32> {
+        let (fd, len) = (self.fd.as_raw_fd(), self.buffer.len());
+        let pointer = self.buffer.as_ptr().cast();
+        if let Position::At(_) = self.position {
+            let offset = self.position.offset() as i64;
+            // SAFETY: the buffer has `len` bytes.
+            let result =
+                sys::retry(|| sys::check_size(unsafe { libc::pwrite(fd, pointer, len, offset) }));
+            match result {
+                // A ring does not mind a position where there are none.
+                Err(error) if error.raw_os_error() == Some(libc::ESPIPE) => {}
+                result => return result,
+            }
+        }
+        // SAFETY: as above.
+        sys::retry(|| sys::check_size(unsafe { libc::write(fd, pointer, len) }))
+    }
+
+    fn wait_without(&self) -> WaitWithout {
+        WaitWithout::Blocking
+    }
+
+    fn complete(self, result: io::Result<i32>) -> Self::Output {
+        (result.map(|written| written as usize), self.buffer)
+    }
+
+    fn dispose(self, _: io::Result<i32>) {}
+
+    fn lost(error: io::Error) -> Self::Output {
+        (Err(error), B::stand_in())
+    }
+
+    fn descriptor(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}

@@ -1,0 +1,155 @@
+//! One ring: set up with the best flags the kernel takes, entered through our own wrapper.
+
+use crate::config::{Config, Features};
+use crate::error::SetupError;
+use crate::sys::{self, Wait};
+use io_uring::{IoUring, cqueue, squeue};
+use std::collections::VecDeque;
+use std::os::fd::AsRawFd;
+use std::{fmt, io};
+
+/// The least a submission queue is halved to before the set-up is given up.
+const ENTRIES_LEAST: u32 = 8;
+
+/// A ring and its owner's view of it. Used by one thread.
+pub(crate) struct Ring {
+    ring: IoUring,
+    no_iowait: bool,
+    features: Features,
+}
+
+/// One completion.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Completion {
+    pub(crate) user_data: u64,
+    pub(crate) result: i32,
+    /// Whether more completions of the same entry follow.
+    pub(crate) more: bool,
+}
+
+impl Ring {
+    /// Sets a ring up for this thread: flags the kernel refuses are dropped, and the size is halved
+    /// where memory is short.
+    pub(crate) fn new(config: &Config) -> Result<Self, SetupError> {
+        let mut entries = config.entries.clamp(1, 1 << 15);
+        let mut features = config.features;
+        loop {
+            let completions = match config.completions {
+                0 => entries.saturating_mul(4),
+                // The kernel wants more completions than submissions.
+                completions => completions.max(entries),
+            };
+            let error = match build(entries, completions, features) {
+                Ok(ring) => return Self::check(ring, features),
+                Err(error) => error,
+            };
+            match error.raw_os_error() {
+                Some(libc::EINVAL) if features > Features::Plain => {
+                    features = match features {
+                        Features::Best => Features::Deferred,
+                        Features::Deferred => Features::Cooperative,
+                        _ => Features::Plain,
+                    };
+                }
+                Some(libc::ENOMEM) if entries > ENTRIES_LEAST => entries /= 2,
+                _ => return Err(SetupError::new("io_uring_setup", error)),
+            }
+        }
+    }
+
+    fn check(ring: IoUring, features: Features) -> Result<Self, SetupError> {
+        let parameters = ring.params();
+        if !parameters.is_feature_nodrop() {
+            return Err(SetupError::lacking("completions may be dropped (no FEAT_NODROP)"));
+        }
+        if !parameters.is_feature_ext_arg() {
+            return Err(SetupError::lacking("waits cannot time out (no FEAT_EXT_ARG)"));
+        }
+        let no_iowait = parameters.is_feature_no_iowait();
+        Ok(Self { ring, no_iowait, features })
+    }
+
+    /// What the kernel let us have.
+    pub(crate) fn features(&self) -> Features {
+        self.features
+    }
+
+    pub(crate) fn entries(&self) -> u32 {
+        self.ring.params().sq_entries()
+    }
+
+    /// Stages an entry and publishes the tail. False if the queue is full.
+    ///
+    /// # Safety
+    ///
+    /// What the entry points to lives until its final completion (D1).
+    pub(crate) unsafe fn push(&mut self, entry: &squeue::Entry) -> bool {
+        // Dropping the queue stores the tail with Release, so every staging is published.
+        // SAFETY: the caller's promise.
+        unsafe { self.ring.submission().push(entry).is_ok() }
+    }
+
+    /// How many entries are staged and not yet taken by the kernel.
+    pub(crate) fn staged(&mut self) -> u32 {
+        self.ring.submission().len() as u32
+    }
+
+    /// Whether the kernel has work that appears only when it is entered: deferred completions, or ones
+    /// that did not fit.
+    pub(crate) fn must_enter(&mut self) -> bool {
+        let queue = self.ring.submission();
+        queue.taskrun() || queue.cq_overflow()
+    }
+
+    /// Whether completions are waiting in the kernel for room.
+    pub(crate) fn overflown(&mut self) -> bool {
+        self.ring.submission().cq_overflow()
+    }
+
+    pub(crate) fn has_completions(&mut self) -> bool {
+        !self.ring.completion().is_empty()
+    }
+
+    /// Submits what is staged, lets deferred work run, and waits as told.
+    pub(crate) fn enter(&mut self, wait: Wait) -> io::Result<u32> {
+        let staged = self.staged();
+        sys::enter(self.ring.as_raw_fd(), staged, wait, self.no_iowait)
+    }
+
+    /// Moves the completions that are there now into `batch`.
+    pub(crate) fn reap(&mut self, batch: &mut VecDeque<Completion>) {
+        batch.extend(self.ring.completion().map(|entry| Completion {
+            user_data: entry.user_data(),
+            result: entry.result(),
+            more: cqueue::more(entry.flags()),
+        }));
+    }
+}
+
+fn build(entries: u32, completions: u32, features: Features) -> io::Result<IoUring> {
+    let mut builder = IoUring::builder();
+    builder.setup_cqsize(completions).setup_clamp().dontfork();
+    if features >= Features::Cooperative {
+        builder.setup_submit_all().setup_taskrun_flag();
+    }
+    if features == Features::Cooperative {
+        builder.setup_coop_taskrun();
+    }
+    if features >= Features::Deferred {
+        builder.setup_single_issuer().setup_defer_taskrun();
+    }
+    if features >= Features::Best {
+        builder.setup_no_sqarray();
+    }
+    builder.build(entries)
+}
+
+impl fmt::Debug for Ring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ring")
+            .field("fd", &self.ring.as_raw_fd())
+            .field("entries", &self.entries())
+            .field("features", &self.features)
+            .finish_non_exhaustive()
+    }
+}

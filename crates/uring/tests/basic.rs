@@ -1,0 +1,126 @@
+//! Operations on one thread: the thin path through every layer.
+
+mod support;
+
+use filch_uring::{IoBuf, NoDriver, Op, Position, SharedFd, op};
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+use support::{block_on, driver, pair, poll, run};
+
+#[test]
+fn a_nop_completes() {
+    let mut driver = driver();
+    run(&mut driver, op::Nop::new()).expect("it does nothing");
+    assert_eq!(driver.counts().completed, 1);
+    assert_eq!(driver.counts().enters, 1, "one call submits and waits");
+}
+
+#[test]
+fn a_file_is_read() {
+    let mut driver = driver();
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let expected = std::fs::read(&path).expect("it is there");
+    let open = op::Open::new(&path, libc::O_RDONLY, 0).expect("no NUL");
+    let file: SharedFd = run(&mut driver, open).expect("it opens").into();
+    let buffer = Vec::with_capacity(64 * 1024);
+    let (read, buffer) = run(&mut driver, op::Read::new(file.clone(), buffer, Position::At(0)));
+    assert_eq!(read.expect("it reads"), expected.len());
+    assert_eq!(buffer, expected);
+    let (read, buffer) = run(&mut driver, op::Read::new(file, buffer.slice(2..5), Position::At(0)));
+    assert_eq!(read.expect("it reads"), 3);
+    assert_eq!(buffer.into_inner()[2..5], expected[..3]);
+}
+
+#[test]
+fn sockets_talk() {
+    let mut driver = driver();
+    let (ours, mut theirs) = pair();
+    let (sent, _) = run(&mut driver, op::Send::new(ours.clone(), "hello"));
+    assert_eq!(sent.expect("it sends"), 5);
+    let mut got = [0; 5];
+    theirs.read_exact(&mut got).expect("it arrived");
+    assert_eq!(&got, b"hello");
+    let mut recv = Op::new(op::Recv::new(ours, Vec::with_capacity(16)));
+    assert!(poll(&mut recv).is_pending());
+    driver.turn().expect("the ring works");
+    assert!(poll(&mut recv).is_pending(), "nothing was sent yet");
+    theirs.write_all(b"back").expect("it sends");
+    let (received, buffer) = block_on(&mut driver, recv);
+    assert_eq!(received.expect("it arrived"), 4);
+    assert_eq!(buffer, b"back");
+}
+
+#[test]
+fn many_more_operations_than_the_queues_hold() {
+    let config = filch_uring::Config { entries: 8, completions: 16, ..Default::default() };
+    let mut driver = filch_uring::Driver::new(&config).expect("a ring");
+    let mut nops: Vec<_> = (0..1_000).map(|_| Op::new(op::Nop::new())).collect();
+    for nop in &mut nops {
+        assert!(poll(nop).is_pending());
+    }
+    for nop in nops {
+        block_on(&mut driver, nop).expect("it does nothing");
+    }
+    assert_eq!(driver.counts().completed, 1_000);
+}
+
+#[test]
+fn a_park_ends_at_its_deadline_or_at_an_unpark() {
+    let mut driver = driver();
+    let deadline = Instant::now() + Duration::from_millis(2);
+    while Instant::now() < deadline {
+        driver.park(Some(deadline)).expect("the ring works");
+    }
+    driver.park(Some(deadline)).expect("a deadline in the past is no sleep");
+    let remote = driver.remote();
+    remote.unpark();
+    driver.park(None).expect("the token was there");
+    let waker = std::thread::spawn(move || remote.unpark());
+    driver.park(None).expect("the ring works");
+    waker.join().expect("it unparked");
+}
+
+#[test]
+fn an_idle_turn_makes_no_system_call() {
+    let mut driver = driver();
+    driver.turn().expect("the ring works");
+    assert_eq!(driver.counts().enters, 0);
+}
+
+#[test]
+fn without_a_driver_there_is_an_error() {
+    let error = match poll(&mut Op::new(op::Nop::new())) {
+        std::task::Poll::Ready(Err(error)) => error,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(NoDriver::of(&error), Some(NoDriver::None));
+}
+
+#[test]
+fn another_thread_submits_through_the_remote() {
+    let mut driver = driver();
+    let remote = driver.remote();
+    let thread = std::thread::spawn(move || {
+        let (waker, mut op) = (std::thread::current(), Op::with_remote(op::Nop::new(), remote));
+        let waker = std::task::Waker::from(std::sync::Arc::new(Unpark(waker)));
+        let mut cx = std::task::Context::from_waker(&waker);
+        loop {
+            match std::future::Future::poll(std::pin::Pin::new(&mut op), &mut cx) {
+                std::task::Poll::Ready(result) => return result.expect("it does nothing"),
+                std::task::Poll::Pending => std::thread::park(),
+            }
+        }
+    });
+    while driver.counts().completed == 0 {
+        driver.park(None).expect("the ring works");
+    }
+    thread.join().expect("it got its result");
+}
+
+struct Unpark(std::thread::Thread);
+
+impl std::task::Wake for Unpark {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.unpark();
+    }
+}
