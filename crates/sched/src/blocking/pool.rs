@@ -165,7 +165,7 @@ impl BlockingPool {
             return Ok(());
         }
         if state.threads < self.0.config.cap
-            && let Err(error) = self.0.add_thread(&mut state)
+            && let Err(error) = Shared::add_thread(&self.0, &mut state)
         {
             state.refused += 1;
             if state.threads == 0 {
@@ -251,11 +251,11 @@ impl BlockingPool {
 
 impl Shared {
     /// Makes a thread, counts it, and leaves it to wait for the lock that is held here.
-    fn add_thread(self: &Arc<Self>, state: &mut MutexGuard<'_, State>) -> io::Result<()> {
+    fn add_thread(this: &Arc<Self>, state: &mut MutexGuard<'_, State>) -> io::Result<()> {
         let serial = state.serial;
-        let shared = self.clone();
+        let shared = this.clone();
         let body = Box::new(move || thread_main(&shared, serial));
-        let handle = (self.config.spawn_thread)(&self.config.thread_name, body)?;
+        let handle = (this.config.spawn_thread)(&this.config.thread_name, body)?;
         state.handles.insert(serial, handle);
         state.serial += 1;
         state.threads += 1;

@@ -215,7 +215,7 @@ fn with_a_busy_thread_a_refusal_makes_the_closure_wait_for_that() {
 #[test]
 fn a_panic_goes_to_the_handle_and_the_thread_lives_on() {
     let pool = pool(1);
-    let error = join(pool.spawn(|| panic!("bad")).unwrap()).map(|()| ()).unwrap_err();
+    let error = join::<()>(pool.spawn(|| panic!("bad")).unwrap()).unwrap_err();
     assert_eq!(*error.into_panic().downcast::<&str>().unwrap(), "bad");
     assert_eq!(join(pool.spawn(|| 8).unwrap()).unwrap(), 8);
     assert_eq!(pool.stats().threads, 1);
