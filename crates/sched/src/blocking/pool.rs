@@ -39,8 +39,8 @@ struct State {
     idle: usize,
     claimed: usize,
     alive: usize,
-    /// How many idle threads are to go without waiting for their time to be over.
-    expiring: usize,
+    /// How often [`BlockingPool::trim`] was called.
+    trims: u64,
     closed: bool,
     /// How often the system refused a thread.
     refused: u64,
@@ -158,7 +158,6 @@ impl BlockingPool {
         if state.idle > 0 {
             state.idle -= 1;
             state.claimed += 1;
-            state.expiring = state.expiring.min(state.idle);
             state.queue.push_back(task);
             drop(state);
             self.0.work.notify_one();
@@ -181,9 +180,7 @@ impl BlockingPool {
 
     /// Lets the threads go that have nothing to do.
     pub fn trim(&self) {
-        let mut state = self.0.state.lock();
-        state.expiring = state.idle;
-        drop(state);
+        self.0.state.lock().trims += 1;
         self.0.work.notify_all();
     }
 
@@ -283,6 +280,7 @@ impl Shared {
     /// Waits to be claimed. False: it may go, and has ceased to be idle.
     fn sleep(&self, state: &mut MutexGuard<'_, State>) -> bool {
         state.idle += 1;
+        let trims = state.trims;
         loop {
             let timed_out = self.work.wait_for(state, self.config.keep_alive);
             // The claim comes first: a spawner counts on it, and does not know that the time is over.
@@ -290,8 +288,7 @@ impl Shared {
                 state.claimed -= 1;
                 return true;
             }
-            if timed_out || state.closed || state.expiring > 0 {
-                state.expiring = state.expiring.saturating_sub(1);
+            if timed_out || state.closed || state.trims != trims {
                 state.idle -= 1;
                 return false;
             }
