@@ -1,32 +1,139 @@
-//! Which worker's timers this thread uses.
+//! Which worker, or which scheduler, the current thread belongs to.
 
+use crate::handle::Handle;
+use crate::local::Local;
 use crate::timer::Timers;
 use filch_atomic::sync::Arc;
-use std::cell::RefCell;
+use filch_atomic::thread_local;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ptr;
+use std::rc::Rc;
 
-filch_atomic::thread_local! {
-    static TIMERS: RefCell<Option<(Arc<Timers>, bool)>> = const { RefCell::new(None) };
+thread_local! {
+    /// The worker whose loop runs on this thread.
+    static LOCAL: Cell<*const Local> = const { Cell::new(ptr::null()) };
+    /// The scheduler that this thread, no worker, has entered.
+    static ENTERED: RefCell<Option<Handle>> = const { RefCell::new(None) };
 }
 
-/// The timers that belong to this thread.
-pub(crate) struct CurrentTimers<'a> {
-    /// Where a sleep that is first polled here is registered.
-    pub(crate) timers: &'a Arc<Timers>,
-    /// Whether this thread is the worker that owns them, and so looks at them by itself before it sleeps.
-    pub(crate) is_owner: bool,
+/// Declares, until the guard goes, that `local`'s worker runs on this thread.
+pub(crate) fn set_local(local: Rc<Local>) -> LocalGuard {
+    LOCAL.with(|current| {
+        assert!(current.get().is_null(), "a thread runs one worker at a time");
+        current.set(Rc::as_ptr(&local));
+    });
+    LocalGuard { _local: local }
 }
 
-/// Hands the timers of this thread's runtime to `f`: a worker's own, some worker's on a thread that has
-/// merely entered a runtime, none elsewhere.
-pub(crate) fn with_timers<R>(f: impl FnOnce(Option<CurrentTimers<'_>>) -> R) -> R {
-    TIMERS.with(|current| match &*current.borrow() {
-        Some((timers, is_owner)) => f(Some(CurrentTimers { timers, is_owner: *is_owner })),
-        None => f(None),
+/// Ends what [`set_local`] began.
+pub(crate) struct LocalGuard {
+    // What the thread-local points to lives as long as the guard.
+    _local: Rc<Local>,
+}
+
+impl Drop for LocalGuard {
+    fn drop(&mut self) {
+        LOCAL.with(|current| current.set(ptr::null()));
+    }
+}
+
+/// Lends the worker of this thread, if it is one.
+#[inline]
+pub(crate) fn with_local<R>(f: impl FnOnce(Option<&Local>) -> R) -> R {
+    let local = LOCAL.with(Cell::get);
+    // SAFETY: the address stands here only while its `LocalGuard`, which has a share in the `Local`,
+    // exists on this thread; an `Rc` lends its contents through `&` only.
+    f(unsafe { local.as_ref() })
+}
+
+/// Whether this thread is a worker, of whichever scheduler.
+pub fn is_worker() -> bool {
+    !LOCAL.with(Cell::get).is_null()
+}
+
+/// The index of the worker that this thread is, if it is one.
+pub fn worker_index() -> Option<usize> {
+    with_local(|local| local.map(|local| local.index))
+}
+
+/// Lends the handle of this thread's scheduler: the worker's own, or the one that was entered.
+pub fn with_handle<R>(f: impl FnOnce(Option<&Handle>) -> R) -> R {
+    with_local(|local| match local {
+        Some(local) => f(Some(&local.handle)),
+        None => {
+            // Cloned, so that `f` may enter another. A thread on its way out has entered nothing.
+            let entered = ENTERED.try_with(|entered| entered.borrow().clone()).ok().flatten();
+            f(entered.as_ref())
+        }
     })
 }
 
-/// Gives this thread timers, as its owner or as a guest, or takes them away.
-#[cfg_attr(not(test), allow(dead_code, reason = "the worker loop is to call it"))]
-pub(crate) fn set_current_timers(timers: Option<(Arc<Timers>, bool)>) {
-    TIMERS.with(|current| *current.borrow_mut() = timers);
+/// Makes `handle` the scheduler of this thread until the guard goes.
+pub(crate) fn enter(handle: Handle) -> Enter {
+    let before = ENTERED.with(|entered| entered.borrow_mut().replace(handle));
+    Enter { before, not_send: PhantomData }
 }
+
+/// Ends what [`Handle::enter`] began. Guards go in the reverse order of their making; one that goes
+/// early puts back what *it* replaced.
+#[must_use = "the scheduler is left when the guard is dropped"]
+pub struct Enter {
+    before: Option<Handle>,
+    // It belongs to its thread.
+    not_send: PhantomData<*const ()>,
+}
+
+impl Drop for Enter {
+    fn drop(&mut self) {
+        let before = self.before.take();
+        // The handle that goes may be the last one: not while the cell is borrowed.
+        let left =
+            ENTERED.try_with(|entered| std::mem::replace(&mut *entered.borrow_mut(), before)).ok();
+        drop(left);
+    }
+}
+
+impl fmt::Debug for Enter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("Enter { .. }")
+    }
+}
+
+/// The timers that a sleep first polled on this thread goes to.
+pub(crate) struct CurrentTimers<'a> {
+    pub(crate) timers: &'a Arc<Timers>,
+    /// This thread is the worker that fires them.
+    pub(crate) is_owner: bool,
+}
+
+/// Lends this thread's timers: its worker's; on a thread that has entered a scheduler, worker 0's.
+pub(crate) fn with_timers<R>(f: impl FnOnce(Option<CurrentTimers<'_>>) -> R) -> R {
+    #[cfg(test)]
+    if let Some((timers, is_owner)) = TEST_TIMERS.with(|timers| timers.borrow().clone()) {
+        return f(Some(CurrentTimers { timers: &timers, is_owner }));
+    }
+    with_local(|local| match local {
+        Some(local) => f(Some(CurrentTimers { timers: &local.remote().timers, is_owner: true })),
+        None => with_handle(|handle| {
+            f(handle.map(|handle| CurrentTimers { timers: handle.timers(), is_owner: false }))
+        }),
+    })
+}
+
+#[cfg(test)]
+thread_local! {
+    static TEST_TIMERS: RefCell<Option<(Arc<Timers>, bool)>> = const { RefCell::new(None) };
+}
+
+/// Gives this thread timers of its own, as their owner or as a guest, or takes them away: for the tests
+/// of the timers, which need no scheduler.
+#[cfg(test)]
+pub(crate) fn set_current_timers(timers: Option<(Arc<Timers>, bool)>) {
+    TEST_TIMERS.with(|current| *current.borrow_mut() = timers);
+}
+
+/// What is said where there is no scheduler.
+pub const NO_RUNTIME: &str = "there is no filch runtime on this thread: run this inside \
+    `filch::run`, `#[filch::main]` or `Runtime::block_on`, or enter a runtime first (`Runtime::enter`)";

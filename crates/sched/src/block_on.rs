@@ -1,0 +1,80 @@
+//! Waiting for a future on a thread that is no worker.
+
+use crate::context;
+use crate::handle::Handle;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+/// A thread that is a worker was asked to block on a future.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockOnWorker(());
+
+impl BlockOnWorker {
+    pub(crate) fn new() -> Self {
+        Self(())
+    }
+}
+
+impl fmt::Display for BlockOnWorker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "cannot block on a future here: this thread is a worker, and the tasks that the future \
+             may wait for could not run (await it, or move the blocking call to `spawn_blocking`)",
+        )
+    }
+}
+
+impl Error for BlockOnWorker {}
+
+impl Handle {
+    /// Runs `future` on this thread, which sleeps while it waits, inside this scheduler's context.
+    ///
+    /// # Errors
+    ///
+    /// On a worker's thread, of whichever scheduler.
+    pub fn block_on<F: Future>(&self, future: F) -> Result<F::Output, BlockOnWorker> {
+        if context::is_worker() {
+            return Err(BlockOnWorker::new());
+        }
+        let _enter = self.enter();
+        let mut future = pin!(future);
+        let signal = Arc::new(Signal { thread: thread::current(), woken: AtomicBool::new(false) });
+        let waker = Waker::from(signal.clone());
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                return Ok(output);
+            }
+            // Acquire: pairs with the Release in `wake`; what a waker did is seen by the next poll.
+            while !signal.woken.swap(false, Ordering::Acquire) {
+                thread::park();
+            }
+        }
+    }
+}
+
+/// Wakes a thread that blocks on a future. It has a flag of its own, because the token of
+/// `thread::park` may be used up by a library that parks inside the poll.
+struct Signal {
+    thread: Thread,
+    woken: AtomicBool,
+}
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // Release: pairs with the Acquire in `block_on`.
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            self.thread.unpark();
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! A scheduler, as anybody may hold it.
+
+use crate::blocking::{BlockingPool, NoThread};
+use crate::context::{self, Enter};
+use crate::metrics::WorkerMetrics;
+use crate::shared::{Shard, Shared};
+use crate::task::{JoinHandle, Meta, spawn_task};
+use crate::timer::Timers;
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Spawns tasks onto a scheduler from anywhere. Cheap to clone. Does not keep the scheduler running:
+/// once it is shut down, what is spawned ends at once as cancelled.
+#[derive(Clone)]
+pub struct Handle(Arc<Inner>);
+
+struct Inner {
+    shards: Box<[Arc<Shard>]>,
+    blocking: OnceLock<BlockingPool>,
+    extension: Arc<dyn Any + Send + Sync>,
+    /// Spreads the tasks that come from outside over the shards.
+    next_shard: AtomicUsize,
+}
+
+impl Handle {
+    pub(crate) fn new(shared: &Arc<Shared>, extension: Arc<dyn Any + Send + Sync>) -> Self {
+        let shard =
+            |_| Arc::new(Shard { shared: shared.clone(), tasks: crate::task::OwnedTasks::new() });
+        Self(Arc::new(Inner {
+            shards: (0..shared.workers()).map(shard).collect(),
+            blocking: OnceLock::new(),
+            extension,
+            next_shard: AtomicUsize::new(0),
+        }))
+    }
+
+    /// The handle of the scheduler that this thread works for or has entered.
+    pub fn try_current() -> Option<Self> {
+        context::with_handle(|handle| handle.cloned())
+    }
+
+    /// Spawns a task. Woken later by a worker's own thread it stays there until another steals it.
+    pub fn spawn<F>(&self, future: F, meta: Meta) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        context::with_local(|local| match local {
+            Some(local) if local.belongs_to(self.shared()) => {
+                let (task, handle) = spawn_task(future, local.shard.clone(), meta);
+                if let Some(task) = task {
+                    local.wake(task);
+                }
+                handle
+            }
+            _ => {
+                // Relaxed: any shard will do.
+                let next = self.0.next_shard.fetch_add(1, Ordering::Relaxed);
+                let shard = &self.0.shards[next % self.0.shards.len()];
+                let (task, handle) = spawn_task(future, shard.clone(), meta);
+                if let Some(task) = task {
+                    self.shared().inject(task);
+                }
+                handle
+            }
+        })
+    }
+
+    /// Runs a closure that blocks on a thread made for that.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no thread to give and there is none yet.
+    pub fn spawn_blocking<F, T>(&self, closure: F, meta: Meta) -> Result<JoinHandle<T>, NoThread>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.blocking().spawn_with(closure, meta)
+    }
+
+    /// Makes this the scheduler of the current thread until the guard goes: what looks for one there
+    /// (a spawn, a sleep) finds it.
+    pub fn enter(&self) -> Enter {
+        context::enter(self.clone())
+    }
+
+    /// The pool for closures that block.
+    pub fn blocking(&self) -> &BlockingPool {
+        self.0.blocking.get().expect("the pool is set before the handle leaves the crate")
+    }
+
+    /// What the builder attached: the crate above keeps there what belongs to this scheduler.
+    pub fn extension(&self) -> &Arc<dyn Any + Send + Sync> {
+        &self.0.extension
+    }
+
+    /// How many workers there are.
+    pub fn workers(&self) -> usize {
+        self.0.shards.len()
+    }
+
+    /// How many tasks have not ended.
+    pub fn tasks(&self) -> usize {
+        self.0.shards.iter().map(|shard| shard.tasks.len()).sum()
+    }
+
+    /// What each worker has done so far.
+    pub fn metrics(&self) -> Vec<WorkerMetrics> {
+        self.shared().remotes.iter().map(|remote| remote.counters.snapshot()).collect()
+    }
+
+    /// Whether the scheduler is shut down, or about to be.
+    pub fn is_shut_down(&self) -> bool {
+        self.shared().is_closing()
+    }
+
+    pub(crate) fn set_blocking(&self, pool: BlockingPool) {
+        if self.0.blocking.set(pool).is_err() {
+            unreachable!("a scheduler has one pool");
+        }
+    }
+
+    pub(crate) fn shard(&self, worker: usize) -> &Arc<Shard> {
+        &self.0.shards[worker]
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0.shards[0].shared
+    }
+
+    /// The timers for a thread that is no worker.
+    pub(crate) fn timers(&self) -> &Arc<Timers> {
+        &self.shared().remotes[0].timers
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakHandle {
+        WeakHandle(Arc::downgrade(&self.0))
+    }
+}
+
+/// A handle that keeps nothing alive.
+#[derive(Clone)]
+pub(crate) struct WeakHandle(std::sync::Weak<Inner>);
+
+impl WeakHandle {
+    pub(crate) fn upgrade(&self) -> Option<Handle> {
+        self.0.upgrade().map(Handle)
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("workers", &self.workers())
+            .field("tasks", &self.tasks())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,81 @@
+//! The queue for tasks that come from outside the workers.
+
+use crate::task::Task;
+use filch_atomic::sync::Mutex;
+use filch_atomic::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::VecDeque;
+
+/// Tasks woken or spawned by threads that are no workers, first in, first out.
+///
+/// A lock around a queue, and its length beside it, so that a worker that finds it empty takes no lock.
+/// The contention argument: a lock is held for one push, or for one batch, of which a worker takes so
+/// many (its share) that it comes back rarely. The length is stored under the lock; the worker that
+/// reads 0 just before it sleeps relies on the sender's fence (S2, see `idle`).
+#[derive(Debug, Default)]
+pub struct Injector {
+    tasks: Mutex<State>,
+    len: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Task>,
+    closed: bool,
+}
+
+impl Injector {
+    /// An empty queue.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a task. The caller then has a sleeper woken ([`Idle::sleeper_to_wake`]).
+    ///
+    /// # Errors
+    ///
+    /// The task, if the queue is closed.
+    ///
+    /// [`Idle::sleeper_to_wake`]: crate::idle::Idle::sleeper_to_wake
+    pub fn push(&self, task: Task) -> Result<(), Task> {
+        let mut state = self.tasks.lock();
+        if state.closed {
+            return Err(task);
+        }
+        state.queue.push_back(task);
+        // Relaxed: the sleeping side orders it by the fences of S2, a working side finds it later.
+        self.len.store(state.queue.len(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether it seems empty. One load, and perhaps stale.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        // Relaxed: see `push`.
+        self.len.load(Ordering::Relaxed) == 0
+    }
+
+    /// Takes a worker's fair share: its part of what is there, at most `limit`. The first is returned,
+    /// the others go to `rest`.
+    pub fn take(&self, workers: usize, limit: usize, mut rest: impl FnMut(Task)) -> Option<Task> {
+        if self.is_empty() {
+            return None;
+        }
+        let mut state = self.tasks.lock();
+        let count = (state.queue.len() / workers + 1).min(limit).min(state.queue.len());
+        let mut taken = state.queue.drain(..count);
+        let first = taken.next();
+        // `rest` pushes to the worker's own deque: it runs no user code, so the lock may be held.
+        taken.by_ref().for_each(&mut rest);
+        drop(taken);
+        self.len.store(state.queue.len(), Ordering::Relaxed);
+        first
+    }
+
+    /// Refuses tasks from now on, and hands over those that are here.
+    pub fn close(&self) -> VecDeque<Task> {
+        let mut state = self.tasks.lock();
+        state.closed = true;
+        self.len.store(0, Ordering::Relaxed);
+        std::mem::take(&mut state.queue)
+    }
+}

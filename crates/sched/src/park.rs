@@ -1,0 +1,66 @@
+//! The seam: how a worker waits, without knowing what for.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::time::Instant;
+
+/// Where a worker submits what is staged, finds what is done, and sleeps. One per worker, made on the
+/// worker's own thread and never moved from it.
+///
+/// Both calls may wake tasks: from inside themselves, on the calling thread, under no lock (D8).
+pub trait Park {
+    /// What other threads hold of it.
+    type Peer: Peer;
+
+    /// A handle for other threads.
+    fn peer(&self) -> Self::Peer;
+
+    /// Submits what is staged and reaps what is done; never sleeps. Returns how many completions there
+    /// were.
+    ///
+    /// # Errors
+    ///
+    /// Only what cannot be recovered from: the worker that gets one ends the process.
+    fn turn(&mut self) -> io::Result<usize>;
+
+    /// As [`turn`](Self::turn), but sleeps while there is nothing: until a completion, an
+    /// [`unpark`](Peer::unpark), or `deadline`. May return early for no reason.
+    ///
+    /// # Errors
+    ///
+    /// As [`turn`](Self::turn).
+    fn park(&mut self, deadline: Option<Instant>) -> io::Result<usize>;
+
+    /// Ends it (D7): cancels what is in flight and waits for it until `deadline`. What is still there
+    /// then is leaked, never freed under the kernel's hands.
+    ///
+    /// # Errors
+    ///
+    /// What had to be leaked.
+    fn shutdown(&mut self, deadline: Option<Instant>) -> Result<(), Leaked>;
+}
+
+/// A worker's [`Park`], as other threads see it.
+pub trait Peer: Clone + Send + Sync + 'static {
+    /// Wakes the worker if it sleeps. If it does not, its next [`park`](Park::park) returns at once: an
+    /// unpark is a token that waits to be used. Cheap when the worker is awake.
+    fn unpark(&self);
+}
+
+/// What a [`Park`] could not end in time.
+#[derive(Debug, Clone)]
+pub struct Leaked {
+    /// How many operations were still in flight.
+    pub operations: usize,
+    /// What they are, for a person.
+    pub what: String,
+}
+
+impl fmt::Display for Leaked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} operations still in flight: {}", self.operations, self.what)
+    }
+}
+
+impl Error for Leaked {}

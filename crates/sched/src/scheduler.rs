@@ -1,0 +1,412 @@
+//! Starting a scheduler and shutting it down.
+
+use crate::block_on::BlockOnWorker;
+use crate::blocking::{self, BlockingPool};
+use crate::clock::Clock;
+use crate::context;
+use crate::handle::Handle;
+use crate::local::Local;
+use crate::main_task::{MainTask, poll_into};
+use crate::park::{Park, Peer};
+use crate::rng::Rng;
+use crate::shared::{PeerCell, Remote, Shared};
+use crate::slot::Slot;
+use crate::task::{ErrorHook, Report, Task};
+use crate::timer::Timers;
+use crate::wind_up::WindUp;
+use crate::worker::Worker;
+use filch_atomic::deque;
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::process;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// Why a worker's [`Park`] could not be made.
+pub type ParkError = Box<dyn Error + Send + Sync>;
+
+/// How a scheduler is to be.
+pub struct Config {
+    /// How many workers, at least 1.
+    pub workers: usize,
+    /// What the threads are called; the number of the worker is added.
+    pub thread_name: String,
+    /// How long shutting down may take before what is stuck is left behind (D7).
+    pub grace: Duration,
+    /// Where to report what has nobody else to go to.
+    pub hook: ErrorHook,
+    /// Where time comes from.
+    pub clock: Clock,
+    /// What the scheduler's random choices follow from.
+    pub seed: u64,
+    /// The pool for closures that block.
+    pub blocking: blocking::Config,
+    /// Anything that the crate above wants to find again in the [`Handle`].
+    pub extension: Arc<dyn Any + Send + Sync>,
+}
+
+impl Default for Config {
+    /// One worker per core that the process may use, and 5 s of grace.
+    fn default() -> Self {
+        Self {
+            workers: thread::available_parallelism().map_or(1, usize::from),
+            thread_name: "filch".into(),
+            grace: Duration::from_secs(5),
+            hook: ErrorHook::default(),
+            clock: Clock::real(),
+            seed: 0,
+            blocking: blocking::Config::default(),
+            extension: Arc::new(()),
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("workers", &self.workers)
+            .field("grace", &self.grace)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a scheduler could not be started.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A worker's park could not be made.
+    Park {
+        /// Which worker's.
+        worker: usize,
+        /// Why.
+        source: ParkError,
+    },
+    /// The system gave no thread.
+    Thread {
+        /// For which worker.
+        worker: usize,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It was to be run on a thread that is a worker already.
+    OnWorker(BlockOnWorker),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Park { worker, source } => write!(f, "worker {worker} cannot start: {source}"),
+            Self::Thread { worker, source } => {
+                write!(f, "cannot start a thread for worker {worker}: {source}")
+            }
+            Self::OnWorker(source) => source.fmt(f),
+        }
+    }
+}
+
+impl Error for StartError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Park { source, .. } => Some(&**source),
+            Self::Thread { source, .. } => Some(source),
+            Self::OnWorker(source) => Some(source),
+        }
+    }
+}
+
+/// A running scheduler. Dropping it shuts it down within its grace period.
+pub struct Scheduler {
+    handle: Handle,
+    grace: Duration,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Scheduler {
+    /// Starts the workers, each on a thread of its own, where `make_park` makes its [`Park`].
+    ///
+    /// # Errors
+    ///
+    /// If a thread or a park cannot be had. Then nothing stays behind.
+    pub fn start<P, F>(config: Config, make_park: F) -> Result<Self, StartError>
+    where
+        P: Park + 'static,
+        F: Fn(usize) -> Result<P, ParkError> + Send + Sync + 'static,
+    {
+        let grace = config.grace;
+        let plan = Plan::new(config);
+        let handle = plan.handle.clone();
+        let threads = start_threads(&handle, plan.seats, &Arc::new(make_park))?;
+        Ok(Self { handle, grace, threads })
+    }
+
+    /// What spawns onto it.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Shuts it down: cancels what runs, waits for it at most `grace`, reports through the error hook
+    /// what is stuck and leaves that behind (D7). On one of its own workers it does not wait.
+    pub fn shutdown(mut self, grace: Duration) {
+        self.end(grace);
+    }
+
+    fn end(&mut self, grace: Duration) {
+        end(&self.handle, std::mem::take(&mut self.threads), grace);
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        if !self.threads.is_empty() {
+            self.end(self.grace);
+        }
+    }
+}
+
+impl fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scheduler").field("handle", &self.handle).finish_non_exhaustive()
+    }
+}
+
+/// Runs `main` on this thread, which is worker 0 meanwhile, and the other workers on threads of their
+/// own. Returns when `main` is done and the scheduler is shut down.
+///
+/// # Errors
+///
+/// If this thread is a worker already, or a thread or a park cannot be had.
+///
+/// # Panics
+///
+/// With the panic of `main`, after shutting down.
+pub fn run<P, F, M>(config: Config, make_park: F, main: M) -> Result<M::Output, StartError>
+where
+    P: Park + 'static,
+    F: Fn(usize) -> Result<P, ParkError> + Send + Sync + 'static,
+    M: Future,
+{
+    if context::is_worker() {
+        return Err(StartError::OnWorker(BlockOnWorker::new()));
+    }
+    let (grace, seed) = (config.grace, config.seed);
+    let mut plan = Plan::new(config);
+    let handle = plan.handle.clone();
+    let seat = plan.seats.remove(0);
+    let make_park = Arc::new(make_park);
+    let park = make_park(0).map_err(|source| StartError::Park { worker: 0, source })?;
+    let peer = park.peer();
+    handle.shared().remotes[0].peer.set(move || peer.unpark());
+    let mut worker = Worker::new(Local::new(handle.clone(), 0, seat.deque), park, Rng::new(seed));
+    let entered = worker.enter();
+    let threads = match start_threads(&handle, plan.seats, &make_park) {
+        Ok(threads) => threads,
+        Err(error) => {
+            worker.wind_up();
+            return Err(error);
+        }
+    };
+    let mut output = None;
+    let outcome = {
+        // On the stack of this call, and gone before the scheduler is.
+        let main = pin!(main);
+        let mut poll = poll_into(main, &mut output);
+        let mut main = MainTask::new(handle.shared().clone(), &mut poll);
+        catch_unwind(AssertUnwindSafe(|| worker.run(Some(&mut main))))
+    };
+    close(&handle, grace);
+    worker.wind_up();
+    drop(entered);
+    finish(&handle, threads);
+    match outcome {
+        Ok(Ok(())) => Ok(output.expect("the loop ends when the main future is done")),
+        Ok(Err(error)) => broken(0, &error),
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
+/// What there is of a scheduler before its threads.
+struct Plan {
+    handle: Handle,
+    seats: Vec<Seat>,
+}
+
+/// What one worker's thread starts with.
+struct Seat {
+    worker: usize,
+    deque: deque::Worker<Task>,
+    thread_name: String,
+    seed: u64,
+}
+
+impl Plan {
+    fn new(config: Config) -> Self {
+        let workers = config.workers.max(1);
+        let seats: Vec<_> = (0..workers)
+            .map(|worker| Seat {
+                worker,
+                deque: deque::Worker::new_fifo(),
+                thread_name: format!("{}-{worker}", config.thread_name),
+                seed: config.seed.wrapping_add(worker as u64),
+            })
+            .collect();
+        let remotes = seats.iter().map(|seat| remote(seat, &config.clock)).collect();
+        let shared = Shared::new(remotes, config.hook, config.clock, WindUp::new(workers));
+        let handle = Handle::new(&Arc::new(shared), config.extension);
+        let weak = handle.downgrade();
+        let around = Arc::new(move |body: &mut dyn FnMut()| {
+            // Blocking closures may spawn and block on futures: their thread has entered the scheduler.
+            let _enter = weak.upgrade().map(|handle| handle.enter());
+            body();
+        });
+        let hook = handle.shared().hook.clone();
+        handle.set_blocking(BlockingPool::new(blocking::Config {
+            around,
+            hook,
+            ..config.blocking
+        }));
+        Self { handle, seats }
+    }
+}
+
+fn remote(seat: &Seat, clock: &Clock) -> Remote {
+    let peer = Arc::new(PeerCell::default());
+    let unpark = peer.clone();
+    Remote {
+        stealer: seat.deque.stealer(),
+        slot: Slot::new(),
+        timers: Timers::new(clock.clone(), move || unpark.unpark()),
+        counters: Default::default(),
+        peer,
+    }
+}
+
+/// Starts a thread for each seat and waits until every one of them has its park.
+fn start_threads<P, F>(
+    handle: &Handle,
+    seats: Vec<Seat>,
+    make_park: &Arc<F>,
+) -> Result<Vec<JoinHandle<()>>, StartError>
+where
+    P: Park + 'static,
+    F: Fn(usize) -> Result<P, ParkError> + Send + Sync + 'static,
+{
+    let (ready, all_ready) = mpsc::channel();
+    let mut threads = Vec::with_capacity(seats.len());
+    let mut failed = None;
+    for seat in seats {
+        let (worker, name) = (seat.worker, seat.thread_name.clone());
+        let (handle, make_park, ready) = (handle.clone(), make_park.clone(), ready.clone());
+        let body = move || work(handle, seat, &*make_park, &ready);
+        match thread::Builder::new().name(name).spawn(body) {
+            Ok(thread) => threads.push(thread),
+            Err(source) => {
+                failed = Some(StartError::Thread { worker, source });
+                break;
+            }
+        }
+    }
+    drop(ready);
+    let started = threads.len();
+    let failed = failed.or(all_ready.iter().take(started).find_map(Result::err));
+    let Some(error) = failed else { return Ok(threads) };
+    // Those that did start wind up without a wait: there are no tasks yet.
+    handle.shared().wind_up.begin(Instant::now());
+    handle.shared().close();
+    for thread in threads {
+        let _ = thread.join();
+    }
+    Err(error)
+}
+
+/// The body of a worker's thread.
+fn work<P, F>(
+    handle: Handle,
+    seat: Seat,
+    make_park: &F,
+    ready: &mpsc::Sender<Result<(), StartError>>,
+) where
+    P: Park,
+    F: Fn(usize) -> Result<P, ParkError>,
+{
+    let worker = seat.worker;
+    let park = match make_park(worker) {
+        Ok(park) => park,
+        Err(source) => {
+            let _ = ready.send(Err(StartError::Park { worker, source }));
+            return;
+        }
+    };
+    let peer = park.peer();
+    handle.shared().remotes[worker].peer.set(move || peer.unpark());
+    let _ = ready.send(Ok(()));
+    let mut worker = Worker::new(Local::new(handle, worker, seat.deque), park, Rng::new(seat.seed));
+    let entered = worker.enter();
+    match catch_unwind(AssertUnwindSafe(|| worker.run(None))) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => broken(seat.worker, &error),
+        // Tasks catch their own panics: this is a waker of somebody else's, or a mistake of ours.
+        Err(_) => broken(seat.worker, &"its loop panicked (see above)"),
+    }
+    worker.wind_up();
+    drop(entered);
+}
+
+/// A worker's loop failed beyond repair. What is in flight there can neither be finished nor cancelled,
+/// and its tasks would wait for ever: better a dead process that says why than one that hangs.
+fn broken(worker: usize, error: &dyn fmt::Display) -> ! {
+    eprintln!("filch: worker {worker} cannot go on, ending the process: {error}");
+    process::abort()
+}
+
+/// Sets the deadline and makes every worker leave its loop.
+fn close(handle: &Handle, grace: Duration) {
+    let now = Instant::now();
+    // A grace beyond what the clock can tell is a month: for ever, in practice.
+    let far = now + Duration::from_secs(30 * 24 * 3600);
+    handle.shared().wind_up.begin(now.checked_add(grace).unwrap_or(far));
+    handle.shared().close();
+}
+
+fn end(handle: &Handle, threads: Vec<JoinHandle<()>>, grace: Duration) {
+    close(handle, grace);
+    let own =
+        context::with_local(|local| local.is_some_and(|local| local.belongs_to(handle.shared())));
+    if own {
+        // A worker cannot wait for itself: the others end on their own, and so does this one, after
+        // the poll in which its scheduler was dropped.
+        handle.blocking().shutdown(Some(Instant::now()));
+        return;
+    }
+    finish(handle, threads);
+}
+
+/// Waits for the workers and the blocking pool, at most until the deadline, and reports what is stuck.
+fn finish(handle: &Handle, threads: Vec<JoinHandle<()>>) {
+    let closures = handle.blocking().shutdown(handle.shared().wind_up.deadline());
+    let left_behind = handle.shared().wind_up.all_ended();
+    if left_behind.workers.is_empty() {
+        for thread in threads {
+            // It has ended its park, and only returns from its function.
+            let _ = thread.join();
+        }
+    }
+    let mut stuck = Vec::new();
+    for worker in left_behind.workers {
+        stuck.push(format!("worker {worker}, in a poll that does not return"));
+    }
+    for (worker, leaked) in left_behind.leaked {
+        stuck.push(format!("worker {worker}: {leaked}"));
+    }
+    for closure in closures.running {
+        stuck.push(format!("a blocking closure spawned at {}", closure.location));
+    }
+    if !stuck.is_empty() {
+        handle.shared().hook.report(&Report::shutdown_stuck(stuck.join("; ")));
+    }
+}

@@ -1,0 +1,166 @@
+//! What all workers of a scheduler share.
+
+use crate::clock::Clock;
+use crate::context;
+use crate::idle::Idle;
+use crate::injector::Injector;
+use crate::metrics::Counters;
+use crate::slot::Slot;
+use crate::task::{ErrorHook, OwnedTasks, Schedule, Task};
+use crate::timer::Timers;
+use crate::wind_up::WindUp;
+use filch_atomic::deque::Stealer;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The parts of a scheduler that any thread may touch.
+///
+/// Contention, word by word: the remotes are per worker, and written by others only when they steal or
+/// wake; `idle` is written once per sleep and per wake; the injector's lock is met by threads that are
+/// no workers and, once per batch, by workers; `closing` is written once.
+pub(crate) struct Shared {
+    pub(crate) remotes: Box<[Remote]>,
+    pub(crate) idle: Idle,
+    pub(crate) injector: Injector,
+    pub(crate) hook: ErrorHook,
+    pub(crate) clock: Clock,
+    pub(crate) wind_up: WindUp,
+    closing: AtomicBool,
+}
+
+/// One worker, as the others see it. On cache lines of its own.
+#[repr(align(128))]
+pub(crate) struct Remote {
+    pub(crate) stealer: Stealer<Task>,
+    pub(crate) slot: Slot,
+    pub(crate) timers: Arc<Timers>,
+    pub(crate) counters: Counters,
+    pub(crate) peer: Arc<PeerCell>,
+}
+
+/// The worker's [`Peer`](crate::park::Peer) without its type; empty until the worker's thread has made
+/// its [`Park`](crate::park::Park).
+#[derive(Default)]
+pub(crate) struct PeerCell(OnceLock<Box<dyn Fn() + Send + Sync>>);
+
+impl PeerCell {
+    pub(crate) fn set(&self, unpark: impl Fn() + Send + Sync + 'static) {
+        if self.0.set(Box::new(unpark)).is_err() {
+            unreachable!("a worker makes one park");
+        }
+    }
+
+    /// Wakes the worker, or leaves a token. Before the worker has a park it does not sleep either.
+    pub(crate) fn unpark(&self) {
+        if let Some(unpark) = self.0.get() {
+            unpark();
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(
+        remotes: Box<[Remote]>,
+        hook: ErrorHook,
+        clock: Clock,
+        wind_up: WindUp,
+    ) -> Self {
+        let idle = Idle::new(remotes.len());
+        let closing = AtomicBool::new(false);
+        Self { remotes, idle, injector: Injector::new(), hook, clock, wind_up, closing }
+    }
+
+    /// How many workers there are.
+    pub(crate) fn workers(&self) -> usize {
+        self.remotes.len()
+    }
+
+    /// Whether the scheduler is being shut down.
+    #[inline]
+    pub(crate) fn is_closing(&self) -> bool {
+        // Acquire: pairs with the Release in `close`.
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Makes every worker leave its loop, and refuses tasks from outside. The tasks that waited in the
+    /// injector end here.
+    pub(crate) fn close(&self) {
+        // Release: pairs with the Acquire in `is_closing`. A worker that misses it is unparked below,
+        // after it, and an unpark is a token that its next park finds.
+        self.closing.store(true, Ordering::Release);
+        for task in self.injector.close() {
+            task.shutdown();
+        }
+        for remote in &self.remotes {
+            remote.peer.unpark();
+        }
+    }
+
+    /// Queues a task from a thread that is no worker of this scheduler (or one that is past work).
+    pub(crate) fn inject(&self, task: Task) {
+        match self.injector.push(task) {
+            Ok(()) => {
+                self.wake_sleeper();
+            }
+            Err(task) => task.shutdown(),
+        }
+    }
+
+    /// After publishing work: wakes a worker if that is needed (S2). True if it did.
+    #[inline]
+    pub(crate) fn wake_sleeper(&self) -> bool {
+        match self.idle.sleeper_to_wake() {
+            Some(worker) => {
+                self.remotes[worker].peer.unpark();
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether there is work that any worker could take: the look of `idle`'s rules.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.injector.is_empty() || self.remotes.iter().any(|remote| !remote.stealer.is_empty())
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("workers", &self.workers())
+            .field("idle", &self.idle)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A worker's share of what belongs to its tasks: each task holds its shard, so that neither the count
+/// of references nor the list of tasks is one word that all cores write.
+pub(crate) struct Shard {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) tasks: OwnedTasks,
+}
+
+impl Schedule for Shard {
+    fn schedule(&self, task: Task) {
+        context::with_local(|local| match local {
+            Some(local) if local.belongs_to(&self.shared) => local.wake(task),
+            _ => self.shared.inject(task),
+        });
+    }
+
+    fn tasks(&self) -> &OwnedTasks {
+        &self.tasks
+    }
+
+    fn hook(&self) -> &ErrorHook {
+        &self.shared.hook
+    }
+}
+
+impl fmt::Debug for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shard").field("tasks", &self.tasks.len()).finish_non_exhaustive()
+    }
+}

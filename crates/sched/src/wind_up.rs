@@ -1,0 +1,99 @@
+//! How the workers of a scheduler end together (D7).
+
+use crate::park::Leaked;
+use filch_atomic::sync::{Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// Where the workers meet at the end.
+///
+/// 1. The scheduler closes: every worker leaves its loop after its present poll.
+/// 2. Each ends the tasks that are its own, drains its queues, and waits here for the others: until no
+///    task is left, none can hold an operation of a ring that is about to close.
+/// 3. Each ends its park, and says so here.
+///
+/// One deadline bounds all of it. Who is not there by then (a poll that does not return) is left
+/// behind, by name.
+#[derive(Debug)]
+pub(crate) struct WindUp {
+    progress: Mutex<Progress>,
+    changed: Condvar,
+    workers: usize,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// `None` while the scheduler runs.
+    deadline: Option<Instant>,
+    without_tasks: usize,
+    ended: Vec<usize>,
+    leaked: Vec<(usize, Leaked)>,
+}
+
+/// What was left behind.
+#[derive(Debug, Default)]
+pub(crate) struct LeftBehind {
+    /// Workers that did not end in time.
+    pub(crate) workers: Vec<usize>,
+    /// Workers whose operations did not end in time, and those.
+    pub(crate) leaked: Vec<(usize, Leaked)>,
+}
+
+impl WindUp {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self { progress: Mutex::new(Progress::default()), changed: Condvar::new(), workers }
+    }
+
+    /// Sets the deadline. Before the scheduler closes, or its workers would see none. The first one
+    /// stands.
+    pub(crate) fn begin(&self, deadline: Instant) {
+        self.progress.lock().deadline.get_or_insert(deadline);
+    }
+
+    /// When everything must be over.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.progress.lock().deadline
+    }
+
+    /// A worker's tasks are gone. Waits until those of all workers are, or for the deadline.
+    pub(crate) fn all_tasks_ended(&self) {
+        let mut progress = self.progress.lock();
+        progress.without_tasks += 1;
+        self.changed.notify_all();
+        self.wait(&mut progress, |progress| progress.without_tasks == self.workers);
+    }
+
+    /// A worker's park is gone, or leaked.
+    pub(crate) fn park_ended(&self, worker: usize, outcome: Result<(), Leaked>) {
+        let mut progress = self.progress.lock();
+        progress.ended.push(worker);
+        if let Err(leaked) = outcome {
+            progress.leaked.push((worker, leaked));
+        }
+        self.changed.notify_all();
+    }
+
+    /// Waits until all workers have ended, or for the deadline, and says what is left.
+    pub(crate) fn all_ended(&self) -> LeftBehind {
+        let mut progress = self.progress.lock();
+        self.wait(&mut progress, |progress| progress.ended.len() == self.workers);
+        LeftBehind {
+            workers: (0..self.workers).filter(|worker| !progress.ended.contains(worker)).collect(),
+            leaked: progress.leaked.clone(),
+        }
+    }
+
+    fn wait(
+        &self,
+        progress: &mut filch_atomic::sync::MutexGuard<'_, Progress>,
+        done: impl Fn(&Progress) -> bool,
+    ) {
+        while !done(progress) {
+            let left = progress.deadline.map_or(Duration::MAX, |deadline| {
+                deadline.saturating_duration_since(Instant::now())
+            });
+            if left.is_zero() || self.changed.wait_for(progress, left) {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! Whole schedulers over the park that knows no I/O.
+
+use filch_sched::task::{JoinHandle, Meta, yield_now};
+use filch_sched::{Config, Handle, Scheduler, StartError, ThreadPark, run};
+use std::cell::Cell;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, mpsc};
+use std::thread;
+use std::time::Duration;
+
+fn config(workers: usize) -> Config {
+    Config { workers, ..Config::default() }
+}
+
+fn start(workers: usize) -> Scheduler {
+    Scheduler::start(config(workers), |_| Ok(ThreadPark::new())).unwrap()
+}
+
+fn run_on<F: Future>(workers: usize, main: F) -> F::Output {
+    run(config(workers), |_| Ok(ThreadPark::new()), main).unwrap()
+}
+
+fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    filch_sched::spawn(future, Meta::here())
+}
+
+#[test]
+fn the_main_future_may_borrow_and_need_not_be_send() {
+    let here = Rc::new(Cell::new(1));
+    let borrowed = &here;
+    let out = run_on(2, async move {
+        borrowed.set(borrowed.get() + 1);
+        yield_now().await;
+        spawn(async { 40 }).await.unwrap() + borrowed.get()
+    });
+    assert_eq!((out, here.get()), (42, 2));
+}
+
+#[test]
+fn every_task_runs_once_on_any_number_of_workers() {
+    for workers in [1, 2, 3, 5] {
+        let ran = Arc::new(AtomicUsize::new(0));
+        let count = ran.clone();
+        run_on(workers, async move {
+            let tasks: Vec<_> = (0..10_000)
+                .map(|number| {
+                    let count = count.clone();
+                    spawn(async move {
+                        for _ in 0..number % 4 {
+                            yield_now().await;
+                        }
+                        count.fetch_add(1, Ordering::Relaxed);
+                        number
+                    })
+                })
+                .collect();
+            for (number, task) in tasks.into_iter().enumerate() {
+                assert_eq!(task.await.unwrap(), number);
+            }
+        });
+        assert_eq!(ran.load(Ordering::Relaxed), 10_000);
+    }
+}
+
+#[test]
+fn a_queued_task_is_stolen_from_a_worker_that_is_stuck() {
+    // The main future blocks worker 0 until the task in its queue has run: only a thief can run it.
+    run_on(2, async {
+        let (done, wait) = mpsc::channel();
+        let first = done.clone();
+        spawn(async move { first.send(1).unwrap() });
+        spawn(async move { done.send(2).unwrap() });
+        // The second spawn pushed the first out of the slot into the queue.
+        assert_eq!(wait.recv().unwrap(), 1);
+    });
+}
+
+#[test]
+fn tasks_spawned_from_outside_wake_sleeping_workers() {
+    let scheduler = start(2);
+    for _ in 0..1_000 {
+        let handle = scheduler.handle().spawn(async { 7 }, Meta::here());
+        assert_eq!(scheduler.handle().block_on(handle).unwrap().unwrap(), 7);
+    }
+    let total: u64 = scheduler.handle().metrics().iter().map(|worker| worker.polls).sum();
+    assert_eq!(total, 1_000, "each task was polled once");
+}
+
+#[test]
+fn a_task_that_always_yields_starves_nobody() {
+    run_on(1, async {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let greedy = spawn(async move {
+            while !stopped.load(Ordering::Relaxed) {
+                yield_now().await;
+            }
+        });
+        // The main future and the tasks it spawns come to their turn beside it.
+        for _ in 0..100 {
+            spawn(async {}).await.unwrap();
+        }
+        stop.store(true, Ordering::Relaxed);
+        greedy.await.unwrap();
+    });
+}
+
+#[test]
+fn two_tasks_that_wake_each_other_do_not_keep_the_worker() {
+    use std::sync::Mutex;
+    use std::task::{Poll, Waker};
+    /// Each poll wakes the other of a pair, for ever.
+    fn volley(
+        wakers: Arc<Mutex<[Option<Waker>; 2]>>,
+        me: usize,
+        stop: Arc<AtomicBool>,
+    ) -> JoinHandle<()> {
+        spawn(std::future::poll_fn(move |cx| {
+            let mut wakers = wakers.lock().unwrap();
+            wakers[me] = Some(cx.waker().clone());
+            if let Some(other) = wakers[1 - me].take() {
+                other.wake();
+            }
+            if stop.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+        }))
+    }
+    run_on(1, async {
+        let (wakers, stop) = (Arc::new(Mutex::new([None, None])), Arc::new(AtomicBool::new(false)));
+        let pair = [0, 1].map(|me| volley(wakers.clone(), me, stop.clone()));
+        let third = spawn(async {});
+        third.await.unwrap();
+        stop.store(true, Ordering::Relaxed);
+        for waker in wakers.lock().unwrap().iter_mut() {
+            if let Some(waker) = waker.take() {
+                waker.wake();
+            }
+        }
+        for task in pair {
+            task.await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn blocking_on_a_worker_is_refused() {
+    let scheduler = start(1);
+    let handle = scheduler.handle().clone();
+    let inner = handle.clone();
+    let task = handle.spawn(
+        async move {
+            let refused = inner.block_on(async {}).is_err();
+            let nested = run(config(1), |_| Ok(ThreadPark::new()), async {});
+            (refused, matches!(nested, Err(StartError::OnWorker(_))))
+        },
+        Meta::here(),
+    );
+    assert_eq!(handle.block_on(task).unwrap().unwrap(), (true, true));
+}
+
+#[test]
+fn shutting_down_drops_every_task_where_it_is() {
+    struct CountDrop(Arc<AtomicUsize>);
+    impl Drop for CountDrop {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let scheduler = start(2);
+    let handle = scheduler.handle().clone();
+    let suspended: Vec<_> = (0..100)
+        .map(|number| {
+            let guard = CountDrop(dropped.clone());
+            let body = async move {
+                let _guard = guard;
+                if number % 2 == 0 {
+                    std::future::pending::<()>().await;
+                }
+                loop {
+                    yield_now().await;
+                }
+            };
+            handle.spawn(body, Meta::here())
+        })
+        .collect();
+    scheduler.shutdown(Duration::from_secs(60));
+    assert_eq!(dropped.load(Ordering::Relaxed), 100);
+    for task in suspended {
+        assert!(task.is_finished());
+    }
+    // A handle whose scheduler is gone: what it spawns ends at once.
+    let guard = CountDrop(dropped.clone());
+    let late = handle.spawn(async move { drop(guard) }, Meta::here());
+    assert!(handle.block_on(late).unwrap().unwrap_err().is_shutdown());
+    assert_eq!(dropped.load(Ordering::Relaxed), 101);
+}
+
+#[test]
+fn what_is_stuck_is_left_behind_by_name() {
+    let (reports, reported) = mpsc::channel();
+    let hook = filch_sched::task::ErrorHook::new(move |report| {
+        reports.send(report.to_string()).unwrap();
+    });
+    let config = Config { workers: 2, hook, ..Config::default() };
+    let scheduler = Scheduler::start(config, |_| Ok(ThreadPark::new())).unwrap();
+    let (release, stuck) = mpsc::channel::<()>();
+    let entered = Arc::new(Barrier::new(2));
+    let inside = entered.clone();
+    scheduler.handle().spawn(
+        async move {
+            inside.wait();
+            let _ = stuck.recv();
+        },
+        Meta::here(),
+    );
+    entered.wait();
+    scheduler.shutdown(Duration::from_millis(10));
+    let report = reported.recv().unwrap();
+    assert!(report.contains("in a poll that does not return"), "{report}");
+    drop(release);
+}
+
+#[test]
+fn a_scheduler_may_be_dropped_by_one_of_its_tasks() {
+    let scheduler = Arc::new(std::sync::Mutex::new(Some(start(2))));
+    let handle = scheduler.lock().unwrap().as_ref().unwrap().handle().clone();
+    let inside = scheduler.clone();
+    let (ended, wait) = mpsc::channel();
+    handle.spawn(
+        async move {
+            drop(inside.lock().unwrap().take());
+            ended.send(()).unwrap();
+        },
+        Meta::here(),
+    );
+    wait.recv().unwrap();
+    assert!(handle.is_shut_down());
+}
+
+#[test]
+fn the_context_of_a_thread_is_what_it_entered_last() {
+    assert!(Handle::try_current().is_none());
+    let (one, two) = (start(1), start(2));
+    let first = one.handle().enter();
+    assert_eq!(Handle::try_current().unwrap().workers(), 1);
+    {
+        let _second = two.handle().enter();
+        assert_eq!(Handle::try_current().unwrap().workers(), 2);
+    }
+    assert_eq!(Handle::try_current().unwrap().workers(), 1);
+    drop(first);
+    assert!(Handle::try_current().is_none());
+}
+
+#[test]
+#[should_panic(expected = "there is no filch runtime on this thread")]
+fn spawning_without_a_scheduler_panics_with_a_way_out() {
+    drop(spawn(async {}));
+}
+
+#[test]
+fn a_park_that_cannot_be_made_stops_the_others() {
+    let error = Scheduler::start(config(3), |worker| {
+        if worker == 1 { Err("no ring".into()) } else { Ok(ThreadPark::new()) }
+    })
+    .unwrap_err();
+    assert_eq!(error.to_string(), "worker 1 cannot start: no ring");
+    let error = run(
+        config(2),
+        |worker| if worker == 1 { Err("no ring".into()) } else { Ok(ThreadPark::new()) },
+        async {},
+    )
+    .unwrap_err();
+    assert!(matches!(error, StartError::Park { worker: 1, .. }));
+}
+
+#[test]
+fn a_panic_of_the_main_future_comes_out_after_shutting_down() {
+    let dropped = Arc::new(AtomicBool::new(false));
+    struct SetDrop(Arc<AtomicBool>);
+    impl Drop for SetDrop {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let guard = SetDrop(dropped.clone());
+    let panic = thread::spawn(move || {
+        run_on(2, async move {
+            spawn(async move {
+                let _guard = guard;
+                std::future::pending::<()>().await;
+            });
+            panic!("as told");
+        })
+    })
+    .join()
+    .unwrap_err();
+    assert_eq!(*panic.downcast::<&str>().unwrap(), "as told");
+    assert!(dropped.load(Ordering::Relaxed));
+}
+
+#[test]
+fn many_schedulers_one_after_the_other_leave_no_thread() {
+    let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    // Other tests run beside this one: theirs come and go, ours would pile up.
+    for _ in 0..500 {
+        let scheduler = start(2);
+        let task = scheduler.handle().spawn(async { 1 }, Meta::here());
+        assert_eq!(scheduler.handle().block_on(task).unwrap().unwrap(), 1);
+    }
+    assert!(threads() < 200, "{} threads", threads());
+}
