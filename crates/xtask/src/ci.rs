@@ -1,0 +1,152 @@
+//! `cargo xtask ci`: what has to pass before a change lands.
+//!
+//! The plain form runs on any machine with the pinned toolchain and ends well within half an
+//! hour on two cores from a fresh clone. `--full` adds what takes longer or needs a nightly
+//! compiler; what a machine lacks is skipped in plain sight.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use crate::args::Args;
+use crate::loom::Limits;
+use crate::steps::{Done, Steps};
+use crate::{compare, deps, loom, mutate, proc, test, tidy, tree};
+
+/// The target that the sanitizers are run for.
+const SANITIZER_TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// What runs under AddressSanitizer (LeakSanitizer is part of it): whatever holds memory that the
+/// kernel or another thread may still use.
+const SANITIZED: &[&str] = &["filch-atomic", "filch-uring", "filch-sched", "filch-sync", "filch"];
+
+/// The examples that end by themselves within seconds, with small arguments. All others are
+/// built, and a person runs them.
+const QUICK_EXAMPLES: &[(&str, &str, &[&str])] =
+    &[("filch", "tour", &["crates/atomic", "--seconds", "2", "--workers", "2", "--json"])];
+
+/// `cargo xtask ci`.
+pub(crate) fn main(mut args: Args) -> Result<(), String> {
+    let full = args.flag("--full");
+    args.finish()?;
+    let mut steps = Steps::new();
+    plain(&mut steps);
+    if full {
+        more(&mut steps);
+    }
+    steps.finish()
+}
+
+fn plain(steps: &mut Steps) {
+    steps.run("tidy", tidy::run);
+    steps.run("fmt", || proc::run(proc::cargo(&["fmt", "--all", "--check"])));
+    steps.run("clippy", || {
+        let all = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
+        proc::run(proc::cargo(&all))
+    });
+    steps.run("clippy of the loom models", || {
+        let package = ["clippy", "--quiet", "--package", "filch-loom-tests", "--all-targets"];
+        let mut cargo = proc::cargo(&package);
+        cargo
+            .args(["--", "-D", "warnings"])
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .env("RUSTFLAGS", "--cfg filch_loom")
+            .env("CARGO_TARGET_DIR", tree::target().join("loom"));
+        proc::run(cargo)
+    });
+    steps.run("features", features);
+    steps.run("docs", || {
+        let mut cargo = proc::cargo(&["doc", "--quiet", "--workspace", "--no-deps"]);
+        cargo.arg("--document-private-items").env("RUSTDOCFLAGS", "-D warnings");
+        proc::run(cargo)
+    });
+    test::run(steps);
+    steps.run("examples", || {
+        proc::run(proc::cargo(&["build", "--quiet", "--workspace", "--examples"]))
+    });
+    for (package, example, args) in QUICK_EXAMPLES {
+        steps.run(&format!("example {example}"), || run_example(package, example, args));
+    }
+}
+
+fn more(steps: &mut Steps) {
+    steps.run("loom mutations", || mutate::run(&[]));
+    steps.run("loom models, longer", || loom::run(&[], Limits::FULL));
+    steps.run("address and leak sanitizer", sanitize);
+    steps.run("soaks", || {
+        let mut cargo = proc::cargo(&["test", "--quiet", "--workspace", "--release"]);
+        cargo.args(["--lib", "--bins", "--tests", "--no-fail-fast"]);
+        cargo.args(["--", "--include-ignored", "soak"]);
+        proc::run(cargo)
+    });
+    steps.run("comparison, short", || compare::run(&["--quick"]));
+}
+
+/// Checks every package that has features with none of them, with each alone, and with all.
+fn features() -> Result<Done, String> {
+    let mut checked = 0;
+    for manifest in deps::manifests()? {
+        if manifest.features.is_empty() {
+            continue;
+        }
+        let check = |with: &[&str]| {
+            let mut cargo = proc::cargo(&["check", "--quiet", "--package", &manifest.package]);
+            proc::run({
+                cargo.args(with);
+                cargo
+            })
+        };
+        check(&["--no-default-features"])?;
+        for feature in manifest.features.iter().filter(|feature| *feature != "default") {
+            check(&["--no-default-features", "--features", feature])?;
+        }
+        check(&["--all-features"])?;
+        checked += 1;
+    }
+    if checked == 0 {
+        return Ok(Done::Skipped("no package has features yet".to_owned()));
+    }
+    Ok(Done::Passed)
+}
+
+fn run_example(package: &str, example: &str, args: &[&str]) -> Result<Done, String> {
+    if !example_exists(package, example)? {
+        return Ok(Done::Skipped(format!("{package} has no example `{example}` yet")));
+    }
+    let mut cargo = proc::cargo(&["run", "--quiet", "--package", package]);
+    cargo.args(["--example", example, "--"]).args(args);
+    proc::run(cargo)
+}
+
+fn example_exists(package: &str, example: &str) -> Result<bool, String> {
+    let manifest = deps::manifests()?.into_iter().find(|manifest| manifest.package == package);
+    let manifest = manifest.ok_or_else(|| format!("no package is named `{package}`"))?;
+    let examples = tree::root().join(manifest.folder).join("examples");
+    Ok(examples.join(format!("{example}.rs")).is_file()
+        || examples.join(example).join("main.rs").is_file()
+        || fs::read_to_string(examples.join("../Cargo.toml"))
+            .is_ok_and(|text| text.contains(&format!("name = \"{example}\""))))
+}
+
+/// Runs the tests of the unsafe crates with every access to memory checked.
+fn sanitize() -> Result<Done, String> {
+    let mut probe = Command::new("rustup");
+    probe.args(["run", "nightly", "rustc", "--version"]).stdin(Stdio::null());
+    if !probe.output().is_ok_and(|output| output.status.success()) {
+        return Ok(Done::Skipped("no toolchain named nightly".to_owned()));
+    }
+    let mut cargo = Command::new("rustup");
+    cargo
+        .args(["run", "nightly", "cargo", "test", "--quiet", "--no-fail-fast"])
+        .args(["--target", SANITIZER_TARGET, "--lib", "--tests"])
+        .current_dir(tree::root())
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        // Which toolchain the outer cargo is must not leak into the inner one.
+        .env_remove("CARGO")
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .env("RUSTFLAGS", "-Zsanitizer=address")
+        .env("CARGO_TARGET_DIR", tree::target().join("asan"));
+    for package in SANITIZED {
+        cargo.args(["--package", package]);
+    }
+    proc::run(cargo)
+}
