@@ -1,1 +1,61 @@
-//! The attribute macros of filch: #[filch::main] and #[filch::test]
+//! The attribute macros of filch: `#[filch::main]` and `#[filch::test]`.
+//!
+//! Both keep the `async fn` as it was written, as an inner function, and put a plain function of
+//! the same name around it that runs it on a runtime of its own. So types are inferred, `?` works
+//! and errors are reported as in any other `async fn`. The calling thread becomes worker 0 of
+//! that runtime: the body needs to be neither `Send` nor `'static`, and its I/O costs what that
+//! of a spawned task does.
+//!
+//! Use them through the `filch` crate, whose names they write:
+//!
+//! ```ignore
+//! // `ignore`: this crate is below `filch` and cannot run one.
+//! #[filch::main]
+//! async fn main() -> std::io::Result<()> {
+//!     let text = filch::fs::read("Cargo.toml").await?;
+//!     println!("{} bytes", text.len());
+//!     Ok(())
+//! }
+//! ```
+
+mod expand;
+mod options;
+
+use proc_macro::TokenStream;
+
+use expand::Kind;
+
+/// Runs an `async fn main` on a filch runtime.
+///
+/// Options, separated by commas:
+///
+/// - `workers = N`: how many worker threads, the calling one included; any expression of type
+///   `usize`. By default one for each core that the process may use.
+/// - `crate = PATH`: where filch is, for a program that knows it by another name. By default
+///   `::filch`.
+///
+/// # Panics
+///
+/// The function that is made panics when the runtime cannot be built, with a message that says
+/// why: the system refuses io_uring, say.
+#[proc_macro_attribute]
+pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
+    expand::expand(Kind::Main, options.into(), item.into()).into()
+}
+
+/// Makes an `async fn` a test, on a filch runtime of its own.
+///
+/// `#[test]` is added; `#[ignore]` and `#[should_panic]` work as on any test. Options, separated
+/// by commas:
+///
+/// - `workers = N`: how many worker threads, the test's own included. By default 2, on any
+///   machine: enough for tasks to be stolen, and few enough to run many tests side by side.
+/// - `crate = PATH`: where filch is. By default `::filch`.
+///
+/// # Panics
+///
+/// The test fails when its runtime cannot be built, with a message that says why.
+#[proc_macro_attribute]
+pub fn test(options: TokenStream, item: TokenStream) -> TokenStream {
+    expand::expand(Kind::Test, options.into(), item.into()).into()
+}

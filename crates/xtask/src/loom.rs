@@ -80,7 +80,7 @@ pub(crate) fn run(names: &[String], limits: Limits) -> Result<Done, String> {
         for test in binary.tests()? {
             let id = format!("{}::{}", binary.model, test);
             let wanted = names.is_empty()
-                || names.iter().any(|name| *name == binary.model)
+                || names.contains(&binary.model)
                 || names.iter().any(|name| !all.contains(name) && id.contains(name.as_str()));
             if wanted {
                 tests.push(Test { binary: binary.clone(), name: test, id });
@@ -102,7 +102,7 @@ fn run_all(tests: Vec<Test>, limits: Limits) -> Result<Vec<String>, String> {
     let total = tests.len();
     let queue = Mutex::new(VecDeque::from(tests));
     let ended = Mutex::new((0, 0, Vec::new()));
-    let lane = || -> Result<(), String> {
+    let lane = &|| -> Result<(), String> {
         loop {
             let (test, seconds) = {
                 let mut queue = queue.lock().expect("no lane panics");
@@ -124,7 +124,7 @@ fn run_all(tests: Vec<Test>, limits: Limits) -> Result<Vec<String>, String> {
         }
     };
     thread::scope(|scope| {
-        let lanes: Vec<_> = (0..jobs).map(|_| scope.spawn(&lane)).collect();
+        let lanes: Vec<_> = (0..jobs).map(|_| scope.spawn(lane)).collect();
         lanes.into_iter().try_for_each(|lane| lane.join().expect("no lane panics"))
     })?;
     let (exhausted, cut, failed) = ended.into_inner().expect("no lane panics");

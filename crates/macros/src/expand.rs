@@ -1,0 +1,185 @@
+//! What the attributes make of a function.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Attribute, ItemFn, Result, Signature, parse_quote};
+
+use crate::options::Options;
+
+/// How many workers a test has when it does not say.
+const TEST_WORKERS: usize = 2;
+
+/// Which attribute it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    /// `#[filch::main]`
+    Main,
+    /// `#[filch::test]`
+    Test,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Main => "#[filch::main]",
+            Self::Test => "#[filch::test]",
+        }
+    }
+}
+
+/// The function that takes the place of `item`; when something is wrong, the error beside it.
+pub(crate) fn expand(kind: Kind, options: TokenStream, item: TokenStream) -> TokenStream {
+    match try_expand(kind, options, item.clone()) {
+        Ok(tokens) => tokens,
+        Err(error) => {
+            let error = error.into_compile_error();
+            let item = harmless(item);
+            quote! { #error #item }
+        }
+    }
+}
+
+/// `item` so that the compiler still looks at its body, and finds no second fault in what the
+/// attribute should have taken care of: an `async fn main`, say.
+fn harmless(item: TokenStream) -> TokenStream {
+    match syn::parse2::<ItemFn>(item.clone()) {
+        Ok(ItemFn { vis, sig, block, .. }) if sig.asyncness.is_some() => {
+            let name = &sig.ident;
+            quote! {
+                #[allow(dead_code)]
+                #vis fn #name() {
+                    #sig #block
+                }
+            }
+        }
+        _ => item,
+    }
+}
+
+fn try_expand(kind: Kind, options: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let function: ItemFn = syn::parse2(item)?;
+    check(kind, &function)?;
+    let options: Options = syn::parse2(options)?;
+    let filch = options.filch.unwrap_or_else(|| parse_quote!(::filch));
+    let workers = match (options.workers, kind) {
+        (Some(workers), _) => Some(workers),
+        (None, Kind::Test) => Some(parse_quote!(#TEST_WORKERS)),
+        (None, Kind::Main) => None,
+    };
+
+    let ItemFn { attrs, vis, sig, block, .. } = &function;
+    let name = &sig.ident;
+    let output = &sig.output;
+    let test = (kind == Kind::Test).then(|| quote! { #[::core::prelude::v1::test] });
+    let run = match workers {
+        None => quote! { #filch::run(#name()) },
+        Some(workers) => quote! {
+            match #filch::Runtime::builder().workers(#workers).run(#name()) {
+                ::core::result::Result::Ok(output) => output,
+                ::core::result::Result::Err(error) => ::core::panic!("{}", error),
+            }
+        },
+    };
+    // The inner function is the one that was written, signature and all: what it returns is then
+    // known before its body is looked at, which an `async` block cannot offer.
+    Ok(quote! {
+        #test
+        #(#attrs)*
+        #vis fn #name() #output {
+            #sig #block
+            #run
+        }
+    })
+}
+
+/// Refuses what cannot become a plain function without arguments.
+fn check(kind: Kind, function: &ItemFn) -> Result<()> {
+    let Signature { asyncness, inputs, generics, ident, .. } = &function.sig;
+    let name = kind.name();
+    if asyncness.is_none() {
+        let message = format!("{name} runs an `async fn`: write `async` before `fn`");
+        return Err(syn::Error::new_spanned(&function.sig, message));
+    }
+    if let Some(argument) = inputs.first() {
+        let message = format!("nobody could give `{ident}` an argument: {name} takes none");
+        return Err(syn::Error::new_spanned(argument, message));
+    }
+    if !generics.params.is_empty() {
+        let message = format!("nobody could choose what is generic here: {name} takes no generics");
+        return Err(syn::Error::new_spanned(&generics.params, message));
+    }
+    if kind == Kind::Test
+        && let Some(attribute) = function.attrs.iter().find(|attribute| is_test(attribute))
+    {
+        let message = "#[filch::test] adds `#[test]` itself: remove one of them";
+        return Err(syn::Error::new_spanned(attribute, message));
+    }
+    Ok(())
+}
+
+fn is_test(attribute: &Attribute) -> bool {
+    attribute.path().segments.last().is_some_and(|segment| segment.ident == "test")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(kind: Kind, options: TokenStream, item: TokenStream, expected: TokenStream) {
+        assert_eq!(expand(kind, options, item).to_string(), expected.to_string());
+    }
+
+    #[test]
+    fn main_without_options_is_run() {
+        check(
+            Kind::Main,
+            quote! {},
+            quote! { async fn main() -> Result<(), Error> { work().await?; Ok(()) } },
+            quote! {
+                fn main() -> Result<(), Error> {
+                    async fn main() -> Result<(), Error> { work().await?; Ok(()) }
+                    ::filch::run(main())
+                }
+            },
+        );
+    }
+
+    #[test]
+    fn options_go_through_the_builder() {
+        check(
+            Kind::Main,
+            quote! { workers = cores() - 1, crate = my::filch, },
+            quote! { #[allow(dead_code)] pub async fn main() {} },
+            quote! {
+                #[allow(dead_code)]
+                pub fn main() {
+                    async fn main() {}
+                    match my::filch::Runtime::builder().workers(cores() - 1).run(main()) {
+                        ::core::result::Result::Ok(output) => output,
+                        ::core::result::Result::Err(error) => ::core::panic!("{}", error),
+                    }
+                }
+            },
+        );
+    }
+
+    #[test]
+    fn a_test_has_two_workers_and_keeps_its_attributes() {
+        check(
+            Kind::Test,
+            quote! {},
+            quote! { #[should_panic] async fn it() { panic!() } },
+            quote! {
+                #[::core::prelude::v1::test]
+                #[should_panic]
+                fn it() {
+                    async fn it() { panic!() }
+                    match ::filch::Runtime::builder().workers(2usize).run(it()) {
+                        ::core::result::Result::Ok(output) => output,
+                        ::core::result::Result::Err(error) => ::core::panic!("{}", error),
+                    }
+                }
+            },
+        );
+    }
+}

@@ -1,0 +1,4 @@
+//! A generic `main`.
+
+#[filch_macros::main]
+async fn main<T>() {}

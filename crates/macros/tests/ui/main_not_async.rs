@@ -1,0 +1,4 @@
+//! `main` that is not async.
+
+#[filch_macros::main]
+fn main() {}

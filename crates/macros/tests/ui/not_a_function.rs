@@ -1,0 +1,6 @@
+//! Something that is no function.
+
+#[filch_macros::main]
+struct Main;
+
+fn main() {}

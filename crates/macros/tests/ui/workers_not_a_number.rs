@@ -1,0 +1,4 @@
+//! A word for a number.
+
+#[filch_macros::main(workers = "two")]
+async fn main() {}
