@@ -308,6 +308,7 @@ impl Test {
             .env("LOOM_MAX_PREEMPTIONS", preemptions.to_string())
             .env("LOOM_CHECKPOINT_INTERVAL", CHECKPOINT_INTERVAL)
             .env("LOOM_LOG", "loom::model=info")
+            .env("NO_COLOR", "1")
             .env_remove("LOOM_CHECKPOINT_FILE")
             .env_remove("LOOM_MAX_PERMUTATIONS")
             .env_remove("LOOM_MAX_DURATION");
