@@ -128,7 +128,7 @@ fn run_all(tests: Vec<Test>, limits: Limits) -> Result<Vec<String>, String> {
         lanes.into_iter().try_for_each(|lane| lane.join().expect("no lane panics"))
     })?;
     let (exhausted, cut, failed) = ended.into_inner().expect("no lane panics");
-    println!("{total} tests: {exhausted} exhausted, {cut} cut, {} failed", failed.len());
+    println!("of {total} tests, {exhausted} exhausted, {cut} cut, {} failed", failed.len());
     Ok(failed)
 }
 
@@ -296,6 +296,7 @@ pub(crate) struct Run {
     /// How long it took.
     pub(crate) took: Duration,
     log: String,
+    file: PathBuf,
 }
 
 impl Test {
@@ -309,6 +310,8 @@ impl Test {
             .env("LOOM_CHECKPOINT_INTERVAL", CHECKPOINT_INTERVAL)
             .env("LOOM_LOG", "loom::model=info")
             .env("NO_COLOR", "1")
+            // loom's stacks are all alike, and hide the message.
+            .env("RUST_BACKTRACE", "0")
             .env_remove("LOOM_CHECKPOINT_FILE")
             .env_remove("LOOM_MAX_PERMUTATIONS")
             .env_remove("LOOM_MAX_DURATION");
@@ -333,7 +336,7 @@ impl Test {
             Some(_) if seconds > 0 && took.as_secs() >= seconds => End::Cut,
             Some(_) => End::Exhausted,
         };
-        Ok(Run { end, took, log })
+        Ok(Run { end, took, log, file })
     }
 }
 
@@ -358,13 +361,27 @@ impl Run {
         self.log.contains("panicked at") || self.log.contains("1 failed")
     }
 
-    /// The end of what the test printed, without loom's own progress.
+    /// What the test printed, without loom's own progress: when it is long, its beginning, where
+    /// the first panic is, and its end.
     pub(crate) fn shown_log(&self) -> String {
-        const LINES: usize = 60;
+        const FIRST: usize = 40;
+        const LAST: usize = 15;
         let lines: Vec<&str> =
             self.log.lines().filter(|line| !line.contains("loom::model:")).collect();
-        let from = lines.len().saturating_sub(LINES);
-        lines[from..].iter().map(|line| format!("    {line}\n")).collect()
+        let left_out = lines.len().saturating_sub(FIRST + LAST);
+        let mut shown = String::new();
+        for (at, line) in lines.iter().enumerate() {
+            if left_out > 0 && at == FIRST {
+                shown.push_str(&format!(
+                    "    ... {left_out} lines, see {}\n",
+                    shown_path(&self.file)
+                ));
+            }
+            if left_out == 0 || at < FIRST || at >= lines.len() - LAST {
+                shown.push_str(&format!("    {line}\n"));
+            }
+        }
+        shown
     }
 }
 
@@ -389,8 +406,8 @@ fn executions(log: &str) -> Option<u64> {
     }
 }
 
-/// The folder of the models' logs and builds, for messages.
-pub(crate) fn shown(path: &Path) -> String {
+/// A path for messages: relative to the repository when it is in it.
+pub(crate) fn shown_path(path: &Path) -> String {
     path.strip_prefix(tree::root()).unwrap_or(path).display().to_string()
 }
 

@@ -207,7 +207,7 @@ impl Lane {
     fn tests(&self, model: &str, only: Option<&str>) -> Result<Vec<Test>, Fault> {
         let built = self.place.build(&[model.to_owned()], Output::Kept);
         let binaries = built.map_err(|details| Fault {
-            reason: format!("does not compile in {}", loom::shown(&self.place.tree)),
+            reason: format!("does not compile in {}", loom::shown_path(&self.place.tree)),
             details,
         })?;
         let mut tests = Vec::new();
