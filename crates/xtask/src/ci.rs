@@ -40,8 +40,9 @@ fn plain(steps: &mut Steps) {
     steps.run("tidy", tidy::run);
     steps.run("fmt", || proc::run(proc::cargo(&["fmt", "--all", "--check"])));
     steps.run("clippy", || {
-        let all = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
-        proc::run(proc::cargo(&all))
+        let mut cargo = proc::cargo(&["clippy", "--quiet", "--workspace", "--all-targets"]);
+        cargo.args(["--all-features", "--", "-D", "warnings"]);
+        proc::run(cargo)
     });
     steps.run("clippy of the loom models", || {
         let package = ["clippy", "--quiet", "--package", "filch-loom-tests", "--all-targets"];
@@ -56,12 +57,14 @@ fn plain(steps: &mut Steps) {
     steps.run("features", features);
     steps.run("docs", || {
         let mut cargo = proc::cargo(&["doc", "--quiet", "--workspace", "--no-deps"]);
-        cargo.arg("--document-private-items").env("RUSTDOCFLAGS", "-D warnings");
+        cargo
+            .args(["--all-features", "--document-private-items"])
+            .env("RUSTDOCFLAGS", "-D warnings");
         proc::run(cargo)
     });
     test::run(steps);
     steps.run("examples", || {
-        proc::run(proc::cargo(&["build", "--quiet", "--workspace", "--examples"]))
+        proc::run(proc::cargo(&["build", "--quiet", "--workspace", "--all-features", "--examples"]))
     });
     for (package, example, args) in QUICK_EXAMPLES {
         steps.run(&format!("example {example}"), || run_example(package, example, args));
@@ -73,15 +76,16 @@ fn more(steps: &mut Steps) {
     steps.run("loom models, longer", || loom::run(&[], Limits::FULL));
     steps.run("address and leak sanitizer", sanitize);
     steps.run("soaks", || {
-        let mut cargo = proc::cargo(&["test", "--quiet", "--workspace", "--release"]);
-        cargo.args(["--lib", "--bins", "--tests", "--no-fail-fast"]);
+        let mut cargo = proc::cargo(&["test", "--quiet", "--workspace", "--all-features"]);
+        cargo.args(["--release", "--lib", "--bins", "--tests", "--no-fail-fast"]);
         cargo.args(["--", "--include-ignored", "soak"]);
         proc::run(cargo)
     });
     steps.run("comparison, short", || compare::run(&["--quick"]));
 }
 
-/// Checks every package that has features with none of them, with each alone, and with all.
+/// Checks every package that has features with none of them and with each alone; all other steps
+/// have all of them.
 fn features() -> Result<Done, String> {
     let mut checked = 0;
     for manifest in deps::manifests()? {
@@ -99,7 +103,6 @@ fn features() -> Result<Done, String> {
         for feature in manifest.features.iter().filter(|feature| *feature != "default") {
             check(&["--no-default-features", "--features", feature])?;
         }
-        check(&["--all-features"])?;
         checked += 1;
     }
     if checked == 0 {
@@ -112,7 +115,7 @@ fn run_example(package: &str, example: &str, args: &[&str]) -> Result<Done, Stri
     if !example_exists(package, example)? {
         return Ok(Done::Skipped(format!("{package} has no example `{example}` yet")));
     }
-    let mut cargo = proc::cargo(&["run", "--quiet", "--package", package]);
+    let mut cargo = proc::cargo(&["run", "--quiet", "--package", package, "--all-features"]);
     cargo.args(["--example", example, "--"]).args(args);
     proc::run(cargo)
 }
@@ -137,7 +140,7 @@ fn sanitize() -> Result<Done, String> {
     let mut cargo = Command::new("rustup");
     cargo
         .args(["run", "nightly", "cargo", "test", "--quiet", "--no-fail-fast"])
-        .args(["--target", SANITIZER_TARGET, "--lib", "--tests"])
+        .args(["--target", SANITIZER_TARGET, "--all-features", "--lib", "--tests"])
         .current_dir(tree::root())
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         // Which toolchain the outer cargo is must not leak into the inner one.

@@ -13,6 +13,6 @@ pub(crate) fn main(args: Args) -> Result<(), String> {
 /// Builds the comparison with the profile that is meant for it, and runs it.
 pub(crate) fn run(args: &[&str]) -> Result<Done, String> {
     let mut cargo = proc::cargo(&["run", "--quiet", "--package", "filch-benches"]);
-    cargo.args(["--bin", "compare", "--profile", "compare", "--"]).args(args);
+    cargo.args(["--bin", "compare", "--profile", "compare", "--all-features", "--"]).args(args);
     proc::run(cargo)
 }

@@ -13,6 +13,9 @@ use crate::steps::Steps;
 /// What all loom models together may take.
 const LOOM_BUDGET: Duration = Duration::from_secs(240);
 
+/// All packages with all features, to the end.
+const ALL: [&str; 5] = ["test", "--quiet", "--workspace", "--all-features", "--no-fail-fast"];
+
 /// `cargo xtask test`.
 pub(crate) fn main(args: Args) -> Result<(), String> {
     args.finish()?;
@@ -24,13 +27,14 @@ pub(crate) fn main(args: Args) -> Result<(), String> {
 /// The steps of `cargo xtask test`.
 pub(crate) fn run(steps: &mut Steps) {
     steps.run("unit and integration tests", || {
-        let kinds = ["--lib", "--bins", "--tests"];
-        let mut cargo = proc::cargo(&["test", "--quiet", "--workspace", "--no-fail-fast"]);
-        cargo.args(kinds);
+        let mut cargo = proc::cargo(&ALL);
+        cargo.args(["--lib", "--bins", "--tests"]);
         proc::run(cargo)
     });
     steps.run("doc tests", || {
-        proc::run(proc::cargo(&["test", "--quiet", "--workspace", "--no-fail-fast", "--doc"]))
+        let mut cargo = proc::cargo(&ALL);
+        cargo.arg("--doc");
+        proc::run(cargo)
     });
     steps.run("loom models", || {
         loom::run(&[], Limits { budget: Some(LOOM_BUDGET), ..Limits::QUICK })
