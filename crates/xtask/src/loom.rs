@@ -199,8 +199,10 @@ impl Place {
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .env("RUSTFLAGS", "--cfg filch_loom")
             .env("CARGO_TARGET_DIR", &self.target)
-            .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
-            .env("CARGO_PROFILE_RELEASE_INCREMENTAL", self.incremental.to_string());
+            .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true");
+        if self.incremental {
+            cargo.env("CARGO_INCREMENTAL", "1");
+        }
         let messages = match output {
             Output::Shown => proc::stdout(cargo)?,
             Output::Kept => {

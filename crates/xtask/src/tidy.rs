@@ -130,11 +130,14 @@ fn has_header(text: &str) -> bool {
         .is_some_and(|line| line.starts_with("//!") || line.starts_with("#![doc"))
 }
 
-/// Code that runs in a program, rather than tests, models and examples.
+/// Code that runs in a program, rather than tests, examples and what stands in for the machine
+/// under a model checker.
 fn is_source(file: &Path) -> bool {
     let parts: Vec<_> = file.iter().map(|part| part.to_string_lossy()).collect();
     parts.first().is_some_and(|part| part == "crates")
-        && !parts.iter().any(|part| matches!(&**part, "tests" | "examples" | "xtask" | "tests.rs"))
+        && !parts
+            .iter()
+            .any(|part| matches!(&**part, "tests" | "examples" | "model" | "xtask" | "tests.rs"))
 }
 
 /// Lines with an atomic ordering and no word of a partner near them. Unit tests at the end of a
