@@ -75,12 +75,7 @@ fn more(steps: &mut Steps) {
     steps.run("loom mutations", || mutate::run(&[]));
     steps.run("loom models, longer", || loom::run(&[], Limits::FULL));
     steps.run("address and leak sanitizer", sanitize);
-    steps.run("soaks", || {
-        let mut cargo = proc::cargo(&["test", "--quiet", "--workspace", "--all-features"]);
-        cargo.args(["--release", "--lib", "--bins", "--tests", "--no-fail-fast"]);
-        cargo.args(["--", "--include-ignored", "soak"]);
-        proc::run(cargo)
-    });
+    steps.run("soaks", soak);
     steps.run("comparison, short", || compare::run(&["--quick"]));
 }
 
@@ -151,5 +146,37 @@ fn sanitize() -> Result<Done, String> {
     for package in SANITIZED {
         cargo.args(["--package", package]);
     }
+    proc::run(cargo)
+}
+
+/// Runs the tests whose name says `soak`, ignored ones too, in the packages that have any.
+fn soak() -> Result<Done, String> {
+    let files = tree::files()?;
+    let is_soak = |text: &str| {
+        text.lines().any(|line| {
+            let line = line.trim_start().trim_start_matches("async ");
+            ["fn ", "mod "].iter().any(|word| {
+                let name =
+                    line.strip_prefix(word).and_then(|rest| rest.split(['(', ' ', '{']).next());
+                name.is_some_and(|name| name.contains("soak"))
+            })
+        })
+    };
+    let mut cargo = proc::cargo(&["test", "--quiet", "--all-features", "--release"]);
+    cargo.args(["--lib", "--bins", "--tests", "--no-fail-fast"]);
+    let mut packages = 0;
+    for manifest in deps::manifests()?.iter().filter(|manifest| manifest.package != "xtask") {
+        let mut own = files.iter().filter(|file| {
+            file.starts_with(&manifest.folder) && file.extension().is_some_and(|ext| ext == "rs")
+        });
+        if own.any(|file| fs::read_to_string(tree::root().join(file)).is_ok_and(|t| is_soak(&t))) {
+            cargo.args(["--package", &manifest.package]);
+            packages += 1;
+        }
+    }
+    if packages == 0 {
+        return Ok(Done::Skipped("no test is named `soak...` yet".to_owned()));
+    }
+    cargo.args(["--", "--include-ignored", "soak"]);
     proc::run(cargo)
 }
