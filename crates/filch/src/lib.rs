@@ -1,1 +1,73 @@
-//! A work-stealing async runtime for Linux on io_uring: Send tasks, completion I/O, nothing lost on drop
+//! A work-stealing async runtime for Linux on io_uring: `Send` futures, completion I/O, and nothing lost
+//! when a future is dropped.
+//!
+//! A [`Runtime`] has one worker per core. Each worker has a ring of io_uring and a queue of tasks. A task
+//! that reads a socket or a file leaves an operation in the ring of the worker it runs on and is
+//! suspended; the kernel does the work; the worker that reaps the completion queues the task again. A
+//! worker with nothing to do steals tasks from the others: *tasks move, operations stay* where they
+//! were submitted, and any worker may look at their result.
+//!
+//! What a future has in flight does not belong to the future. A stream keeps its pending read and a
+//! listener its pending accept, so a future that is dropped (by a timeout, a `select!`, a cancelled
+//! task) leaves the bytes and the connection to the next one that asks.
+//!
+//! ```
+//! use filch::io::{Read, Write};
+//!
+//! #[filch::main]
+//! async fn main() -> std::io::Result<()> {
+//!     let listener = filch::net::TcpListener::bind("127.0.0.1:0").await?;
+//!     let address = listener.local_addr()?;
+//!     let server = filch::spawn(async move {
+//!         let (mut stream, _peer) = listener.accept().await?;
+//!         stream.write_all(b"hello").await
+//!     });
+//!     let mut stream = filch::net::TcpStream::connect(address).await?;
+//!     let mut greeting = String::new();
+//!     stream.read_to_string(&mut greeting).await?;
+//!     assert_eq!(greeting, "hello");
+//!     server.await.expect("the server does not panic")
+//! }
+//! ```
+//!
+//! Coming from tokio, most names are where you expect them; from asyncio, `#[doc(alias)]` leads the way.
+//! The invariants that the documentation cites (S1, D1, C1, ..) are in `docs/architecture.md`.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("filch runs on Linux only: it is built on io_uring");
+
+mod error;
+pub mod fs;
+mod handle;
+mod home;
+pub mod io;
+pub mod net;
+mod ring_park;
+mod runtime;
+pub mod task;
+pub mod time;
+
+pub use error::{BuildError, NoRuntime};
+pub use filch_macros::{main, test};
+pub use filch_sched::{BlockOnWorker, Enter, WorkerMetrics};
+pub use handle::{Handle, Metrics, RingMetrics};
+pub use runtime::{Builder, Runtime, run};
+pub use task::{JoinError, JoinHandle, spawn, spawn_blocking};
+
+/// Synchronisation primitives, usable on any executor.
+pub mod sync {
+    #[doc(inline)]
+    pub use filch_sync::{Acquire, Guard, Lock};
+}
+
+/// Waits for several futures at once, in one task, and gives all their outputs.
+pub use tokio::join;
+/// Waits for the first of several futures, in one task, and drops the others.
+///
+/// # Cancel safety
+///
+/// What the dropped futures had in flight is not lost where they are filch's own: the next future on
+/// the same object finds it (C1).
+pub use tokio::select;
+/// Waits for several fallible futures at once, in one task, until all succeed or one fails.
+pub use tokio::try_join;

@@ -1,0 +1,156 @@
+//! How a file is to be opened.
+
+use super::file::File;
+use crate::home::Home;
+use crate::io::failed;
+use filch_uring::{SharedFd, op};
+use std::io;
+use std::path::Path;
+
+/// How a file is to be opened, as in the standard library.
+///
+/// ```no_run
+/// # filch::run(async {
+/// let log = filch::fs::OpenOptions::new().append(true).create(true).open("log").await?;
+/// # drop(log);
+/// # Ok::<(), std::io::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+pub struct OpenOptions {
+    read: bool,
+    write: bool,
+    append: bool,
+    truncate: bool,
+    create: bool,
+    create_new: bool,
+    mode: u32,
+    custom_flags: i32,
+}
+
+impl OpenOptions {
+    /// For nothing yet.
+    pub fn new() -> Self {
+        Self {
+            read: false,
+            write: false,
+            append: false,
+            truncate: false,
+            create: false,
+            create_new: false,
+            mode: 0o666,
+            custom_flags: 0,
+        }
+    }
+
+    /// To be read.
+    pub fn read(&mut self, read: bool) -> &mut Self {
+        self.read = read;
+        self
+    }
+
+    /// To be written.
+    pub fn write(&mut self, write: bool) -> &mut Self {
+        self.write = write;
+        self
+    }
+
+    /// To be written, always at its end.
+    pub fn append(&mut self, append: bool) -> &mut Self {
+        self.append = append;
+        self
+    }
+
+    /// Emptied first. It has to be opened for writing.
+    pub fn truncate(&mut self, truncate: bool) -> &mut Self {
+        self.truncate = truncate;
+        self
+    }
+
+    /// Made if it is not there. It has to be opened for writing.
+    pub fn create(&mut self, create: bool) -> &mut Self {
+        self.create = create;
+        self
+    }
+
+    /// Made, and an error if it is there already.
+    pub fn create_new(&mut self, create_new: bool) -> &mut Self {
+        self.create_new = create_new;
+        self
+    }
+
+    /// With which permissions it is made, less the process's umask. By default 0o666.
+    pub fn mode(&mut self, mode: u32) -> &mut Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Further flags of `open(2)`. Not O_NONBLOCK: the ring would then not wait.
+    pub fn custom_flags(&mut self, flags: i32) -> &mut Self {
+        self.custom_flags = flags;
+        self
+    }
+
+    /// Opens the file.
+    ///
+    /// # Errors
+    ///
+    /// The system's, naming the path; [`InvalidInput`](io::ErrorKind::InvalidInput) for options that
+    /// contradict each other and for a path with a NUL byte; without a runtime on this thread.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the file may have been made or emptied; its descriptor is closed.
+    #[track_caller]
+    pub fn open<P: AsRef<Path>>(
+        &self,
+        path: P,
+    ) -> impl Future<Output = io::Result<File>> + Send + use<P> {
+        let (flags, mode, append) = (self.flags(), self.mode, self.append);
+        let path = path.as_ref().to_owned();
+        async move {
+            let home = Home::current()?;
+            let open = op::Open::new(&path, flags?, mode)?;
+            match home.run(open).await {
+                Ok(fd) => Ok(File::new(SharedFd::new(fd), home, append)),
+                Err(error) => Err(failed("open", path.display(), error)),
+            }
+        }
+    }
+
+    fn flags(&self) -> io::Result<i32> {
+        let access = match (self.read, self.write, self.append) {
+            (true, false, false) => libc::O_RDONLY,
+            (false, true, false) => libc::O_WRONLY,
+            (true, true, false) => libc::O_RDWR,
+            (false, _, true) => libc::O_WRONLY | libc::O_APPEND,
+            (true, _, true) => libc::O_RDWR | libc::O_APPEND,
+            (false, false, false) => return contradiction("neither read, write nor append"),
+        };
+        let makes = self.create || self.create_new;
+        if !self.write && !self.append && (self.truncate || makes) {
+            return contradiction("to be made or emptied it has to be opened for writing");
+        }
+        if self.append && self.truncate && !self.create_new {
+            return contradiction("append and truncate");
+        }
+        let creation = match (self.create, self.truncate, self.create_new) {
+            (false, false, false) => 0,
+            (true, false, false) => libc::O_CREAT,
+            (false, true, false) => libc::O_TRUNC,
+            (true, true, false) => libc::O_CREAT | libc::O_TRUNC,
+            (_, _, true) => libc::O_CREAT | libc::O_EXCL,
+        };
+        Ok(access | creation | (self.custom_flags & !libc::O_ACCMODE))
+    }
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn contradiction(what: &str) -> io::Result<i32> {
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("contradictory open options: {what}")))
+}

@@ -1,0 +1,85 @@
+//! The runtime that an object with I/O belongs to.
+
+use crate::error::NoRuntime;
+use filch_sched::with_handle;
+use filch_uring::{Op, Operation, Remote};
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+
+/// The rings of a runtime, as anybody may hold them.
+#[derive(Debug)]
+pub(crate) struct Rings {
+    remotes: Box<[OnceLock<Remote>]>,
+    next: AtomicUsize,
+}
+
+impl Rings {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self { remotes: (0..workers).map(|_| OnceLock::new()).collect(), next: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn set(&self, worker: usize, remote: Remote) {
+        if self.remotes[worker].set(remote).is_err() {
+            unreachable!("a worker has one ring");
+        }
+    }
+
+    /// What each ring has done so far.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Option<&Remote>> {
+        self.remotes.iter().map(OnceLock::get)
+    }
+
+    /// A ring for an operation from elsewhere: each in turn.
+    fn any(&self) -> Option<Remote> {
+        // Relaxed: any ring will do.
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        self.remotes[next % self.remotes.len()].get().cloned()
+    }
+}
+
+/// Which runtime an object belongs to: where its operations go when they are polled on a thread that is
+/// no worker. On a worker they use that worker's own ring.
+#[derive(Clone)]
+pub(crate) struct Home(Arc<Rings>);
+
+impl Home {
+    /// The runtime of this thread.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    pub(crate) fn current() -> Result<Self, NoRuntime> {
+        with_handle(|handle| {
+            let rings = handle?.extension().clone().downcast().ok()?;
+            Some(Self(rings))
+        })
+        .ok_or(NoRuntime(()))
+    }
+
+    /// Polls an operation of an object that belongs here.
+    pub(crate) fn poll<T: Operation>(
+        &self,
+        op: &mut Op<T>,
+        cx: &mut Context<'_>,
+    ) -> Poll<T::Output> {
+        op.poll_or(cx, || self.0.any())
+    }
+
+    /// Runs an operation to its end.
+    #[track_caller]
+    pub(crate) fn run<T: Operation>(
+        &self,
+        operation: T,
+    ) -> impl Future<Output = T::Output> + use<'_, T> {
+        let mut op = Op::new(operation);
+        std::future::poll_fn(move |cx| self.poll(&mut op, cx))
+    }
+}
+
+impl fmt::Debug for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Home").field("rings", &self.0.remotes.len()).finish()
+    }
+}

@@ -1,0 +1,175 @@
+//! Accepting TCP connections.
+
+use super::addr::ToSocketAddrs;
+use super::socket;
+use super::stream::TcpStream;
+use crate::home::Home;
+use crate::io::failed;
+use crate::time::sleep;
+use filch_sync::Lock;
+use filch_uring::{Op, SharedFd, op};
+use socket2::SockRef;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use std::{fmt, io};
+
+/// How long an accept waits after one that failed for want of descriptors or memory. The connection
+/// stays in the kernel's backlog and makes every accept fail at once until something is closed: a
+/// server that only logs the error and goes on would spin.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Listens for TCP connections.
+///
+/// ```
+/// # filch::run(async {
+/// use filch::net::{TcpListener, TcpStream};
+///
+/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// let client = TcpStream::connect(listener.local_addr()?).await?;
+/// let (server, peer) = listener.accept().await?;
+/// assert_eq!(peer, client.local_addr()?);
+/// assert_eq!(server.peer_addr()?, peer);
+/// # Ok::<(), std::io::Error>(())
+/// # }).unwrap();
+/// ```
+#[doc(alias = "start_server")]
+pub struct TcpListener {
+    fd: SharedFd,
+    home: Home,
+    accepting: Lock<Accepting>,
+}
+
+/// What of accepting outlives the future that began it (C1).
+#[derive(Default)]
+struct Accepting {
+    pending: Option<Op<op::Accept>>,
+    /// The last accept found no descriptor or no memory.
+    exhausted: bool,
+}
+
+impl TcpListener {
+    /// Listens on the first of the addresses that can be bound. Port 0 lets the system choose one.
+    /// Sets SO_REUSEADDR.
+    ///
+    /// # Errors
+    ///
+    /// If a name cannot be resolved, or no address can be bound; without a runtime on this thread.
+    #[track_caller]
+    pub fn bind(address: impl ToSocketAddrs) -> impl Future<Output = io::Result<Self>> + Send {
+        let resolve = address.resolve();
+        async move {
+            let home = Home::current()?;
+            let mut refused = None;
+            for address in resolve.addresses().await? {
+                match socket::listen(&address) {
+                    Ok(fd) => return Ok(Self::new(SharedFd::new(fd), home)),
+                    Err(error) => refused = Some(failed("listen on", address, error)),
+                }
+            }
+            Err(refused.expect("there is at least one address"))
+        }
+    }
+
+    /// Takes over a listening socket of the standard library. It is made blocking, which is what the
+    /// ring needs.
+    ///
+    /// # Errors
+    ///
+    /// Without a runtime on this thread.
+    pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
+        Ok(Self::new(socket::adopt(OwnedFd::from(listener))?, Home::current()?))
+    }
+
+    fn new(fd: SharedFd, home: Home) -> Self {
+        Self { fd, home, accepting: Lock::default() }
+    }
+
+    /// Waits for a connection.
+    ///
+    /// # Errors
+    ///
+    /// The system's. When descriptors or memory have run out (`EMFILE`, `ENFILE`, `ENOBUFS`,
+    /// `ENOMEM`) the error comes at once, and the next accept begins after 50 ms: a loop that logs
+    /// and goes on does not spin, and the connection that was refused a descriptor is accepted when
+    /// there is one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost: a connection that comes when nobody accepts any more goes to the next accept.
+    /// At most one waits in the listener; the others wait in the kernel. Several tasks may accept from
+    /// one listener: they are served in turn.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let mut accepting = self.accepting.lock().await;
+        // On another executor there is nothing to sleep on: there the caller has to pause.
+        if accepting.exhausted && Home::current().is_ok() {
+            sleep(PAUSE).await;
+        }
+        accepting.exhausted = false;
+        let accepted = poll_fn(|cx| accepting.poll(self, cx)).await;
+        let (fd, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                accepting.exhausted = is_exhaustion(&error);
+                return Err(error);
+            }
+        };
+        drop(accepting);
+        // Not an Internet address: the listener was made elsewhere, of another kind.
+        let peer = match peer {
+            Some(peer) => peer,
+            None => socket::inet(SockRef::from(&fd).peer_addr()?)?,
+        };
+        Ok((TcpStream::new(SharedFd::new(fd), self.home.clone()), peer))
+    }
+
+    /// The address that it listens on.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        socket::inet(SockRef::from(&self.fd).local_addr()?)
+    }
+}
+
+impl Accepting {
+    fn poll(
+        &mut self,
+        listener: &TcpListener,
+        cx: &mut Context<'_>,
+    ) -> Poll<<op::Accept as filch_uring::Operation>::Output> {
+        let op = self.pending.get_or_insert_with(|| Op::new(op::Accept::new(listener.fd.clone())));
+        let accepted = ready!(listener.home.poll(op, cx));
+        self.pending = None;
+        Poll::Ready(accepted)
+    }
+}
+
+/// Whether an accept failed for want of something that may come back.
+fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}
+
+impl AsFd for TcpListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl AsRawFd for TcpListener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+impl fmt::Debug for TcpListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TcpListener")
+            .field("fd", &self.fd.as_raw_fd())
+            .field("address", &self.local_addr().ok())
+            .finish()
+    }
+}

@@ -1,0 +1,43 @@
+//! The seam, filled: a worker of the scheduler sleeps in a ring of the driver.
+
+use filch_sched::{Leaked, Park, Peer};
+use filch_uring::{Driver, Remote};
+use std::io;
+use std::time::Instant;
+
+/// A worker's ring.
+#[derive(Debug)]
+pub(crate) struct RingPark(pub(crate) Driver);
+
+impl Park for RingPark {
+    type Peer = RingPeer;
+
+    fn peer(&self) -> RingPeer {
+        RingPeer(self.0.remote())
+    }
+
+    fn turn(&mut self) -> io::Result<usize> {
+        self.0.turn()
+    }
+
+    fn park(&mut self, deadline: Option<Instant>) -> io::Result<usize> {
+        self.0.park(deadline)
+    }
+
+    fn shutdown(&mut self, deadline: Option<Instant>) -> Result<(), Leaked> {
+        self.0.shutdown(deadline).map_err(|leaked| Leaked {
+            operations: leaked.operations().map(|(_, count)| count).sum(),
+            what: leaked.to_string(),
+        })
+    }
+}
+
+/// A worker's ring, as the others see it.
+#[derive(Debug, Clone)]
+pub(crate) struct RingPeer(Remote);
+
+impl Peer for RingPeer {
+    fn unpark(&self) {
+        self.0.unpark();
+    }
+}

@@ -1,0 +1,209 @@
+//! Building a runtime, running it, ending it.
+
+use crate::error::BuildError;
+use crate::handle::Handle;
+use crate::home::Rings;
+use crate::ring_park::RingPark;
+use filch_sched::task::{ErrorHook, Report};
+use filch_sched::{BlockOnWorker, Config, Enter, ParkError, Scheduler};
+use filch_uring::Driver;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Runs `main` to its end on this thread, which is a worker meanwhile, with as many workers as the
+/// process may use cores. What is still running when `main` is done is cancelled and waited for.
+///
+/// The future needs neither `Send` nor `'static`, and its I/O costs what a spawned task's does.
+///
+/// ```
+/// let answer = filch::run(async { filch::spawn(async { 42 }).await.unwrap() });
+/// assert_eq!(answer, 42);
+/// ```
+///
+/// # Panics
+///
+/// If the runtime cannot be built (the message says why and what to do; [`Builder::run`] returns it
+/// instead), if this thread is a worker already, and with the panic of `main`.
+#[track_caller]
+#[doc(alias = "block_on")]
+pub fn run<F: Future>(main: F) -> F::Output {
+    match Runtime::builder().run(main) {
+        Ok(output) => output,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// A running runtime. Its workers have threads of their own; this one is free.
+///
+/// Dropping it shuts it down as [`shutdown_timeout`](Self::shutdown_timeout) with the builder's
+/// [`grace`](Builder::grace) does. Dropped by one of its own tasks it begins to shut down and does not
+/// wait: the workers end on their own, this one after the present poll.
+#[derive(Debug)]
+pub struct Runtime {
+    scheduler: Scheduler,
+    handle: Handle,
+}
+
+impl Runtime {
+    /// How a runtime is to be: begin with this.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// A runtime with one worker per core that the process may use.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::build`].
+    pub fn new() -> Result<Self, BuildError> {
+        Self::builder().build()
+    }
+
+    /// What spawns onto this runtime from anywhere.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Runs `future` on this thread, which sleeps while it waits. Tasks that it spawns run on the
+    /// workers. (To make this thread a worker itself, see [`run`] and [`Builder::run`].)
+    ///
+    /// # Panics
+    ///
+    /// On a worker's thread, of whichever runtime: [`try_block_on`](Self::try_block_on) returns the
+    /// error instead.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.handle.block_on(future)
+    }
+
+    /// As [`block_on`](Self::block_on).
+    ///
+    /// # Errors
+    ///
+    /// On a worker's thread, of whichever runtime.
+    pub fn try_block_on<F: Future>(&self, future: F) -> Result<F::Output, BlockOnWorker> {
+        self.handle.try_block_on(future)
+    }
+
+    /// Makes this the runtime of the current thread until the guard goes, so that [`spawn`](crate::spawn)
+    /// and the constructors of sockets and files find it.
+    pub fn enter(&self) -> Enter {
+        self.handle.enter()
+    }
+
+    /// Cancels every task, waits until polls, blocking closures and operations in progress are over,
+    /// and closes the rings. After `grace` it reports what is stuck through the error hook and leaves
+    /// it behind: its thread, its ring and its buffers are leaked, never freed under the kernel (D7).
+    pub fn shutdown_timeout(self, grace: Duration) {
+        self.scheduler.shutdown(grace);
+    }
+}
+
+/// How a [`Runtime`] is to be.
+#[derive(Debug)]
+pub struct Builder {
+    config: Config,
+    ring: filch_uring::Config,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self { config: Config::default(), ring: filch_uring::Config::default() }
+    }
+}
+
+impl Builder {
+    /// How many workers, at least 1. By default one per core that the process may use.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.config.workers = workers;
+        self
+    }
+
+    /// What the workers' threads are called; `-0`, `-1`, .. is added. By default `filch`.
+    pub fn thread_name(mut self, name: impl Into<String>) -> Self {
+        self.config.thread_name = name.into();
+        self
+    }
+
+    /// How long shutting down may take before what is stuck is left behind. By default 5 s.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.config.grace = grace;
+        self
+    }
+
+    /// At most so many threads for closures that block. By default 512.
+    pub fn max_blocking_threads(mut self, threads: usize) -> Self {
+        self.config.blocking.cap = threads;
+        self
+    }
+
+    /// How long a thread for closures that block stays when it has nothing to do. By default 10 s.
+    pub fn blocking_keep_alive(mut self, keep_alive: Duration) -> Self {
+        self.config.blocking.keep_alive = keep_alive;
+        self
+    }
+
+    /// Where to report what has nobody else to go to: the panic or the error of a detached task, what
+    /// is stuck at the end. By default one line on standard error.
+    pub fn on_error(mut self, hook: impl Fn(&Report) + Send + Sync + 'static) -> Self {
+        self.config.hook = ErrorHook::new(hook);
+        self
+    }
+
+    /// What the scheduler's random choices (where to begin to steal) follow from.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.config.seed = seed;
+        self
+    }
+
+    /// How many operations a worker's ring takes between two entries to the kernel before they queue in
+    /// user space. Rounded up to a power of two; by default 256.
+    pub fn ring_entries(mut self, entries: u32) -> Self {
+        self.ring.entries = entries;
+        self
+    }
+
+    /// Builds the runtime: starts the workers, each with its ring.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses io_uring or a thread: the error says which call failed, the likely cause
+    /// and what to do.
+    pub fn build(self) -> Result<Runtime, BuildError> {
+        let (config, make_park) = self.into_parts();
+        let scheduler = Scheduler::start(config, make_park)?;
+        let handle = Handle::new(scheduler.handle().clone());
+        Ok(Runtime { scheduler, handle })
+    }
+
+    /// Builds a runtime and runs `main` on this thread, which is worker 0 meanwhile. Returns when `main`
+    /// is done and the runtime is shut down. See [`run`].
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build), and if this thread is a worker already.
+    ///
+    /// # Panics
+    ///
+    /// With the panic of `main`.
+    pub fn run<F: Future>(self, main: F) -> Result<F::Output, BuildError> {
+        let (config, make_park) = self.into_parts();
+        Ok(filch_sched::run(config, make_park, main)?)
+    }
+
+    fn into_parts(
+        self,
+    ) -> (Config, impl Fn(usize) -> Result<RingPark, ParkError> + Send + Sync + 'static) {
+        let workers = self.config.workers.max(1);
+        let rings = Arc::new(Rings::new(workers));
+        let config = Config { workers, extension: rings.clone(), ..self.config };
+        let ring = self.ring;
+        let make_park = move |worker| {
+            let driver = Driver::new(&ring)?;
+            rings.set(worker, driver.remote());
+            Ok(RingPark(driver))
+        };
+        (config, make_park)
+    }
+}

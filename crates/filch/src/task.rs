@@ -1,0 +1,93 @@
+//! Tasks: spawning them, waiting for them, ending them.
+//!
+//! A task is a future that the runtime runs on its own, on whichever worker is free. [`spawn`] makes
+//! one and gives its [`JoinHandle`]: awaited, that yields the task's output, or an error if the task
+//! panicked or was aborted; dropped, it lets the task go on by itself.
+//!
+//! ```
+//! filch::run(async {
+//!     let task = filch::task::Builder::new().name("answer").spawn(async { 42 });
+//!     assert_eq!(task.name(), Some("answer"));
+//!     assert_eq!(task.await.unwrap(), 42);
+//! });
+//! ```
+
+use crate::handle::Handle;
+use filch_sched::task::Meta;
+use std::future::Future;
+
+#[doc(inline)]
+pub use filch_sched::task::{
+    AbortHandle, ErrorHook, JoinError, JoinHandle, Report, TaskId, YieldNow, id, name, try_id,
+    yield_now,
+};
+
+/// Spawns a task onto the runtime of this thread.
+///
+/// It may run at once, on another worker, or later. If nobody awaits it and it panics, or its output is
+/// an `Err` of a common kind, that is reported through the runtime's error hook (see [`Report`]).
+///
+/// # Panics
+///
+/// If there is no runtime on this thread.
+#[track_caller]
+#[doc(alias = "create_task")]
+#[doc(alias = "ensure_future")]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    filch_sched::spawn(future, Meta::here())
+}
+
+/// Runs a closure that blocks (a computation, a call into a library that waits) on a thread made for
+/// that, so that no worker is held up. Its context is the runtime's: it may spawn, and block on futures.
+///
+/// Aborted before it has begun it never does; once begun it runs to its end.
+///
+/// # Panics
+///
+/// If there is no runtime on this thread, or the system has no thread to give and there is none yet.
+#[track_caller]
+#[doc(alias = "to_thread")]
+#[doc(alias = "run_in_executor")]
+#[doc(alias = "unblock")]
+pub fn spawn_blocking<F, T>(closure: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    Handle::current().spawn_blocking(closure)
+}
+
+/// Describes a task before it is spawned.
+#[derive(Debug, Clone, Default)]
+#[must_use = "a builder spawns nothing by itself"]
+pub struct Builder(filch_sched::task::Builder);
+
+impl Builder {
+    /// Nothing special.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Names the task: the name is in its errors, its reports, and wherever tasks are shown.
+    pub fn name(self, name: impl Into<Box<str>>) -> Self {
+        Self(self.0.name(name))
+    }
+
+    /// Spawns the task. See [`spawn`](crate::spawn).
+    ///
+    /// # Panics
+    ///
+    /// If there is no runtime on this thread.
+    #[track_caller]
+    pub fn spawn<F>(self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        filch_sched::spawn(future, self.0.meta())
+    }
+}
