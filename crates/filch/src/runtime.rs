@@ -101,16 +101,10 @@ impl Runtime {
 }
 
 /// How a [`Runtime`] is to be.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Builder {
     config: Config,
     ring: filch_uring::Config,
-}
-
-impl Default for Builder {
-    fn default() -> Self {
-        Self { config: Config::default(), ring: filch_uring::Config::default() }
-    }
 }
 
 impl Builder {

@@ -77,7 +77,7 @@ impl Builder {
         Self(self.0.name(name))
     }
 
-    /// Spawns the task. See [`spawn`](crate::spawn).
+    /// Spawns the task. See [`spawn`].
     ///
     /// # Panics
     ///
