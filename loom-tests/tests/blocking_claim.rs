@@ -120,7 +120,7 @@ fn a_refused_thread_orphans_nothing() {
             }),
             ..Config::default()
         });
-        let spawn_and_join = |pool: &BlockingPool| pool.spawn(|| 1).map(|handle| join(handle));
+        let spawn_and_join = |pool: &BlockingPool| pool.spawn(|| 1).map(join);
         let other = {
             let pool = pool.clone();
             thread::spawn(move || spawn_and_join(&pool).ok())
