@@ -115,8 +115,7 @@ fn a_snapshot_says_what_each_task_waits_for() {
     let bench = Bench::new();
     let child = bench.spawn(pending::<()>());
     let (child_id, child_location) = (child.id(), child.spawn_location());
-    let _parent =
-        bench.spawn_with(async move { child.await }, Builder::new().name("parent").meta());
+    let _parent = bench.spawn_with(child, Builder::new().name("parent").meta());
     bench.run();
     let mut tasks = bench.tasks().snapshot();
     tasks.sort_by_key(|task| task.name.is_some());

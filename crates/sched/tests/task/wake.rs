@@ -8,15 +8,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
 /// A task that counts its polls and pends.
-fn counting(polls: Arc<AtomicUsize>, place: WakerPlace) -> impl Future<Output = ()> + Send {
-    async move {
-        poll_fn(|cx| {
-            polls.fetch_add(1, Ordering::Relaxed);
-            *place.lock().unwrap() = Some(cx.waker().clone());
-            Poll::Pending
-        })
-        .await
-    }
+async fn counting(polls: Arc<AtomicUsize>, place: WakerPlace) {
+    poll_fn(|cx| {
+        polls.fetch_add(1, Ordering::Relaxed);
+        *place.lock().unwrap() = Some(cx.waker().clone());
+        Poll::Pending
+    })
+    .await
 }
 
 #[test]
