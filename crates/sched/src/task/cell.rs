@@ -329,6 +329,11 @@ where
     /// See [`Vtable::free`].
     unsafe fn free(header: NonNull<Header>) {
         // SAFETY: it came from a `Box` of this type, and nobody can reach it any more.
-        drop(unsafe { Box::from_raw(header.cast::<Self>().as_ptr()) });
+        let cell = unsafe { Box::from_raw(header.cast::<Self>().as_ptr()) };
+        if cfg!(any(filch_loom, debug_assertions)) {
+            // SAFETY: the cell is ours. That every use of it came before this is what loom checks here.
+            cell.stage.with_mut(|stage| assert!(matches!(unsafe { &*stage }, Stage::Empty)));
+            cell.header.join_waker.with_mut(|_| ());
+        }
     }
 }
