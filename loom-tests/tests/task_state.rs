@@ -1,6 +1,8 @@
-//! The state word of a task: wake x poll x abort x join, and who drops what (`crates/sched/src/task/README.md`).
+//! The state word of a task: wake x poll x abort x join, and who drops what
+//! (`crates/sched/src/task/README.md`).
 //!
-//! Assertions inside a poll would be caught as the task's panic, so each model takes the result and passes that on.
+//! Assertions inside a poll would be caught as the task's panic, so each model takes the result and
+//! passes that on.
 #![cfg(filch_loom)]
 
 use filch_atomic::cell::UnsafeCell;
@@ -157,7 +159,8 @@ fn waiting<R: FnMut() -> bool>(
     })
 }
 
-/// What a waker wrote before it woke is there for the poll that follows, also if the task was notified already.
+/// What a waker wrote before it woke is there for the poll that follows, also if the task was
+/// notified already.
 #[test]
 fn wake_publishes() {
     check(|| {
@@ -184,8 +187,8 @@ fn wake_publishes() {
         drop(waker);
         worker.join().unwrap();
         other.join().unwrap();
-        // If the last of the wakes found the queue already empty for good. Otherwise the worker's poll was the last,
-        // and only the word ordered it with the wakes.
+        // If the last of the wakes found the queue already empty for good. Otherwise the worker's
+        // poll was the last, and only the word ordered it with the wakes.
         queue.run();
         result(handle).unwrap();
     });
@@ -227,8 +230,8 @@ fn polls_follow_one_another() {
     });
 }
 
-/// Wake, poll, abort and join at once: the future is dropped once, before anybody hears of the end, and whoever
-/// awaits is woken.
+/// Wake, poll, abort and join at once: the future is dropped once, before anybody hears of the end,
+/// and whoever awaits is woken.
 #[test]
 fn wake_poll_abort_join() {
     check(|| {
@@ -310,8 +313,8 @@ fn join_waker_replaced() {
     });
 }
 
-/// The handle goes while the task ends: the output is dropped once, its failure reported once, the cell freed (loom
-/// finds the scheduler's count too high otherwise).
+/// The handle goes while the task ends: the output is dropped once, its failure reported once, the
+/// cell freed (loom finds the scheduler's count too high otherwise).
 #[test]
 fn handle_dropped() {
     check(|| {
@@ -333,7 +336,8 @@ fn handle_dropped() {
     });
 }
 
-/// Wakers by value and by reference, the handle and the end of the task: whoever is last frees the cell, once.
+/// Wakers by value and by reference, the handle and the end of the task: whoever is last frees the
+/// cell, once.
 #[test]
 fn last_reference() {
     check(|| {
@@ -368,8 +372,8 @@ fn last_reference() {
     });
 }
 
-/// Shutdown while the task is woken, runs and ends: it is dropped or it ends, once, and shutdown never uses it after
-/// it was freed.
+/// Shutdown while the task is woken, runs and ends: it is dropped or it ends, once, and shutdown
+/// never uses it after it was freed.
 #[test]
 fn owned_shutdown() {
     check(|| {
@@ -401,7 +405,8 @@ fn owned_shutdown() {
     });
 }
 
-/// A spawn while the list is closed and emptied: the task is in it and cancelled, or refused; never forgotten.
+/// A spawn while the list is closed and emptied: the task is in it and cancelled, or refused; never
+/// forgotten.
 #[test]
 fn spawn_and_close() {
     check(|| {

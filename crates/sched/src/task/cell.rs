@@ -34,13 +34,13 @@ enum Stage<F: Future> {
 
 type Output<F> = Result<<F as Future>::Output, Failure>;
 
-/// Makes the task, binds it to its owned list, and returns it with its handle; without it if the list is
-/// closed, in which case the future is already dropped.
+/// Makes the task, binds it to its owned list, and returns it with its handle; without it if the
+/// list is closed, in which case the future is already dropped.
 ///
 /// # Safety
 ///
-/// If the future or its output is not `Send`, then the task is run, shut down and dropped, its handle is used
-/// and its owned list shut down on the calling thread only.
+/// If the future or its output is not `Send`, then the task is run, shut down and dropped, its
+/// handle is used and its owned list shut down on the calling thread only.
 pub(super) unsafe fn spawn<F, S>(
     future: F,
     scheduler: S,
@@ -60,10 +60,11 @@ where
     let header = cell.cast::<Header>();
     // SAFETY: a new task has one `Task` and one handle (its initial state says so); these are they.
     let (task, handle) = unsafe { (Task::from_raw(header), JoinHandle::from_raw(header)) };
-    // SAFETY: live, as its `Task` is in hand; all that changes in a cell is in atomics or `UnsafeCell`s.
+    // SAFETY: live, as its `Task` is in hand; all that changes in a cell is in atomics or
+    // `UnsafeCell`s.
     let tasks = unsafe { cell.as_ref() }.scheduler.tasks();
-    // SAFETY: the task is alive and in no list; it is removed before its life ends (`complete`), from the same
-    // list, since a scheduler always names the same one.
+    // SAFETY: the task is alive and in no list; it is removed before its life ends (`complete`),
+    // from the same list, since a scheduler always names the same one.
     if unsafe { tasks.bind(header) } {
         (Some(task), handle)
     } else {
@@ -90,14 +91,15 @@ where
     ///
     /// `header` is of a live cell of this type, and stays so for `'a`.
     unsafe fn from_header<'a>(header: NonNull<Header>) -> &'a Self {
-        // SAFETY: the header is the cell's first field, and the pointer was made from the whole cell's. All that
-        // changes in a cell is in atomics or `UnsafeCell`s.
+        // SAFETY: the header is the cell's first field, and the pointer was made from the whole
+        // cell's. All that changes in a cell is in atomics or `UnsafeCell`s.
         unsafe { header.cast::<Self>().as_ref() }
     }
 
     /// See [`Vtable::run`].
     unsafe fn run(header: NonNull<Header>) -> bool {
-        // SAFETY: by the caller's `Task` the cell is live until the task is over or idle, and not used after.
+        // SAFETY: by the caller's `Task` the cell is live until the task is over or idle, and not
+        // used after.
         let cell = unsafe { Self::from_header(header) };
         let started = cell.header.state.start();
         let output = {
@@ -119,8 +121,8 @@ where
             None => {
                 let stopped = cell.header.state.stop();
                 if stopped.is_notified() && stopped.is_cancelled() {
-                    // The abort came during the poll. The `Task` is this thread's again: run it once more, which
-                    // drops the future.
+                    // The abort came during the poll. The `Task` is this thread's again: run it
+                    // once more, which drops the future.
                     // SAFETY: `stop` found NOTIFIED, so the `Task` is ours.
                     unsafe { Self::run(header) }
                 } else {
@@ -136,8 +138,8 @@ where
     ///
     /// The caller has RUNNING, and `header` is this cell's.
     unsafe fn poll(&self, header: NonNull<Header>) -> Option<Output<F>> {
-        // SAFETY: the waker borrows the life's reference, which lasts at least as long as this poll; it is never
-        // dropped, so it gives up none.
+        // SAFETY: the waker borrows the life's reference, which lasts at least as long as this
+        // poll; it is never dropped, so it gives up none.
         let waker = ManuallyDrop::new(unsafe { waker::from_header(header) });
         let polled = catch_unwind(AssertUnwindSafe(|| {
             self.stage.with_mut(|stage| {
@@ -158,7 +160,8 @@ where
         // SAFETY: the caller has RUNNING.
         Some(match (unsafe { self.drop_future() }, output) {
             (Ok(()), output) => output,
-            // What its destructor has to say is the more urgent news; what the poll returned is dropped.
+            // What its destructor has to say is the more urgent news; what the poll returned is
+            // dropped.
             (Err(payload), Ok(output)) => {
                 let _ = caught(|| drop(output));
                 Err(Failure::Panic(payload))
@@ -192,8 +195,9 @@ where
     /// The caller has RUNNING.
     unsafe fn drop_future(&self) -> std::thread::Result<()> {
         self.stage.with_mut(|stage| {
-            // SAFETY: RUNNING gives this thread the stage. The future is dropped in place, so it was never moved;
-            // the stage is overwritten without being dropped again, whether or not the destructor panicked.
+            // SAFETY: RUNNING gives this thread the stage. The future is dropped in place, so it
+            // was never moved; the stage is overwritten without being dropped again, whether or not
+            // the destructor panicked.
             let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { stage.drop_in_place() }));
             // SAFETY: as above.
             unsafe { stage.write(Stage::Empty) };
@@ -201,16 +205,20 @@ where
         })
     }
 
-    /// Ends the task: leaves the owned list, publishes the output, wakes the handle, gives up the life's reference.
+    /// Ends the task: leaves the owned list, publishes the output, wakes the handle, gives up the
+    /// life's reference.
     ///
     /// # Safety
     ///
-    /// The caller has RUNNING, the future is dropped, and the cell, which `header` is of, is not used after this call.
+    /// The caller has RUNNING, the future is dropped, and the cell, which `header` is of, is not
+    /// used after this call.
     unsafe fn complete(header: NonNull<Header>, output: Output<F>) {
-        // Not a method: a `&self` must be good to the end of the call, and the cell may be gone by then.
+        // Not a method: a `&self` must be good to the end of the call, and the cell may be gone by
+        // then.
         // SAFETY: alive by its life's reference, and not used after that is given up.
         let cell = unsafe { Self::from_header(header) };
-        // SAFETY: RUNNING gives this thread the stage, which is empty, so nothing is dropped by writing over it.
+        // SAFETY: RUNNING gives this thread the stage, which is empty, so nothing is dropped by
+        // writing over it.
         cell.stage.with_mut(|stage| unsafe { stage.write(Stage::Output(output)) });
         // SAFETY: the task is in no list but this one.
         unsafe { cell.scheduler.tasks().remove(header) };
@@ -218,8 +226,9 @@ where
             Completed::Done => {}
             Completed::WakeJoiner => {
                 let join_waker = cell.header.join_waker.with(|waker| {
-                    // SAFETY: JOIN_WAKER was set when the task became complete, so the place holds a waker and it
-                    // is this thread's: the handle neither takes nor writes it any more.
+                    // SAFETY: JOIN_WAKER was set when the task became complete, so the place holds
+                    // a waker and it is this thread's: the handle neither takes nor writes it any
+                    // more.
                     unsafe { (*waker).assume_init_read() }
                 });
                 if let Err(payload) = caught(|| join_waker.wake()) {
@@ -238,7 +247,8 @@ where
                 {
                     let wait = &cell.header.wait;
                     let _entered = current::enter(header.as_ptr().cast_const().cast(), wait);
-                    // SAFETY: nobody takes the output, and nobody else may touch it: this thread has RUNNING.
+                    // SAFETY: nobody takes the output, and nobody else may touch it: this thread
+                    // has RUNNING.
                     unsafe { cell.discard_output() };
                 }
                 if cell.header.state.complete_detached() {
@@ -303,8 +313,9 @@ where
 
     /// See [`Vtable::schedule`].
     unsafe fn schedule(header: NonNull<Header>) {
-        // SAFETY: the caller has the `Task`, and a reference that keeps the cell, and so the scheduler in it, alive
-        // for the whole of this call, whatever becomes of the task meanwhile.
+        // SAFETY: the caller has the `Task`, and a reference that keeps the cell, and so the
+        // scheduler in it, alive for the whole of this call, whatever becomes of the task
+        // meanwhile.
         let cell = unsafe { Self::from_header(header) };
         // SAFETY: the caller gives its `Task` to us.
         cell.scheduler.schedule(unsafe { Task::from_raw(header) });
@@ -331,7 +342,8 @@ where
         // SAFETY: it came from a `Box` of this type, and nobody can reach it any more.
         let cell = unsafe { Box::from_raw(header.cast::<Self>().as_ptr()) };
         if cfg!(any(filch_loom, debug_assertions)) {
-            // SAFETY: the cell is ours. That every use of it came before this is what loom checks here.
+            // SAFETY: the cell is ours. That every use of it came before this is what loom checks
+            // here.
             cell.stage.with_mut(|stage| assert!(matches!(unsafe { &*stage }, Stage::Empty)));
             cell.header.join_waker.with_mut(|_| ());
         }

@@ -23,8 +23,9 @@ pub struct JoinError {
     failure: Failure,
 }
 
-// SAFETY: of what it holds only a panic's payload is not `Sync`. A shared error gives no access to it but to look
-// whether it is one of two types that are `Sync` (`message_of`); asking for its type runs no code of the payload's.
+// SAFETY: of what it holds only a panic's payload is not `Sync`. A shared error gives no access to
+// it but to look whether it is one of two types that are `Sync` (`message_of`); asking for its type
+// runs no code of the payload's.
 unsafe impl Sync for JoinError {}
 
 impl JoinError {
@@ -32,8 +33,8 @@ impl JoinError {
         Self { id, name, failure }
     }
 
-    /// The task was cancelled before it had an output: aborted, or dropped with its runtime. Its future is
-    /// dropped by the time that anybody gets this error.
+    /// The task was cancelled before it had an output: aborted, or dropped with its runtime. Its
+    /// future is dropped by the time that anybody gets this error.
     pub fn is_cancelled(&self) -> bool {
         matches!(self.failure, Failure::Cancelled | Failure::Shutdown)
     }
@@ -52,7 +53,8 @@ impl JoinError {
     ///
     /// # Panics
     ///
-    /// If the task did not panic; [`is_panic`](Self::is_panic) and [`try_into_panic`](Self::try_into_panic) tell.
+    /// If the task did not panic; [`is_panic`](Self::is_panic) and
+    /// [`try_into_panic`](Self::try_into_panic) tell.
     #[track_caller]
     pub fn into_panic(self) -> Box<dyn Any + Send> {
         match self.try_into_panic() {

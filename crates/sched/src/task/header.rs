@@ -1,4 +1,5 @@
-//! What every task has, whatever its future: reached through one pointer, laid out the same for all.
+//! What every task has, whatever its future: reached through one pointer, laid out the same for
+//! all.
 
 use super::owned::Links;
 use super::state::State;
@@ -30,8 +31,8 @@ impl Meta {
     }
 }
 
-/// The part of a task that does not depend on its future. First in its cell, so a pointer to it is a pointer
-/// to the cell; opaque outside this module.
+/// The part of a task that does not depend on its future. First in its cell, so a pointer to it is
+/// a pointer to the cell; opaque outside this module.
 #[repr(C)]
 pub struct Header {
     /// Bits and reference count.
@@ -54,22 +55,23 @@ pub struct Header {
     pub(super) join_waker: UnsafeCell<MaybeUninit<Waker>>,
 }
 
-/// Everything but the pointer to the scheduler and the future. Those added, a task whose future has up to 64 bytes
-/// (72 if the compiler finds room in it to tell it from its output) is within 184 bytes, which with the allocator's
-/// own word makes 192.
+/// Everything but the pointer to the scheduler and the future. Those added, a task whose future has
+/// up to 64 bytes (72 if the compiler finds room in it to tell it from its output) is within 184
+/// bytes, which with the allocator's own word makes 192.
 #[cfg(all(not(any(filch_loom, filch_shuttle)), target_pointer_width = "64"))]
 const _: () = assert!(size_of::<Header>() == 104 && align_of::<Header>() == 8);
 
 /// What the future's and the scheduler's types decide.
 ///
-/// Every function takes a pointer to the header of a live cell of the types that the table was made for.
+/// Every function takes a pointer to the header of a live cell of the types that the table was made
+/// for.
 pub(super) struct Vtable {
     /// Polls or cancels the task whose `Task` the caller had. True if the caller has it again.
     pub(super) run: unsafe fn(NonNull<Header>) -> bool,
     /// Hands the task, whose `Task` the caller has, to its scheduler.
     pub(super) schedule: unsafe fn(NonNull<Header>),
-    /// Moves the output of a complete task to the `Option<Result<T, Failure>>` behind the second pointer; leaves
-    /// `None` if it was taken before. For the handle only.
+    /// Moves the output of a complete task to the `Option<Result<T, Failure>>` behind the second
+    /// pointer; leaves `None` if it was taken before. For the handle only.
     pub(super) take_output: unsafe fn(NonNull<Header>, NonNull<()>),
     /// Drops the output of a complete task, if it is still there, and reports what it had to tell.
     pub(super) drop_output: unsafe fn(NonNull<Header>),

@@ -7,15 +7,18 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::ops::Deref;
 use std::sync::Arc;
-// Not the switched atomics: a counter orders nothing and decides nothing, and a model needs no more of it.
+// Not the switched atomics: a counter orders nothing and decides nothing, and a model needs no more
+// of it.
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How many numbers a thread takes at a time, so that spawning touches no line that all cores share.
+/// How many numbers a thread takes at a time, so that spawning touches no line that all cores
+/// share.
 const BLOCK: u64 = 256;
 
 /// The number of a task: unique in this process, never used again.
 ///
-/// Numbers say nothing about the order in which tasks were spawned: each thread takes them in blocks.
+/// Numbers say nothing about the order in which tasks were spawned: each thread takes them in
+/// blocks.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(NonZeroU64);
 
@@ -24,7 +27,8 @@ impl TaskId {
     pub fn next() -> Self {
         static BLOCKS: AtomicU64 = AtomicU64::new(0);
         thread_local! {
-            /// The next number of this thread's block; at the end of a block, a multiple of `BLOCK`.
+            /// The next number of this thread's block; at the end of a block, a multiple of
+            /// `BLOCK`.
             static NEXT: Cell<u64> = const { Cell::new(0) };
         }
         NEXT.with(|next| {
@@ -59,7 +63,8 @@ impl fmt::Debug for TaskId {
 
 /// The name of a task, for people. Cheap to clone. Names need not be unique.
 ///
-/// One pointer wide (the text is one step further away): nearly no task has a name, each has the room.
+/// One pointer wide (the text is one step further away): nearly no task has a name, each has the
+/// room.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Name(Arc<Box<str>>);
 
@@ -102,8 +107,8 @@ pub fn id() -> TaskId {
     )
 }
 
-/// The number of the task that runs this code, if one does. The destructors of a task's own values count
-/// as its code.
+/// The number of the task that runs this code, if one does. The destructors of a task's own values
+/// count as its code.
 pub fn try_id() -> Option<TaskId> {
     with_current(|header| header.id)
 }
@@ -116,8 +121,9 @@ pub fn name() -> Option<Name> {
 /// Lends the header of the task being polled on this thread.
 fn with_current<R>(look: impl FnOnce(&Header) -> R) -> Option<R> {
     let header = current::task().cast::<Header>();
-    // SAFETY: only this module enters a task that is not null, as a pointer to its header, and only while it
-    // holds the task's life, so the header outlives this call, which happens inside that poll.
+    // SAFETY: only this module enters a task that is not null, as a pointer to its header, and only
+    // while it holds the task's life, so the header outlives this call, which happens inside that
+    // poll.
     unsafe { header.as_ref() }.map(look)
 }
 

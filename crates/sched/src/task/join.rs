@@ -15,8 +15,8 @@ use std::task::{Context, Poll, Waker, ready};
 /// A task's output to come: a future of `Result<T, JoinError>`.
 ///
 /// Dropping it *detaches* the task, which runs on; what becomes of its errors then is told at
-/// [`Report`](super::Report). The output is dropped by whoever is last to be able to take it: the worker that ends a
-/// detached task, or the handle that goes without having been awaited.
+/// [`Report`](super::Report). The output is dropped by whoever is last to be able to take it: the
+/// worker that ends a detached task, or the handle that goes without having been awaited.
 ///
 /// # Cancel safety
 ///
@@ -33,7 +33,8 @@ pub struct JoinHandle<T> {
     output: PhantomData<fn() -> T>,
 }
 
-// SAFETY: the handle moves the output, which is `Send`, to its own thread; all else it touches is atomic or immutable.
+// SAFETY: the handle moves the output, which is `Send`, to its own thread; all else it touches is
+// atomic or immutable.
 unsafe impl<T: Send> Send for JoinHandle<T> {}
 // SAFETY: a shared handle gives no access to the output, nor to the join waker.
 unsafe impl<T: Send> Sync for JoinHandle<T> {}
@@ -51,7 +52,8 @@ impl<T> JoinHandle<T> {
         Self { header, output: PhantomData }
     }
 
-    /// Asks the task to end. Today that is [`abort`](Self::abort): the future is dropped where it waits.
+    /// Asks the task to end. Today that is [`abort`](Self::abort): the future is dropped where it
+    /// waits.
     #[doc(alias = "abort")]
     pub fn cancel(&self) {
         self.abort();
@@ -59,10 +61,11 @@ impl<T> JoinHandle<T> {
 
     /// Has the task's future dropped, by a worker, at the point where it is suspended.
     ///
-    /// It is a request, and this returns at once. A task that is being polled is dropped when that poll returns. A
-    /// task that is over, or gets over in that poll, is not affected: its output stays, and awaiting the handle yields
-    /// it (C2). Otherwise awaiting yields an error that [is cancelled](JoinError::is_cancelled), and not before the
-    /// future has been dropped. A blocking closure that has begun cannot be stopped.
+    /// It is a request, and this returns at once. A task that is being polled is dropped when that
+    /// poll returns. A task that is over, or gets over in that poll, is not affected: its output
+    /// stays, and awaiting the handle yields it (C2). Otherwise awaiting yields an error that [is
+    /// cancelled](JoinError::is_cancelled), and not before the future has been dropped. A blocking
+    /// closure that has begun cannot be stopped.
     #[doc(alias = "cancel")]
     pub fn abort(&self) {
         // SAFETY: by this handle's reference.
@@ -110,8 +113,9 @@ impl<T> JoinHandle<T> {
             return false;
         }
         if state.has_join_waker() {
-            // SAFETY: only this handle, here by `&mut`, writes the place, and it has put a waker there. The worker that
-            // ends the task may take it meanwhile; that only copies it, and comparing looks at nothing behind it.
+            // SAFETY: only this handle, here by `&mut`, writes the place, and it has put a waker
+            // there. The worker that ends the task may take it meanwhile; that only copies it, and
+            // comparing looks at nothing behind it.
             let same =
                 header.join_waker.with(|old| unsafe { (*old).assume_init_ref() }.will_wake(waker));
             if same {
@@ -125,25 +129,28 @@ impl<T> JoinHandle<T> {
         let waker = waker.clone();
         let header = self.header();
         header.join_waker.with_mut(|place| {
-            // SAFETY: JOIN_WAKER is clear and the task was not complete when it became so, so the place is this handle's
-            // and empty.
+            // SAFETY: JOIN_WAKER is clear and the task was not complete when it became so, so the
+            // place is this handle's and empty.
             unsafe { (*place).write(waker) };
         });
         if header.state.offer_join_waker().is_complete() {
-            // SAFETY: the task was complete before JOIN_WAKER was set: no worker looks, the waker is still ours.
+            // SAFETY: the task was complete before JOIN_WAKER was set: no worker looks, the waker
+            // is still ours.
             drop(header.join_waker.with(|place| unsafe { (*place).assume_init_read() }));
             return false;
         }
         true
     }
 
-    /// Takes the join waker, which is there, back out of its place. `None` if the worker that ended the task has it.
+    /// Takes the join waker, which is there, back out of its place. `None` if the worker that ended
+    /// the task has it.
     fn take_back(&mut self) -> Option<Waker> {
         let header = self.header();
         if header.state.withdraw_join_waker().is_complete() {
             return None;
         }
-        // SAFETY: JOIN_WAKER was set and the task not complete, so the waker is there, and now this handle's again.
+        // SAFETY: JOIN_WAKER was set and the task not complete, so the waker is there, and now this
+        // handle's again.
         Some(header.join_waker.with(|place| unsafe { (*place).assume_init_read() }))
     }
 }
@@ -161,7 +168,8 @@ impl<T> Future for JoinHandle<T> {
         ready!(current::poll_proceed(cx));
         let mut output: Option<Result<T, Failure>> = None;
         let header = self.header();
-        // SAFETY: the task is complete (`register` saw it with Acquire), this is its handle, and its output a `T`.
+        // SAFETY: the task is complete (`register` saw it with Acquire), this is its handle, and
+        // its output a `T`.
         unsafe { (header.vtable.take_output)(self.header, NonNull::from(&mut output).cast()) };
         let output = output.expect("a JoinHandle was polled after it had been ready");
         Poll::Ready(
@@ -176,7 +184,8 @@ impl<T> Drop for JoinHandle<T> {
         let mut state = self.header().state.load();
         loop {
             if state.is_complete() {
-                // SAFETY: the task is complete and this its handle, which does not use it any more after this.
+                // SAFETY: the task is complete and this its handle, which does not use it any more
+                // after this.
                 unsafe {
                     (self.header().vtable.drop_output)(self.header);
                     release(self.header);
@@ -189,7 +198,8 @@ impl<T> Drop for JoinHandle<T> {
                 continue;
             }
             match self.header().state.detach(state) {
-                // The handle's reference is gone, and never the last: a task that is not complete has its life's.
+                // The handle's reference is gone, and never the last: a task that is not complete
+                // has its life's.
                 Ok(()) => break,
                 Err(now) => state = now,
             }
@@ -209,11 +219,12 @@ impl<T> fmt::Debug for JoinHandle<T> {
     }
 }
 
-/// Can abort a task, and see whether it is over, but not await it. Cheap to clone; does not keep the task from being
-/// detached.
+/// Can abort a task, and see whether it is over, but not await it. Cheap to clone; does not keep
+/// the task from being detached.
 pub struct AbortHandle(NonNull<Header>);
 
-// SAFETY: all it touches is atomic or immutable; the future is dropped by a worker, never through this.
+// SAFETY: all it touches is atomic or immutable; the future is dropped by a worker, never through
+// this.
 unsafe impl Send for AbortHandle {}
 // SAFETY: as above.
 unsafe impl Sync for AbortHandle {}

@@ -30,8 +30,9 @@ use std::future::Future;
 ///
 /// Worth being small and cheap to clone: an [`Arc`] of a worker's shared part.
 pub trait Schedule: Send + Sync + 'static {
-    /// Takes a task that was woken, or aborted, while it was idle. Called on the waking thread, which may be any,
-    /// also from inside the poll of another task. Must neither run the task nor lose it.
+    /// Takes a task that was woken, or aborted, while it was idle. Called on the waking thread,
+    /// which may be any, also from inside the poll of another task. Must neither run the task nor
+    /// lose it.
     fn schedule(&self, task: Task);
 
     /// The owned list that tasks of this scheduler are in: the same one at every call.
@@ -57,9 +58,9 @@ impl<S: Schedule> Schedule for Arc<S> {
 
 /// Makes a task of a future, with one allocation.
 ///
-/// The task is in its scheduler's owned list, and *not* scheduled: that is the caller's, with the [`Task`] it gets. If
-/// the list is closed, there is none: the future is already dropped, and the handle yields an error that
-/// [is by shutdown](JoinError::is_shutdown).
+/// The task is in its scheduler's owned list, and *not* scheduled: that is the caller's, with the
+/// [`Task`] it gets. If the list is closed, there is none: the future is already dropped, and the
+/// handle yields an error that [is by shutdown](JoinError::is_shutdown).
 pub fn spawn_task<F, S>(
     future: F,
     scheduler: S,
@@ -78,8 +79,8 @@ where
 ///
 /// # Safety
 ///
-/// The calling thread alone runs, shuts down and drops the task, polls and drops its handle, and shuts down its owned
-/// list. (Wakers and abort handles may go anywhere.)
+/// The calling thread alone runs, shuts down and drops the task, polls and drops its handle, and
+/// shuts down its owned list. (Wakers and abort handles may go anywhere.)
 pub unsafe fn spawn_unchecked<F, S>(
     future: F,
     scheduler: S,

@@ -1,20 +1,24 @@
-//! The list of every task of a shard that is not over yet: through it shutdown reaches tasks that nobody else can.
+//! The list of every task of a shard that is not over yet: through it shutdown reaches tasks that
+//! nobody else can.
 //!
-//! A task that waits for nothing that will ever come is in no queue, and perhaps nobody has a waker of it; its
-//! future, with whatever that holds, would never be dropped. So each task is in the owned list of the shard that
-//! spawned it from its spawn to its end.
+//! A task that waits for nothing that will ever come is in no queue, and perhaps nobody has a waker
+//! of it; its future, with whatever that holds, would never be dropped. So each task is in the
+//! owned list of the shard that spawned it from its spawn to its end.
 //!
 //! # How the list is kept
 //!
-//! The links are in the headers, so a task costs no allocation here and leaves in constant time. Four rules:
+//! The links are in the headers, so a task costs no allocation here and leaves in constant time.
+//! Four rules:
 //!
 //! 1. Links, head, length and the closed flag are touched only under the list's lock.
-//! 2. A task that is in the list is alive: its life's reference is given up only after it left (`Cell::complete`
-//!    removes it first). So pointers in the list are good, and whoever finds a task here, under the lock, may make
-//!    a reference of its own.
-//! 3. A task enters at most once, before anybody can run it, and a closed list takes nobody. The flag is under the
-//!    same lock as the links: a spawn that races the closing is either in the list when it is emptied, or refused.
-//! 4. No code of the user's runs under the lock: tasks are taken out in batches, and cancelled after it is released.
+//! 2. A task that is in the list is alive: its life's reference is given up only after it left
+//!    (`Cell::complete` removes it first). So pointers in the list are good, and whoever finds a
+//!    task here, under the lock, may make a reference of its own.
+//! 3. A task enters at most once, before anybody can run it, and a closed list takes nobody. The
+//!    flag is under the same lock as the links: a spawn that races the closing is either in the
+//!    list when it is emptied, or refused.
+//! 4. No code of the user's runs under the lock: tasks are taken out in batches, and cancelled
+//!    after it is released.
 
 use super::header::{self, Header};
 use super::{Name, Task, TaskId};
@@ -24,14 +28,15 @@ use std::fmt;
 use std::panic::Location;
 use std::ptr::NonNull;
 
-/// How many tasks shutdown takes out under one locking: few enough that nobody waits long for the lock, and that
-/// they fit on the stack.
+/// How many tasks shutdown takes out under one locking: few enough that nobody waits long for the
+/// lock, and that they fit on the stack.
 const BATCH: usize = 32;
 
-/// Every task of one shard that is not over. One per worker, so that spawning and ending tasks, which both take its
-/// lock, do not meet at one place.
+/// Every task of one shard that is not over. One per worker, so that spawning and ending tasks,
+/// which both take its lock, do not meet at one place.
 ///
-/// The tasks hold the scheduler that holds this list: [`shutdown_all`](Self::shutdown_all) is what ends that circle.
+/// The tasks hold the scheduler that holds this list: [`shutdown_all`](Self::shutdown_all) is what
+/// ends that circle.
 pub struct OwnedTasks {
     list: Mutex<List>,
 }
@@ -95,9 +100,10 @@ impl OwnedTasks {
 
     /// Closes the list and cancels every task in it.
     ///
-    /// The future of an idle task is dropped here, under no lock. One that is in a queue is left to whoever has the
-    /// queue and must [run](Task::run), [shut down](Task::shutdown) or drop what is in it; one that runs is cancelled
-    /// by its worker when its poll returns. No task is waited for. May be called by several threads at once.
+    /// The future of an idle task is dropped here, under no lock. One that is in a queue is left to
+    /// whoever has the queue and must [run](Task::run), [shut down](Task::shutdown) or drop what is
+    /// in it; one that runs is cancelled by its worker when its poll returns. No task is waited
+    /// for. May be called by several threads at once.
     pub fn shutdown_all(&self) {
         self.close();
         loop {
@@ -129,7 +135,8 @@ impl OwnedTasks {
         }
     }
 
-    /// What every task is doing. Takes the list's lock for as long as that takes: for people, not for programs.
+    /// What every task is doing. Takes the list's lock for as long as that takes: for people, not
+    /// for programs.
     pub fn snapshot(&self) -> Vec<TaskInfo> {
         let list = self.list.lock();
         let mut tasks = Vec::with_capacity(list.len);
@@ -154,8 +161,8 @@ impl OwnedTasks {
     ///
     /// # Safety
     ///
-    /// The task is alive, is and was in no list, and leaves this one ([`remove`](Self::remove)) before its life's
-    /// reference is given up.
+    /// The task is alive, is and was in no list, and leaves this one ([`remove`](Self::remove))
+    /// before its life's reference is given up.
     pub(super) unsafe fn bind(&self, task: NonNull<Header>) -> bool {
         let mut list = self.list.lock();
         if list.closed {
@@ -188,7 +195,8 @@ impl List {
     ///
     /// The task is alive.
     unsafe fn contains(&self, task: NonNull<Header>) -> bool {
-        // SAFETY: alive by the caller's word; the links are ours by `&self`, which is behind the lock (rule 1).
+        // SAFETY: alive by the caller's word; the links are ours by `&self`, which is behind the
+        // lock (rule 1).
         let previous = unsafe { task.as_ref() }.links.with(|links| unsafe { (*links).previous });
         previous.is_some() || self.head == Some(task)
     }

@@ -13,17 +13,19 @@ use std::sync::Arc;
 ///
 /// # When a task is reported
 ///
-/// A task's failure is reported when its output is dropped without its [`JoinHandle`](super::JoinHandle) having
-/// taken it, and then exactly once. So:
+/// A task's failure is reported when its output is dropped without its
+/// [`JoinHandle`](super::JoinHandle) having taken it, and then exactly once. So:
 ///
 /// * detached (its handle dropped before it ended): at its end, on the worker that ran it;
-/// * its handle is dropped after it ended, without having been awaited to the end: then, on that thread;
-/// * while a handle exists the failure *sleeps* in the task: it may still be taken, so nobody hears of it;
+/// * its handle is dropped after it ended, without having been awaited to the end: then, on that
+///   thread;
+/// * while a handle exists the failure *sleeps* in the task: it may still be taken, so nobody hears
+///   of it;
 /// * taken through the handle: never, it is the taker's;
 /// * its handle is leaked (`mem::forget`): never.
 ///
-/// A panic is always reported. An `Err` is, if it can be recognised: see [`TaskFailed`](Self::TaskFailed). That a
-/// task was cancelled is no failure.
+/// A panic is always reported. An `Err` is, if it can be recognised: see
+/// [`TaskFailed`](Self::TaskFailed). That a task was cancelled is no failure.
 ///
 /// A report is displayed as one line (as many as a message has lines of its own).
 #[derive(Debug, Clone)]
@@ -43,10 +45,10 @@ pub enum Report {
     },
     /// A task's output was an `Err`.
     ///
-    /// The output of a task can be of any type, and Rust offers no way to ask any type whether it is a failure. So
-    /// these are looked for by name: `Result<(), E>` with `E` one of [`std::io::Error`],
-    /// `Box<dyn Error + Send + Sync>`, [`JoinError`] and `String`. A task with an output of another type tells
-    /// of its errors itself.
+    /// The output of a task can be of any type, and Rust offers no way to ask any type whether it
+    /// is a failure. So these are looked for by name: `Result<(), E>` with `E` one of
+    /// [`std::io::Error`], `Box<dyn Error + Send + Sync>`, [`JoinError`] and `String`. A task with
+    /// an output of another type tells of its errors itself.
     #[non_exhaustive]
     TaskFailed {
         /// The task.
@@ -100,7 +102,7 @@ impl fmt::Display for Report {
                 let task = Label(*id, name.as_deref());
                 write!(
                     f,
-                    "the waker of what awaits task {task}, spawned at {location}, panicked: {message}"
+                    "the waker of who awaits task {task}, spawned at {location}, panicked: {message}"
                 )
             }
             Self::ShutdownStuck { what } => write!(f, "shutdown could not wait for {what}"),
@@ -115,8 +117,8 @@ impl fmt::Display for Report {
 pub struct ErrorHook(Arc<dyn Fn(&Report) + Send + Sync>);
 
 impl ErrorHook {
-    /// Sends reports to `hook`. It is called on whatever thread the failure was found, under no lock, and should not
-    /// block. If it panics, that is caught, and the report is lost.
+    /// Sends reports to `hook`. It is called on whatever thread the failure was found, under no
+    /// lock, and should not block. If it panics, that is caught, and the report is lost.
     pub fn new(hook: impl Fn(&Report) + Send + Sync + 'static) -> Self {
         Self(Arc::new(hook))
     }
@@ -168,10 +170,11 @@ pub(super) fn message_of(payload: &(dyn Any + Send)) -> String {
     }
 }
 
-/// Runs code of the user's that must not unwind into ours. Nothing of ours is left half done by a panic in it.
+/// Runs code of the user's that must not unwind into ours. Nothing of ours is left half done by a
+/// panic in it.
 ///
-/// A payload's own destructor may panic with a payload of the same kind, without end: whoever drops one here does
-/// so inside another `caught`, and what comes out of that is leaked.
+/// A payload's own destructor may panic with a payload of the same kind, without end: whoever drops
+/// one here does so inside another `caught`, and what comes out of that is leaked.
 pub(super) fn caught<R>(run: impl FnOnce() -> R) -> std::thread::Result<R> {
     catch_unwind(AssertUnwindSafe(run))
 }

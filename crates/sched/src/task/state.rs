@@ -1,8 +1,9 @@
 //! The state word: bits, reference count, and every step it can take.
 //!
-//! One word, so that each step is atomic as a whole. What the steps mean to the rest of the module, and
-//! why they suffice, is in the module's essay; here is only what happens to the bits. All read-modify-writes
-//! are on this one word, hence totally ordered, and each continues the release sequence of those before it.
+//! One word, so that each step is atomic as a whole. What the steps mean to the rest of the module,
+//! and why they suffice, is in the module's essay; here is only what happens to the bits. All
+//! read-modify-writes are on this one word, hence totally ordered, and each continues the release
+//! sequence of those before it.
 
 use filch_atomic::sync::atomic::{AtomicUsize, Ordering};
 use std::fmt;
@@ -10,7 +11,8 @@ use std::fmt;
 /// A worker is inside the future. Whoever set it owns the future and the output until it clears it.
 const RUNNING: usize = 1 << 0;
 /// The task is to be polled. While `RUNNING` is clear and the task is not complete, exactly one
-/// [`Task`](super::Task) exists; while `RUNNING` is set, it means that the running worker owes one more poll (S3).
+/// [`Task`](super::Task) exists; while `RUNNING` is set, it means that the running worker owes one
+/// more poll (S3).
 const NOTIFIED: usize = 1 << 1;
 /// The future is gone and the output is decided. Never cleared.
 const COMPLETE: usize = 1 << 2;
@@ -18,18 +20,21 @@ const COMPLETE: usize = 1 << 2;
 const CANCELLED: usize = 1 << 3;
 /// The cancellation came from a runtime that goes away. Only ever set together with `CANCELLED`.
 const SHUTDOWN: usize = 1 << 4;
-/// There is a `JoinHandle`. Cleared by it alone, and only while the task is not complete: so once complete,
-/// the bit says for good whose the output is (set: the handle's; clear: nobody's, the worker drops it).
+/// There is a `JoinHandle`. Cleared by it alone, and only while the task is not complete: so once
+/// complete, the bit says for good whose the output is (set: the handle's; clear: nobody's, the
+/// worker drops it).
 const JOIN_INTEREST: usize = 1 << 5;
 /// The join waker's place holds a waker. Set and cleared by the handle alone.
 const JOIN_WAKER: usize = 1 << 6;
 /// One reference. The count takes all bits above; bit 7 is free.
 const REFERENCE: usize = 1 << 8;
 
-/// A new task: to be polled, held by its own life (one reference until it completes) and by its handle.
+/// A new task: to be polled, held by its own life (one reference until it completes) and by its
+/// handle.
 const INITIAL: usize = NOTIFIED | JOIN_INTEREST | (2 * REFERENCE);
 
-/// More references than any program has: the count is about to overflow (leaked clones of a waker, say).
+/// More references than any program has: the count is about to overflow (leaked clones of a waker,
+/// say).
 const REFERENCES_MAX: usize = usize::MAX / 2;
 
 /// The state word of one task.
@@ -57,7 +62,8 @@ pub(super) enum Completed {
     Done,
     /// The task is complete; take the join waker, wake it, then release the life's reference.
     WakeJoiner,
-    /// *Not yet complete*: nobody takes the output. Drop it, then call [`State::complete_detached`].
+    /// *Not yet complete*: nobody takes the output. Drop it, then call
+    /// [`State::complete_detached`].
     Detached,
 }
 
@@ -73,13 +79,15 @@ impl State {
         Snapshot(self.0.load(Ordering::Acquire))
     }
 
-    /// The holder of the `Task` begins to run it: `NOTIFIED` becomes `RUNNING`. Returns the state before.
+    /// The holder of the `Task` begins to run it: `NOTIFIED` becomes `RUNNING`. Returns the state
+    /// before.
     ///
     /// From here on a wake sets `NOTIFIED` again.
     pub(super) fn start(&self) -> Snapshot {
         // One subtraction does both, as the holder of the `Task` knows both bits.
-        // Acquire: pairs with every wake so far (their data is visible to this poll, also of wakes that
-        // found the task already notified) and, through them, with `stop` of the poll before this one.
+        // Acquire: pairs with every wake so far (their data is visible to this poll, also of wakes
+        // that found the task already notified) and, through them, with `stop` of the poll before
+        // this one.
         let before = Snapshot(self.0.fetch_sub(NOTIFIED - RUNNING, Ordering::Acquire));
         debug_assert!(before.is_notified() && !before.is_running() && !before.is_complete());
         before
@@ -87,8 +95,8 @@ impl State {
 
     /// The poll returned `Pending`: `RUNNING` is cleared. Returns the state before.
     ///
-    /// If that was notified, the caller has a `Task` again. If not, it has nothing: the task is idle, may at
-    /// once be woken, run and freed elsewhere, and must not be touched any more.
+    /// If that was notified, the caller has a `Task` again. If not, it has nothing: the task is
+    /// idle, may at once be woken, run and freed elsewhere, and must not be touched any more.
     pub(super) fn stop(&self) -> Snapshot {
         // Release: pairs with the next `start`, which reads it through the wake in between.
         let before = Snapshot(self.0.fetch_sub(RUNNING, Ordering::Release));
@@ -98,21 +106,22 @@ impl State {
 
     /// Notes that the task is to be polled. True if the caller must hand it to its scheduler.
     pub(super) fn wake_by_ref(&self) -> bool {
-        // A read-modify-write even if the task is already notified: what the caller wrote before the wake
-        // must be released into the word that the next `start` acquires. A mere load would lose it.
-        // Release: pairs with `start`.
+        // A read-modify-write even if the task is already notified: what the caller wrote before
+        // the wake must be released into the word that the next `start` acquires. A mere load would
+        // lose it. Release: pairs with `start`.
         Snapshot(self.0.fetch_or(NOTIFIED, Ordering::Release)).is_idle()
     }
 
-    /// As [`wake_by_ref`](Self::wake_by_ref), and gives up the waker's reference in the same step unless
-    /// it is still needed to reach the scheduler.
+    /// As [`wake_by_ref`](Self::wake_by_ref), and gives up the waker's reference in the same step
+    /// unless it is still needed to reach the scheduler.
     pub(super) fn wake(&self) -> Woken {
         // Relaxed: only a guess, which the exchange checks.
         let mut current = self.0.load(Ordering::Relaxed);
         loop {
             let before = Snapshot(current);
             let (next, woken) = before.after_wake();
-            // Release: pairs with `start`. Acquire: whoever frees the cell has seen every other use of it.
+            // Release: pairs with `start`. Acquire: whoever frees the cell has seen every other use
+            // of it.
             let (success, failure) = (Ordering::AcqRel, Ordering::Relaxed);
             match self.0.compare_exchange_weak(current, next.0, success, failure) {
                 Ok(_) => return woken,
@@ -123,7 +132,8 @@ impl State {
 
     /// Asks that the future be dropped. True if the caller must hand the task to its scheduler.
     ///
-    /// Without effect on a complete task. On a running one it takes effect when the poll returns `Pending`.
+    /// Without effect on a complete task. On a running one it takes effect when the poll returns
+    /// `Pending`.
     pub(super) fn cancel(&self, by_shutdown: bool) -> bool {
         let bits = NOTIFIED | CANCELLED | if by_shutdown { SHUTDOWN } else { 0 };
         // Release: pairs with `start`, like any wake.
@@ -151,8 +161,8 @@ impl State {
         }
     }
 
-    /// Declares a task complete whose output nobody takes and is already dropped, and releases the life's
-    /// reference. True if that was the last one: the caller frees the cell.
+    /// Declares a task complete whose output nobody takes and is already dropped, and releases the
+    /// life's reference. True if that was the last one: the caller frees the cell.
     pub(super) fn complete_detached(&self) -> bool {
         // One subtraction: COMPLETE is set, RUNNING cleared, one reference gone.
         // AcqRel: pairs with `release`: whoever frees the cell has seen every other use of it.
@@ -162,16 +172,17 @@ impl State {
         before.references() == 1
     }
 
-    /// The handle has put a waker in its place and offers it to the worker that will complete the task.
-    /// Returns the state before: if that was complete, nobody will look, and the waker is still the handle's.
+    /// The handle has put a waker in its place and offers it to the worker that will complete the
+    /// task. Returns the state before: if that was complete, nobody will look, and the waker is
+    /// still the handle's.
     pub(super) fn offer_join_waker(&self) -> Snapshot {
         // Release: pairs with `complete`, which then reads the waker.
         // Acquire: pairs with `complete` if that came first.
         Snapshot(self.0.fetch_or(JOIN_WAKER, Ordering::AcqRel))
     }
 
-    /// The handle wants its waker back. Returns the state before: if that was complete, the worker has
-    /// taken the waker; if not, it is the handle's again.
+    /// The handle wants its waker back. Returns the state before: if that was complete, the worker
+    /// has taken the waker; if not, it is the handle's again.
     pub(super) fn withdraw_join_waker(&self) -> Snapshot {
         // Acquire: pairs with `complete` if that came first.
         let before = Snapshot(self.0.fetch_and(!JOIN_WAKER, Ordering::Acquire));
@@ -179,8 +190,8 @@ impl State {
         before
     }
 
-    /// The handle goes while the task is `current`ly not complete: gives up the output and the handle's
-    /// reference. Fails with the present state if that has changed.
+    /// The handle goes while the task is `current`ly not complete: gives up the output and the
+    /// handle's reference. Fails with the present state if that has changed.
     pub(super) fn detach(&self, current: Snapshot) -> Result<(), Snapshot> {
         debug_assert!(!current.is_complete() && !current.has_join_waker());
         let next = current.0 - JOIN_INTEREST - REFERENCE;
@@ -205,8 +216,9 @@ impl State {
 
     /// One reference less. True if it was the last: the caller frees the cell.
     pub(super) fn release(&self) -> bool {
-        // Release: this holder's use of the cell comes before its end; Acquire: the freeing thread sees
-        // every other holder's. Pairs with itself and with every other step that gives up a reference.
+        // Release: this holder's use of the cell comes before its end; Acquire: the freeing thread
+        // sees every other holder's. Pairs with itself and with every other step that gives up a
+        // reference.
         let before = Snapshot(self.0.fetch_sub(REFERENCE, Ordering::AcqRel));
         debug_assert!(before.references() > 0);
         before.references() == 1
@@ -221,7 +233,8 @@ impl Snapshot {
             return (Snapshot(notified), Woken::Schedule);
         }
         let next = Snapshot(notified - REFERENCE);
-        // Only a complete task can be down to its wakers: an incomplete one holds its life's reference.
+        // Only a complete task can be down to its wakers: an incomplete one holds its life's
+        // reference.
         (next, if next.references() == 0 { Woken::Free } else { Woken::Done })
     }
 

@@ -12,11 +12,11 @@ static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, dr
 ///
 /// # Safety
 ///
-/// The caller has a reference and gives it to the waker; or the waker is neither dropped nor woken by value, and
-/// does not outlive a reference that somebody else has.
+/// The caller has a reference and gives it to the waker; or the waker is neither dropped nor woken
+/// by value, and does not outlive a reference that somebody else has.
 pub(super) unsafe fn from_header(header: NonNull<Header>) -> Waker {
-    // SAFETY: the functions keep the contract of `RawWakerVTable`: they may be called from any thread (all they
-    // touch is atomic or immutable), and each waker stands for one reference.
+    // SAFETY: the functions keep the contract of `RawWakerVTable`: they may be called from any
+    // thread (all they touch is atomic or immutable), and each waker stands for one reference.
     unsafe { Waker::from_raw(RawWaker::new(header.as_ptr().cast_const().cast(), &VTABLE)) }
 }
 
@@ -43,8 +43,8 @@ unsafe fn wake(data: *const ()) {
     let task = unsafe { header.as_ref() };
     match task.state.wake() {
         Woken::Schedule => {
-            // SAFETY: the step gave us the `Task` and left us the reference, which keeps the scheduler alive
-            // throughout.
+            // SAFETY: the step gave us the `Task` and left us the reference, which keeps the
+            // scheduler alive throughout.
             unsafe { (task.vtable.schedule)(header) };
             // SAFETY: the waker's reference, used no more.
             unsafe { release(header) };
@@ -61,8 +61,8 @@ unsafe fn wake_by_ref(data: *const ()) {
     // SAFETY: alive by that waker's reference.
     let task = unsafe { header.as_ref() };
     if task.state.wake_by_ref() {
-        // SAFETY: the step gave us the `Task`; the waker's reference outlasts the call. (The borrowed waker of a
-        // poll in progress never gets here: its task is running, so not idle.)
+        // SAFETY: the step gave us the `Task`; the waker's reference outlasts the call. (The
+        // borrowed waker of a poll in progress never gets here: its task is running, so not idle.)
         unsafe { (task.vtable.schedule)(header) };
     }
 }

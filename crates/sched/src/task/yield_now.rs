@@ -6,7 +6,8 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Suspends the task once and puts it at the back of its worker's queue, so that others that are ready run first.
+/// Suspends the task once and puts it at the back of its worker's queue, so that others that are
+/// ready run first.
 ///
 /// # Cancel safety
 ///

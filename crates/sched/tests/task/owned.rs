@@ -84,7 +84,8 @@ fn a_destructor_may_spawn_and_wake_during_shutdown() {
     }
     let bench = Bench::new();
     let place = WakerPlace::default();
-    // Woken by the other's destructor, after or before it was itself dropped: neither is a task to run.
+    // Woken by the other's destructor, after or before it was itself dropped: neither is a task to
+    // run.
     let sleeper = bench.spawn(pend(place.clone()));
     let busy = Busy(bench.clone(), place);
     let other = bench.spawn(async move {

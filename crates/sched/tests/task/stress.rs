@@ -1,4 +1,5 @@
-//! Everything at once, on several threads: for the sanitizers, and for what the models are too small to hold.
+//! Everything at once, on several threads: for the sanitizers, and for what the models are too
+//! small to hold.
 
 use super::support::*;
 use filch_sched::task::{AbortHandle, yield_now};
