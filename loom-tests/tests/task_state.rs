@@ -14,7 +14,7 @@ use filch_sched::task::{
 };
 use std::collections::VecDeque;
 use std::future::{Future, pending, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::AtomicUsize as Count;
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -419,7 +419,7 @@ fn spawn_and_close() {
                     let _counted = counted;
                     pending::<()>().await;
                 };
-                let handle = queue.spawn(pin_once(future));
+                let handle = queue.spawn(future);
                 queue.run();
                 handle
             }
@@ -431,17 +431,4 @@ fn spawn_and_close() {
         assert!(result(handle).unwrap_err().is_shutdown());
         assert!(queue.tasks.is_empty());
     });
-}
-
-/// Checks on the way that the future is polled where it was first polled.
-fn pin_once<F: Future>(future: F) -> impl Future<Output = F::Output> {
-    async move {
-        let mut future = pin!(future);
-        let at = &raw const *future as usize;
-        poll_fn(move |cx| {
-            assert_eq!(&raw const *future as usize, at);
-            future.as_mut().poll(cx)
-        })
-        .await
-    }
 }

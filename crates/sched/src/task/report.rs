@@ -100,10 +100,7 @@ impl fmt::Display for Report {
             }
             Self::WakerPanicked { id, name, location, message } => {
                 let task = Label(*id, name.as_deref());
-                write!(
-                    f,
-                    "the waker of who awaits task {task}, spawned at {location}, panicked: {message}"
-                )
+                write!(f, "a waker for task {task}, spawned at {location}, panicked: {message}")
             }
             Self::ShutdownStuck { what } => write!(f, "shutdown could not wait for {what}"),
         }
