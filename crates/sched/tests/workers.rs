@@ -316,3 +316,11 @@ fn many_schedulers_one_after_the_other_leave_no_thread() {
     }
     assert!(threads() < 200, "{} threads", threads());
 }
+
+#[test]
+fn the_main_future_is_no_task() {
+    use filch_sched::task::try_id;
+    let (main, task) = run_on(2, async { (try_id(), spawn(async { try_id() }).await.unwrap()) });
+    assert!(main.is_none());
+    assert!(task.is_some());
+}
