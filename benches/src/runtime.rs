@@ -1,0 +1,78 @@
+//! What a row asks of a runtime: tasks, and where it does I/O, streams and files.
+//!
+//! The functions are thin: each is the runtime's own call for that purpose, so that a row measures the runtime and not
+//! these traits.
+
+use std::fmt::Debug;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// Tasks: enough for the executor rows.
+pub trait Runtime: 'static {
+    /// How the tables, the command line and the JSON name it.
+    const NAME: &'static str;
+
+    /// Why a task has no result.
+    type JoinError: Debug;
+    /// Awaits a task's result.
+    type JoinHandle<T: Send + 'static>: Future<Output = Result<T, Self::JoinError>> + Send + 'static;
+
+    /// Builds a runtime with `workers` workers and runs `future` on it *as a task*: what the rows measure happens where
+    /// the runtime runs its tasks, not on a thread that merely waits.
+    fn run<F>(workers: usize, future: F) -> F::Output
+    where
+        F: Future<Output: Send> + Send + 'static;
+
+    /// Spawns a task on the current runtime.
+    fn spawn<F>(future: F) -> Self::JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static;
+
+    /// Lets the other tasks run once.
+    fn yield_now() -> impl Future<Output = ()> + Send;
+}
+
+/// Streams over loopback TCP, read into and written from a borrowed buffer.
+pub trait Net: Runtime {
+    /// Accepts connections.
+    type Listener: Send + 'static;
+    /// One connection.
+    type Stream: Send + 'static;
+
+    /// Listens on a free port of 127.0.0.1.
+    fn listen() -> impl Future<Output = io::Result<(Self::Listener, SocketAddr)>> + Send;
+
+    /// The next connection, with `TCP_NODELAY` set.
+    fn accept(
+        listener: &mut Self::Listener,
+    ) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// Reads what is there, at least a byte; 0 at the end of the stream.
+    fn read(
+        stream: &mut Self::Stream,
+        buffer: &mut [u8],
+    ) -> impl Future<Output = io::Result<usize>> + Send;
+
+    /// Writes all of `bytes`.
+    fn write_all(
+        stream: &mut Self::Stream,
+        bytes: &[u8],
+    ) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+/// Files read at an offset, into a buffer that is handed over and comes back.
+pub trait Files: Runtime {
+    /// An open file. Each task opens its own, since some runtimes have a cursor to move.
+    type File: Send + 'static;
+
+    /// Opens `path` for reading.
+    fn open(path: &Path) -> impl Future<Output = io::Result<Self::File>> + Send;
+
+    /// Reads into all of `buffer` from `offset`; returns the count and the buffer.
+    fn read_at(
+        file: &mut Self::File,
+        buffer: Vec<u8>,
+        offset: u64,
+    ) -> impl Future<Output = (io::Result<usize>, Vec<u8>)> + Send;
+}

@@ -1,0 +1,81 @@
+//! filch.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use filch::fs::File;
+use filch::net::{TcpListener, TcpStream};
+use filch::task::{JoinError, JoinHandle};
+
+use crate::runtime::{Files, Net, Runtime};
+
+/// filch, as its builder makes it.
+#[derive(Debug)]
+pub struct Filch;
+
+impl Runtime for Filch {
+    const NAME: &'static str = "filch";
+    type JoinError = JoinError;
+    type JoinHandle<T: Send + 'static> = JoinHandle<T>;
+
+    fn run<F>(workers: usize, future: F) -> F::Output
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let runtime = filch::Runtime::builder().workers(workers).build().expect("filch starts");
+        runtime.run(async { filch::spawn(future).await.expect("the task finishes") })
+    }
+
+    fn spawn<F>(future: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        filch::spawn(future)
+    }
+
+    fn yield_now() -> impl Future<Output = ()> + Send {
+        filch::task::yield_now()
+    }
+}
+
+impl Net for Filch {
+    type Listener = TcpListener;
+    type Stream = TcpStream;
+
+    async fn listen() -> io::Result<(TcpListener, SocketAddr)> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    }
+
+    async fn accept(listener: &mut TcpListener) -> io::Result<TcpStream> {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    async fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+        stream.read(buffer).await
+    }
+
+    async fn write_all(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+        stream.write_all(bytes).await
+    }
+}
+
+impl Files for Filch {
+    type File = File;
+
+    async fn open(path: &Path) -> io::Result<File> {
+        File::open(path).await
+    }
+
+    async fn read_at(
+        file: &mut File,
+        buffer: Vec<u8>,
+        offset: u64,
+    ) -> (io::Result<usize>, Vec<u8>) {
+        file.read_at(buffer, offset).await
+    }
+}

@@ -1,0 +1,59 @@
+//! The contenders that are runtimes, one file each.
+//!
+//! To add one: implement [`crate::runtime::Runtime`] (and `Net` and `Files` where it can) in a file here, and give it a
+//! line in [`with_runtime!`] and, for I/O, in [`with_net!`] and [`with_files!`]; then name it in the `contenders` of the
+//! rows it should run in.
+
+#[cfg(feature = "filch")]
+mod filch;
+mod tokio;
+
+#[cfg(feature = "filch")]
+pub use self::filch::Filch;
+pub use self::tokio::{TokioCt, TokioFs, TokioMt};
+
+/// The name of the bare ring loop, which is no runtime: the rows that have one handle it themselves.
+pub const RING: &str = "ring";
+
+/// Evaluates an expression with `$runtime` standing for the runtime called `$name`; an error when there is none.
+macro_rules! with_runtime {
+    ($name:expr, $runtime:ident => $body:expr) => {
+        $crate::runtimes::choose!($name, $runtime => $body, TokioMt, TokioCt)
+    };
+}
+
+/// [`with_runtime!`] for the runtimes that have streams.
+macro_rules! with_net {
+    ($name:expr, $runtime:ident => $body:expr) => {
+        $crate::runtimes::choose!($name, $runtime => $body, TokioMt, TokioCt)
+    };
+}
+
+/// [`with_runtime!`] for the runtimes that read files.
+macro_rules! with_files {
+    ($name:expr, $runtime:ident => $body:expr) => {
+        $crate::runtimes::choose!($name, $runtime => $body, TokioMt, TokioCt, TokioFs)
+    };
+}
+
+/// One arm a runtime.
+macro_rules! choose {
+    ($name:expr, $runtime:ident => $body:expr, $($candidate:ident),+) => {{
+        #[allow(unused_imports)]
+        use $crate::runtime::Runtime as _;
+        match $name {
+            #[cfg(feature = "filch")]
+            <$crate::runtimes::Filch as $crate::runtime::Runtime>::NAME => {
+                type $runtime = $crate::runtimes::Filch;
+                Ok($body)
+            }
+            $(<$crate::runtimes::$candidate as $crate::runtime::Runtime>::NAME => {
+                type $runtime = $crate::runtimes::$candidate;
+                Ok($body)
+            })+
+            other => Err(std::io::Error::other(format!("no runtime `{other}` for this row"))),
+        }
+    }};
+}
+
+pub(crate) use {choose, with_files, with_net, with_runtime};

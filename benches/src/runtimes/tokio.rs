@@ -1,0 +1,150 @@
+//! tokio, in the flavours that people run.
+//!
+//! `tokio-mt` is the multi-thread runtime and `tokio-ct` the current-thread one, with everything enabled. Their files are
+//! read with `pread` on the blocking pool, the faster of tokio's two ways; `tokio-fs` reads through `tokio::fs::File`
+//! (seek, then read), which is what most programs do.
+
+use std::io::{self, SeekFrom};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
+use tokio::task::{JoinError, JoinHandle};
+
+use crate::runtime::{Files, Net, Runtime};
+
+/// The multi-thread runtime; files by `spawn_blocking`.
+#[derive(Debug)]
+pub struct TokioMt;
+
+/// The current-thread runtime; files by `spawn_blocking`.
+#[derive(Debug)]
+pub struct TokioCt;
+
+/// The multi-thread runtime; files by `tokio::fs`.
+#[derive(Debug)]
+pub struct TokioFs;
+
+macro_rules! runtime {
+    ($flavour:ident, $name:literal, $builder:expr) => {
+        impl Runtime for $flavour {
+            const NAME: &'static str = $name;
+            type JoinError = JoinError;
+            type JoinHandle<T: Send + 'static> = JoinHandle<T>;
+
+            fn run<F>(workers: usize, future: F) -> F::Output
+            where
+                F: Future<Output: Send> + Send + 'static,
+            {
+                let builder: fn(usize) -> Builder = $builder;
+                let runtime = builder(workers).enable_all().build().expect("tokio starts");
+                runtime.block_on(async { tokio::spawn(future).await.expect("the task finishes") })
+            }
+
+            fn spawn<F>(future: F) -> JoinHandle<F::Output>
+            where
+                F: Future<Output: Send> + Send + 'static,
+            {
+                tokio::spawn(future)
+            }
+
+            fn yield_now() -> impl Future<Output = ()> + Send {
+                tokio::task::yield_now()
+            }
+        }
+    };
+}
+
+fn multi_thread(workers: usize) -> Builder {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(workers);
+    builder
+}
+
+runtime!(TokioMt, "tokio-mt", multi_thread);
+runtime!(TokioCt, "tokio-ct", |_| Builder::new_current_thread());
+runtime!(TokioFs, "tokio-fs", multi_thread);
+
+macro_rules! net {
+    ($flavour:ident) => {
+        impl Net for $flavour {
+            type Listener = TcpListener;
+            type Stream = TcpStream;
+
+            async fn listen() -> io::Result<(TcpListener, SocketAddr)> {
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+                let address = listener.local_addr()?;
+                Ok((listener, address))
+            }
+
+            async fn accept(listener: &mut TcpListener) -> io::Result<TcpStream> {
+                let (stream, _) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok(stream)
+            }
+
+            async fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+                stream.read(buffer).await
+            }
+
+            async fn write_all(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+                stream.write_all(bytes).await
+            }
+        }
+    };
+}
+
+net!(TokioMt);
+net!(TokioCt);
+
+macro_rules! blocking_files {
+    ($flavour:ident) => {
+        impl Files for $flavour {
+            type File = Arc<std::fs::File>;
+
+            async fn open(path: &Path) -> io::Result<Arc<std::fs::File>> {
+                Ok(Arc::new(std::fs::File::open(path)?))
+            }
+
+            async fn read_at(
+                file: &mut Arc<std::fs::File>,
+                mut buffer: Vec<u8>,
+                offset: u64,
+            ) -> (io::Result<usize>, Vec<u8>) {
+                let file = file.clone();
+                tokio::task::spawn_blocking(move || {
+                    (file.read_exact_at(&mut buffer, offset).map(|()| buffer.len()), buffer)
+                })
+                .await
+                .expect("the read does not panic")
+            }
+        }
+    };
+}
+
+blocking_files!(TokioMt);
+blocking_files!(TokioCt);
+
+impl Files for TokioFs {
+    type File = tokio::fs::File;
+
+    async fn open(path: &Path) -> io::Result<tokio::fs::File> {
+        tokio::fs::File::open(path).await
+    }
+
+    async fn read_at(
+        file: &mut tokio::fs::File,
+        mut buffer: Vec<u8>,
+        offset: u64,
+    ) -> (io::Result<usize>, Vec<u8>) {
+        if let Err(error) = file.seek(SeekFrom::Start(offset)).await {
+            return (Err(error), buffer);
+        }
+        let result = file.read_exact(&mut buffer).await;
+        (result, buffer)
+    }
+}
