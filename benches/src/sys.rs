@@ -4,19 +4,26 @@ use std::io;
 use std::mem;
 use std::time::{Duration, Instant};
 
-/// Pins the calling thread, and the threads it starts from now on, to one core.
+/// Pins the calling thread, and the threads it starts from now on, to one of the cores it may run on: the first one, the
+/// second one, and so on, counted from 0.
 ///
 /// # Errors
 ///
-/// When the process may not run on that core.
-pub fn pin(core: usize) -> io::Result<()> {
-    // SAFETY: a `cpu_set_t` is plain bits, all zero is the empty set; the call reads it while it lives.
-    let result = unsafe {
+/// When there are not so many.
+pub fn pin(nth: usize) -> io::Result<()> {
+    // SAFETY: a `cpu_set_t` is plain bits, all zero is the empty set; the calls fill and read the ones they are given, and
+    // the macros look only at bits inside them.
+    unsafe {
+        let mut allowed: libc::cpu_set_t = mem::zeroed();
+        check(libc::sched_getaffinity(0, mem::size_of_val(&allowed), &mut allowed))?;
+        let core = (0..libc::CPU_SETSIZE as usize)
+            .filter(|core| libc::CPU_ISSET(*core, &allowed))
+            .nth(nth)
+            .ok_or_else(|| io::Error::other(format!("this takes {} cores", nth + 1)))?;
         let mut set: libc::cpu_set_t = mem::zeroed();
         libc::CPU_SET(core, &mut set);
-        libc::sched_setaffinity(0, mem::size_of_val(&set), &set)
-    };
-    check(result)
+        check(libc::sched_setaffinity(0, mem::size_of_val(&set), &set))
+    }
 }
 
 /// Asks the kernel to kill this process when the one that started it ends.
@@ -97,6 +104,8 @@ impl Stopwatch {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     #[test]
@@ -111,11 +120,17 @@ mod tests {
 
     #[test]
     fn no_cpu_of_a_process_that_is_not() {
-        assert!(cpu_of_process(u32::MAX >> 1).is_err());
+        /// One above the highest that Linux gives out.
+        const NO_PID: u32 = (1 << 22) + 1;
+        assert!(cpu_of_process(NO_PID).is_err());
     }
 
     #[test]
-    fn pinning_to_a_core_that_is_not_is_refused() {
-        assert!(std::thread::spawn(|| pin(1000)).join().unwrap().is_err());
+    fn pinning_leaves_one_core() {
+        let pinned = || {
+            pin(0).unwrap();
+            (thread::available_parallelism().unwrap().get(), pin(1).is_err())
+        };
+        assert_eq!(thread::spawn(pinned).join().unwrap(), (1, true));
     }
 }
