@@ -1,7 +1,7 @@
 //! The contenders that are runtimes, one file each.
 //!
 //! To add one: implement [`crate::runtime::Runtime`] (and `Net` and `Files` where it can) in a file here, and give it a
-//! line in [`with_runtime!`] and, for I/O, in [`with_net!`] and [`with_files!`]; then name it in the `contenders` of the
+//! line in `with_runtime!` and, for I/O, in `with_net!` and `with_files!`; then name it in the `contenders` of the
 //! rows it should run in.
 
 #[cfg(feature = "filch")]
@@ -22,14 +22,14 @@ macro_rules! with_runtime {
     };
 }
 
-/// [`with_runtime!`] for the runtimes that have streams.
+/// `with_runtime!` for the runtimes that have streams.
 macro_rules! with_net {
     ($name:expr, $runtime:ident => $body:expr) => {
         $crate::runtimes::choose!($name, $runtime => $body, TokioMt, TokioCt)
     };
 }
 
-/// [`with_runtime!`] for the runtimes that read files.
+/// `with_runtime!` for the runtimes that read files.
 macro_rules! with_files {
     ($name:expr, $runtime:ident => $body:expr) => {
         $crate::runtimes::choose!($name, $runtime => $body, TokioMt, TokioCt, TokioFs)
