@@ -1,7 +1,7 @@
 //! The processes of a trial: this program started again with a hidden subcommand.
 //!
 //! A child talks to its parent on its standard output, a line at a time: a server announces its port, whoever measures
-//! prints its sample. It dies with its parent, and of itself after [`LIMIT_SECONDS`].
+//! prints its sample. It dies with its parent, and of itself after two minutes.
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Write};

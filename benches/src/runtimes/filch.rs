@@ -1,10 +1,11 @@
 //! filch.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use filch::fs::File;
+use filch::io::Write;
 use filch::net::{TcpListener, TcpStream};
 use filch::task::{JoinError, JoinHandle};
 
@@ -23,8 +24,9 @@ impl Runtime for Filch {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        let runtime = filch::Runtime::builder().workers(workers).build().expect("filch starts");
-        runtime.run(async { filch::spawn(future).await.expect("the task finishes") })
+        // The calling thread is worker 0 and only waits there: the body is a task like any other.
+        let main = async { filch::spawn(future).await.expect("the task finishes") };
+        filch::Runtime::builder().workers(workers).run(main).expect("filch starts")
     }
 
     fn spawn<F>(future: F) -> JoinHandle<F::Output>
@@ -44,7 +46,7 @@ impl Net for Filch {
     type Stream = TcpStream;
 
     async fn listen() -> io::Result<(TcpListener, SocketAddr)> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         Ok((listener, address))
     }
