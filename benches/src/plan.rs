@@ -150,7 +150,6 @@ pub fn contenders(row: &Row, shape: Shape, wanted: &[String]) -> Vec<&'static st
     let fits = |name: &&str| {
         (wanted.is_empty() || wanted.iter().any(|wanted| wanted == name))
             && (shape.workers == 1 || *name != "tokio-ct")
-            && (cfg!(feature = "filch") || *name != "filch")
     };
     row.contenders.iter().copied().filter(fits).collect()
 }

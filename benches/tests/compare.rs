@@ -28,7 +28,10 @@ fn every_trial_reports_its_figures() {
         for workers in [1, 2] {
             let entries: Vec<_> =
                 results.iter().filter(|it| it["row"] == row && it["workers"] == workers).collect();
-            assert!(entries.iter().any(|it| it["contender"] == "tokio-mt"), "{row}, {workers}");
+            for contender in ["filch", "tokio-mt"] {
+                let takes_part = entries.iter().any(|it| it["contender"] == contender);
+                assert!(takes_part, "{contender}, {row}, {workers}");
+            }
             for entry in entries {
                 assert_eq!((&entry["failed"], &entry["trials"]), (&0.into(), &1.into()), "{entry}");
                 let metrics = entry["metrics"].as_object().expect("there are metrics");

@@ -4,11 +4,9 @@
 //! line in `with_runtime!` and, for I/O, in `with_net!` and `with_files!`; then name it in the `contenders` of the
 //! rows it should run in.
 
-#[cfg(feature = "filch")]
 mod filch;
 mod tokio;
 
-#[cfg(feature = "filch")]
 pub use self::filch::Filch;
 pub use self::tokio::{TokioCt, TokioFs, TokioMt};
 
@@ -18,21 +16,21 @@ pub const RING: &str = "ring";
 /// Evaluates an expression with `$runtime` standing for the runtime called `$name`; an error when there is none.
 macro_rules! with_runtime {
     ($name:expr, $runtime:ident => $body:expr) => {
-        $crate::runtimes::choose!($name, $runtime => $body, TokioMt, TokioCt)
+        $crate::runtimes::choose!($name, $runtime => $body, Filch, TokioMt, TokioCt)
     };
 }
 
 /// `with_runtime!` for the runtimes that have streams.
 macro_rules! with_net {
     ($name:expr, $runtime:ident => $body:expr) => {
-        $crate::runtimes::choose!($name, $runtime => $body, TokioMt, TokioCt)
+        $crate::runtimes::choose!($name, $runtime => $body, Filch, TokioMt, TokioCt)
     };
 }
 
 /// `with_runtime!` for the runtimes that read files.
 macro_rules! with_files {
     ($name:expr, $runtime:ident => $body:expr) => {
-        $crate::runtimes::choose!($name, $runtime => $body, TokioMt, TokioCt, TokioFs)
+        $crate::runtimes::choose!($name, $runtime => $body, Filch, TokioMt, TokioCt, TokioFs)
     };
 }
 
@@ -42,11 +40,6 @@ macro_rules! choose {
         #[allow(unused_imports)]
         use $crate::runtime::Runtime as _;
         match $name {
-            #[cfg(feature = "filch")]
-            <$crate::runtimes::Filch as $crate::runtime::Runtime>::NAME => {
-                type $runtime = $crate::runtimes::Filch;
-                Ok($body)
-            }
             $(<$crate::runtimes::$candidate as $crate::runtime::Runtime>::NAME => {
                 type $runtime = $crate::runtimes::$candidate;
                 Ok($body)
