@@ -125,7 +125,7 @@ impl Local {
 
     /// The free list for the cell of `handle`, if it is one of this driver's.
     pub(crate) fn owner_of<T: Operation>(&self, handle: &Handle<T>) -> Option<&Owner> {
-        ptr::eq(Arc::as_ptr(self.home()), handle.home()).then_some(&self.owner)
+        ptr::eq(&raw const **self.home(), handle.home()).then_some(&self.owner)
     }
 
     /// Puts an operation into a cell and stages it.
