@@ -1,0 +1,204 @@
+//! The operation cell: complete x poll x drop x free (`filch_uring::cell`).
+#![cfg(filch_loom)]
+
+use filch_atomic::current::WaitKind;
+use filch_uring::cell::{Handle, Home, Key, Message, Owner, Polled};
+use filch_uring::{Operation, WaitWithout};
+use io_uring::squeue;
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::thread;
+use std::io;
+use std::task::{Wake, Waker};
+
+/// An operation that counts how often it is disposed of.
+struct Probe(Arc<AtomicUsize>);
+
+// SAFETY: never given to a kernel.
+unsafe impl Operation for Probe {
+    type Output = ();
+    const NAME: &'static str = "probe";
+    const WAIT: WaitKind = WaitKind::Other;
+
+    fn entry(&mut self) -> squeue::Entry {
+        unreachable!("no kernel in a model")
+    }
+
+    fn call(&mut self) -> io::Result<i32> {
+        unreachable!("no kernel in a model")
+    }
+
+    fn wait_without(&self) -> WaitWithout {
+        WaitWithout::Immediate
+    }
+
+    fn complete(self, _: io::Result<i32>) {}
+
+    fn dispose(self, result: io::Result<i32>) {
+        assert_eq!(result.expect("every completion here is a success"), 7);
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn lost(_: io::Error) {}
+}
+
+fn probe() -> (Probe, Arc<AtomicUsize>) {
+    let disposed = Arc::new(AtomicUsize::new(0));
+    (Probe(disposed.clone()), disposed)
+}
+
+/// A waker for a thread that waits for it: a wake-up that gets lost is a deadlock, which loom reports.
+struct Bell(loom::sync::Notify);
+
+impl Bell {
+    fn new() -> (std::sync::Arc<Self>, Waker) {
+        let bell = std::sync::Arc::new(Self(loom::sync::Notify::new()));
+        (bell.clone(), bell.into())
+    }
+
+    fn wait(&self) {
+        self.0.wait();
+        // A poll in the middle of a completion wakes itself: let the completer get on.
+        thread::yield_now();
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.notify();
+    }
+}
+
+/// Awaits the handle on this thread, with a waker of its own.
+fn wait(mut handle: Handle<Probe>) -> i32 {
+    let (bell, waker) = Bell::new();
+    loop {
+        match handle.poll(&waker) {
+            Polled::Pending => bell.wait(),
+            Polled::Done => return handle.take(None).1,
+            Polled::Lost => panic!("nothing is lost here"),
+        }
+    }
+}
+
+fn complete(owner: &Owner, key: Key) {
+    // SAFETY: each key is completed once.
+    unsafe { owner.complete(key, 7) };
+}
+
+/// A task polled on another thread than the ring's, with another waker than at its first poll.
+#[test]
+fn a_completion_is_seen_or_wakes() {
+    loom::model(|| {
+        let owner = Owner::new(Home::for_model());
+        let (probe, disposed) = probe();
+        let handle = owner.fill(probe, Waker::noop().clone());
+        let key = handle.key();
+        let poller = thread::spawn(move || wait(handle));
+        complete(&owner, key);
+        assert_eq!(poller.join().unwrap(), 7);
+        assert_eq!(disposed.load(Ordering::SeqCst), 0, "delivered, not disposed of");
+    });
+}
+
+/// The waker is exchanged twice while the completion comes.
+#[test]
+fn an_exchanged_waker_is_not_forgotten() {
+    loom::model(|| {
+        let owner = Owner::new(Home::for_model());
+        let (_first, waker) = Bell::new();
+        let mut handle = owner.fill(probe().0, waker);
+        let key = handle.key();
+        let poller = thread::spawn(move || {
+            let (_second, waker) = Bell::new();
+            match handle.poll(&waker) {
+                Polled::Done => handle.take(None).1,
+                _ => wait(handle),
+            }
+        });
+        complete(&owner, key);
+        assert_eq!(poller.join().unwrap(), 7);
+    });
+}
+
+/// Dropped on another thread while it completes: disposed of once, by one side or the other.
+#[test]
+fn a_drop_disposes_exactly_once() {
+    loom::model(|| {
+        let owner = Owner::new(Home::for_model());
+        let (probe, disposed) = probe();
+        let (_bell, waker) = Bell::new();
+        let handle = owner.fill(probe, waker);
+        let key = handle.key();
+        let dropper = thread::spawn(move || handle.abandon(None));
+        complete(&owner, key);
+        dropper.join().unwrap();
+        assert_eq!(disposed.load(Ordering::SeqCst), 1);
+    });
+}
+
+/// A result is taken on another thread while the owner fills and completes the next operation, perhaps
+/// in the same cell.
+#[test]
+fn a_freed_cell_is_filled_again() {
+    loom::model(|| {
+        let owner = Owner::new(Home::for_model());
+        let (_bell, waker) = Bell::new();
+        let first = owner.fill(probe().0, waker);
+        let key = first.key();
+        let poller = thread::spawn(move || wait(first));
+        complete(&owner, key);
+        let (second, disposed) = probe();
+        let second = owner.fill(second, Waker::noop().clone());
+        assert_ne!(second.key(), key, "another cell or another generation");
+        complete(&owner, second.key());
+        assert!(second.is_done());
+        second.abandon(Some(&owner));
+        assert_eq!(disposed.load(Ordering::SeqCst), 1);
+        assert_eq!(poller.join().unwrap(), 7);
+    });
+}
+
+/// The owner goes while another thread takes a result: the cells outlive both, and are freed (loom
+/// reports an `Arc` that is not).
+#[test]
+fn the_last_one_out_frees_the_home() {
+    loom::model(|| {
+        let owner = Owner::new(Home::for_model());
+        let handle = owner.fill(probe().0, Waker::noop().clone());
+        complete(&owner, handle.key());
+        let taker = thread::spawn(move || assert_eq!(handle.take(None).1, 7));
+        drop(owner);
+        taker.join().unwrap();
+    });
+}
+
+/// A thread that does not own the ring submits; the owner finds it in the inbox, or, having closed,
+/// is never sent it.
+#[test]
+fn a_submission_from_elsewhere_is_completed_or_refused() {
+    loom::model(|| {
+        let home = Home::for_model();
+        let owner = Owner::new(home.clone());
+        let submitter = thread::spawn(move || {
+            let (bell, waker) = Bell::new();
+            let Ok(mut handle) = home.submit(probe().0, waker.clone()) else { return };
+            drop(home);
+            while handle.poll(&waker) == Polled::Pending {
+                bell.wait();
+            }
+            assert_eq!(handle.take(None).1, 7);
+        });
+        owner.home().close();
+        let mut mail = Vec::new();
+        owner.home().inbox.drain(&mut mail);
+        for message in mail {
+            match message {
+                Message::Submit(key) => complete(&owner, key),
+                Message::Cancel(key) => panic!("nobody cancelled {key:?}"),
+            }
+        }
+        drop(owner);
+        submitter.join().unwrap();
+    });
+}
