@@ -60,10 +60,20 @@ pub unsafe trait Operation: marker::Send + 'static {
     /// What a task that waits for it is said to wait for.
     const WAIT: WaitKind;
 
+    /// Refuses arguments that the plain call would refuse and a ring take for something else. Asked
+    /// before anything else; what it says goes to [`complete`](Self::complete).
+    ///
+    /// # Errors
+    ///
+    /// The plain call's.
+    fn check(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// The submission queue entry. Its `user_data` is set by the driver.
     fn entry(&mut self) -> squeue::Entry;
 
-    /// The plain system call. It may block, except as [`wait_without`](Self::wait_without) says.
+    /// The plain system call, for arguments that [`check`](Self::check) let pass. It may block, except as [`wait_without`](Self::wait_without) says.
     ///
     /// # Errors
     ///
@@ -106,18 +116,39 @@ pub enum WaitWithout {
 pub enum Position {
     /// At the descriptor's own position, which moves on. Also for what has no positions.
     Current,
-    /// So many bytes from the beginning; the descriptor's own position stays. On a pipe or a socket,
-    /// which have none, as [`Current`](Self::Current).
+    /// So many bytes from the beginning; the descriptor's own position stays. A pipe, which has no
+    /// positions, does not mind; a socket refuses any but 0 with `ESPIPE`.
     At(u64),
 }
 
 impl Position {
-    /// As an SQE says it: the descriptor's own position is -1. A position that no file has must not
-    /// turn into that by accident: it becomes another that no file has.
+    /// No file reaches beyond `i64::MAX`. Which calls say so, and before or after what other errors,
+    /// differs; and an SQE takes some such positions for "current".
+    fn check(self, len: usize) -> io::Result<()> {
+        match self {
+            Self::At(at) if at.saturating_add(transfer(len).into()) > i64::MAX as u64 => {
+                Err(io::Error::from_raw_os_error(libc::EINVAL))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What to do when a plain call refuses the position with `error`: a ring would not mind on what has
+    /// no positions, so the call is made again without one. Gives the error back where a ring reports
+    /// one too.
+    fn without(self, fd: RawFd, error: io::Error) -> io::Result<()> {
+        let no_positions = error.raw_os_error() == Some(libc::ESPIPE);
+        if no_positions && (self == Self::At(0) || !crate::sys::is_socket(fd)) {
+            return Ok(());
+        }
+        Err(error)
+    }
+
+    /// As an SQE says it: the descriptor's own position is -1.
     fn offset(self) -> u64 {
         match self {
             Self::Current => u64::MAX,
-            Self::At(at) => i64::try_from(at).map_or(i64::MIN as u64, |at| at as u64),
+            Self::At(at) => at,
         }
     }
 }

@@ -31,6 +31,15 @@ pub(crate) fn retry(mut call: impl FnMut() -> io::Result<i32>) -> io::Result<i32
     }
 }
 
+/// Whether a descriptor is a socket.
+pub(crate) fn is_socket(fd: RawFd) -> bool {
+    // SAFETY: all zeroes is a value of it.
+    let mut stat = unsafe { std::mem::zeroed::<libc::stat>() };
+    // SAFETY: a whole `stat` to write to.
+    let result = unsafe { libc::fstat(fd, &raw mut stat) };
+    result == 0 && stat.st_mode & libc::S_IFMT == libc::S_IFSOCK
+}
+
 /// A new eventfd. Blocking: a read in a ring waits only on a descriptor that would.
 pub(crate) fn eventfd() -> io::Result<OwnedFd> {
     // SAFETY: no pointers.

@@ -101,6 +101,9 @@ impl<T: Operation> Op<T> {
                 panic!("an operation polled after it was finished")
             }
         };
+        if let Err(error) = operation.check() {
+            return Poll::Ready(operation.complete(Err(error)));
+        }
         let waker = waker.clone();
         let refused = if let Some(local) = Local::current() {
             Ok(local.submit(operation, waker))

@@ -31,6 +31,10 @@ unsafe impl<B: IoBufMut> Operation for Read<B> {
     const NAME: &'static str = "read";
     const WAIT: WaitKind = WaitKind::Read;
 
+    fn check(&self) -> io::Result<()> {
+        self.position.check(self.buffer.capacity())
+    }
+
     fn entry(&mut self) -> squeue::Entry {
         let (pointer, len) = (self.buffer.as_mut_ptr(), transfer(self.buffer.capacity()));
         opcode::Read::new(types::Fd(self.fd.as_raw_fd()), pointer, len)
@@ -39,21 +43,15 @@ unsafe impl<B: IoBufMut> Operation for Read<B> {
     }
 
     fn call(&mut self) -> io::Result<i32> {
-        let (fd, len) = (self.fd.as_raw_fd(), self.buffer.capacity());
-        let pointer = self.buffer.as_mut_ptr().cast();
-        if let Position::At(_) = self.position {
-            let offset = self.position.offset() as i64;
-            // SAFETY: the buffer has room for `len` bytes.
-            let result =
-                sys::retry(|| sys::check_size(unsafe { libc::pread(fd, pointer, len, offset) }));
-            match result {
-                // A ring does not mind a position where there are none.
-                Err(error) if error.raw_os_error() == Some(libc::ESPIPE) => {}
-                result => return result,
+        match self.call_once() {
+            // A ring finds nothing wrong with reading nothing from a directory.
+            Err(error)
+                if error.raw_os_error() == Some(libc::EISDIR) && self.buffer.capacity() == 0 =>
+            {
+                Ok(0)
             }
+            result => result,
         }
-        // SAFETY: as above.
-        sys::retry(|| sys::check_size(unsafe { libc::read(fd, pointer, len) }))
     }
 
     fn wait_without(&self) -> WaitWithout {
@@ -77,5 +75,24 @@ unsafe impl<B: IoBufMut> Operation for Read<B> {
 
     fn descriptor(&self) -> RawFd {
         self.fd.as_raw_fd()
+    }
+}
+
+impl<B: IoBufMut> Read<B> {
+    fn call_once(&mut self) -> io::Result<i32> {
+        let (fd, len) = (self.fd.as_raw_fd(), self.buffer.capacity());
+        let pointer = self.buffer.as_mut_ptr().cast();
+        if let Position::At(_) = self.position {
+            let offset = self.position.offset() as i64;
+            // SAFETY: the buffer has room for `len` bytes.
+            let result =
+                sys::retry(|| sys::check_size(unsafe { libc::pread(fd, pointer, len, offset) }));
+            match result {
+                Err(error) => self.position.without(fd, error)?,
+                result => return result,
+            }
+        }
+        // SAFETY: as above.
+        sys::retry(|| sys::check_size(unsafe { libc::read(fd, pointer, len) }))
     }
 }

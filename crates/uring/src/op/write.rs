@@ -36,6 +36,10 @@ unsafe impl<B: IoBuf> Operation for Write<B> {
     // object goes is cancelled by that object.
     const CANCEL_ON_DROP: bool = false;
 
+    fn check(&self) -> io::Result<()> {
+        self.position.check(self.buffer.len())
+    }
+
     fn entry(&mut self) -> squeue::Entry {
         let (pointer, len) = (self.buffer.as_ptr(), transfer(self.buffer.len()));
         opcode::Write::new(types::Fd(self.fd.as_raw_fd()), pointer, len)
@@ -52,8 +56,7 @@ unsafe impl<B: IoBuf> Operation for Write<B> {
             let result =
                 sys::retry(|| sys::check_size(unsafe { libc::pwrite(fd, pointer, len, offset) }));
             match result {
-                // A ring does not mind a position where there are none.
-                Err(error) if error.raw_os_error() == Some(libc::ESPIPE) => {}
+                Err(error) => self.position.without(fd, error)?,
                 result => return result,
             }
         }

@@ -1,0 +1,472 @@
+//! Every operation, once through the ring and once as its plain call, on two equal little worlds: the
+//! same result, the same error number, the same bytes, the same world afterwards.
+
+mod support;
+
+use filch_uring::{Driver, Operation, Position, SharedFd, SockAddr, op};
+use std::fmt::Debug;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use support::{driver, run};
+
+/// A reproducible source of arguments (splitmix64).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.roll() % limit as u64) as usize
+    }
+
+    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())].clone()
+    }
+}
+
+/// A directory with some of everything, and descriptors of every kind, in one of two equal copies.
+struct World {
+    directory: PathBuf,
+    /// Descriptors under the names that the generator knows.
+    fds: Vec<(&'static str, SharedFd)>,
+    pipe_writer: File,
+    pipe_reader: File,
+    peer: UnixStream,
+    full_peer: UnixStream,
+    listener: TcpListener,
+    clients: Vec<TcpStream>,
+}
+
+const CONTENT: &[u8] = b"the quick brown fox jumps over the lazy dog";
+const BAD_FD: i32 = 1_000_000;
+
+impl World {
+    fn new(seed: u64, copy: &str) -> io::Result<Self> {
+        let name = format!("filch-differential-{}-{seed}-{copy}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        fs::create_dir(&directory)?;
+        fs::write(directory.join("file"), CONTENT)?;
+        fs::write(directory.join("empty"), b"")?;
+        fs::create_dir(directory.join("dir"))?;
+        symlink("file", directory.join("link"))?;
+        symlink("loop", directory.join("loop"))?;
+        symlink("nowhere", directory.join("dangling"))?;
+
+        let both = File::options().read(true).write(true).open(directory.join("file"))?;
+        let append = File::options().append(true).open(directory.join("empty"))?;
+        let (read, write) = io::pipe()?;
+        let (reader, broken) = io::pipe()?;
+        drop(reader);
+        let (read, write): (OwnedFd, OwnedFd) = (read.into(), write.into());
+        let (pipe_reader, pipe_writer) = (File::from(read), File::from(write));
+        let (socket, peer) = UnixStream::pair()?;
+        let (ended, _) = UnixStream::pair()?;
+        let (sending, full_peer) = UnixStream::pair()?;
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        // SAFETY: no pointers; the descriptor is new and ours.
+        let unconnected =
+            unsafe { OwnedFd::from_raw_fd(libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0)) };
+        // SAFETY: nobody uses this number; it is never dropped (see `forget`), so never closed.
+        let bad = SharedFd::from(unsafe { OwnedFd::from_raw_fd(BAD_FD) });
+        std::mem::forget(bad.clone());
+        let fds = vec![
+            ("both", OwnedFd::from(both).into()),
+            ("read only", OwnedFd::from(File::open(directory.join("file"))?).into()),
+            ("append", OwnedFd::from(append).into()),
+            ("directory", OwnedFd::from(File::open(directory.join("dir"))?).into()),
+            ("pipe reader", OwnedFd::from(pipe_reader.try_clone()?).into()),
+            ("pipe writer", OwnedFd::from(pipe_writer.try_clone()?).into()),
+            ("broken pipe", OwnedFd::from(broken).into()),
+            ("socket", OwnedFd::from(socket).into()),
+            ("ended socket", OwnedFd::from(ended).into()),
+            ("sending socket", OwnedFd::from(sending).into()),
+            ("listener", OwnedFd::from(listener.try_clone()?).into()),
+            ("unconnected", unconnected.into()),
+            ("bad", bad),
+        ];
+        let clients = Vec::new();
+        Ok(Self { directory, fds, pipe_writer, pipe_reader, peer, full_peer, listener, clients })
+    }
+
+    fn fd(&self, name: &str) -> SharedFd {
+        self.fds.iter().find(|fd| fd.0 == name).expect("one of ours").1.clone()
+    }
+
+    /// There is something to read from whatever can block.
+    fn fill(&mut self) {
+        let waiting = |fd: i32| {
+            let mut count = 0;
+            // SAFETY: FIONREAD writes one int.
+            assert_eq!(unsafe { libc::ioctl(fd, libc::FIONREAD, &raw mut count) }, 0);
+            count
+        };
+        if waiting(self.pipe_reader.as_raw_fd()) < 64 {
+            self.pipe_writer.write_all(&[b'p'; 256]).expect("a pipe has room for it");
+        }
+        if waiting(self.fd("socket").as_raw_fd()) < 64 {
+            self.peer.write_all(&[b's'; 256]).expect("a socket has room for it");
+        }
+        if waiting(self.pipe_reader.as_raw_fd()) > 16_384 {
+            self.pipe_reader.read_exact(&mut [0; 16_000]).expect("it is there");
+        }
+        if waiting(self.full_peer.as_raw_fd()) > 16_384 {
+            self.full_peer.read_exact(&mut [0; 16_000]).expect("it is there");
+        }
+    }
+
+    fn connect(&mut self) {
+        let address = self.listener.local_addr().expect("it is bound");
+        self.clients.push(TcpStream::connect(address).expect("the listener has room"));
+    }
+
+    /// What can be seen of it from outside.
+    fn state(&self) -> String {
+        let mut names: Vec<_> = fs::read_dir(&self.directory)
+            .expect("it is there")
+            .map(|entry| entry.expect("it is there").file_name())
+            .collect();
+        names.sort();
+        let contents: Vec<_> = names
+            .iter()
+            .map(|name| fs::read(self.directory.join(name)).map_err(|error| error.kind()))
+            .collect();
+        let positions: Vec<_> = ["both", "read only", "append"]
+            .map(|name| {
+                let fd = self.fd(name);
+                // SAFETY: borrowed for the call; `forget` keeps it from being closed.
+                let mut file =
+                    std::mem::ManuallyDrop::new(unsafe { File::from_raw_fd(fd.as_raw_fd()) });
+                file.stream_position().map_err(|error| error.kind())
+            })
+            .into();
+        format!("{names:?} {contents:?} {positions:?}")
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// The same operation twice: through the ring, and plainly.
+fn compare<T: Operation, R: Debug + PartialEq>(
+    driver: &mut Driver,
+    worlds: &mut [World; 2],
+    what: &str,
+    make: impl Fn(&World) -> T,
+    see: impl Fn(T::Output) -> R,
+) {
+    worlds.iter_mut().for_each(World::fill);
+    let by_ring = see(run(driver, make(&worlds[0])));
+    let mut operation = make(&worlds[1]);
+    let result = operation.check().and_then(|()| operation.call());
+    let by_call = see(operation.complete(result));
+    assert_eq!(by_ring, by_call, "left by the ring, right by the call: {what}");
+    assert_eq!(worlds[0].state(), worlds[1].state(), "after {what}");
+}
+
+fn number<T>(result: io::Result<T>) -> Result<T, i32> {
+    result.map_err(|error| error.raw_os_error().expect("an error number"))
+}
+
+fn bytes((result, buffer): (io::Result<usize>, Vec<u8>)) -> (Result<usize, i32>, String) {
+    (number(result), String::from_utf8_lossy(&buffer).into_owned())
+}
+
+const ANY: [&str; 13] = [
+    "both",
+    "read only",
+    "append",
+    "directory",
+    "pipe reader",
+    "pipe writer",
+    "broken pipe",
+    "socket",
+    "ended socket",
+    "sending socket",
+    "listener",
+    "unconnected",
+    "bad",
+];
+
+/// Those a read from which never blocks (once `fill`ed).
+const READABLE: [&str; 11] = [
+    "both",
+    "read only",
+    "append",
+    "directory",
+    "pipe reader",
+    "pipe writer",
+    "broken pipe",
+    "socket",
+    "ended socket",
+    "unconnected",
+    "bad",
+];
+
+const POSITIONS: [Position; 9] = [
+    Position::Current,
+    Position::At(0),
+    Position::At(5),
+    Position::At(43),
+    Position::At(44),
+    Position::At(1 << 40),
+    Position::At(i64::MAX as u64),
+    Position::At(1 << 63),
+    Position::At(u64::MAX),
+];
+
+const PATHS: [&str; 13] = [
+    "file",
+    "empty",
+    "dir",
+    "link",
+    "loop",
+    "dangling",
+    "missing",
+    "missing/file",
+    "file/below",
+    "dir/../file",
+    "",
+    ".",
+    "/nowhere/at/all",
+];
+
+fn path(dice: &mut Dice, what: &mut String) -> impl Fn(&World) -> PathBuf + use<> {
+    let name = match dice.below(16) {
+        0 => "n".repeat(256),
+        1 => "d/".repeat(2_048) + "x",
+        _ => dice.pick(&PATHS).to_owned(),
+    };
+    what.push_str(&format!(" {:.30}", name));
+    move |world| match name.as_str() {
+        "" => PathBuf::new(),
+        name => world.directory.join(name),
+    }
+}
+
+/// One random operation with random arguments.
+fn step(dice: &mut Dice, driver: &mut Driver, worlds: &mut [World; 2]) {
+    match dice.below(11) {
+        0 => {
+            let (fd, at) = (dice.pick(&READABLE), dice.pick(&POSITIONS));
+            let room = dice.pick(&[0, 1, 7, 43, 64, 4_096, 1 << 20]);
+            let what = format!("read {fd} {at:?} {room}");
+            let make = |world: &World| op::Read::new(world.fd(fd), Vec::with_capacity(room), at);
+            compare(driver, worlds, &what, make, bytes);
+        }
+        1 => {
+            let (fd, at) = (dice.pick(&ANY), dice.pick(&POSITIONS));
+            // A file of 2^40 bytes is sparse, but not comparable.
+            let at = if at == Position::At(1 << 40) { Position::At(99) } else { at };
+            let len = dice.pick(&[0, 1, 7, 500]);
+            let what = format!("write {fd} {at:?} {len}");
+            let make = |world: &World| op::Write::new(world.fd(fd), vec![b'w'; len], at);
+            compare(driver, worlds, &what, make, bytes);
+        }
+        2 => {
+            let fd = dice.pick(&READABLE);
+            let flags = dice.pick(&[0, libc::MSG_PEEK, libc::MSG_DONTWAIT, libc::MSG_TRUNC]);
+            let room = dice.pick(&[0, 1, 7, 64]);
+            let what = format!("recv {fd} {flags:#x} {room}");
+            let make =
+                |world: &World| op::Recv::new(world.fd(fd), Vec::with_capacity(room)).flags(flags);
+            compare(driver, worlds, &what, make, bytes);
+        }
+        3 => {
+            let fd = dice.pick(&ANY);
+            let flags = dice.pick(&[0, libc::MSG_MORE, libc::MSG_DONTWAIT, libc::MSG_OOB]);
+            let len = dice.pick(&[0, 1, 7, 500]);
+            let what = format!("send {fd} {flags:#x} {len}");
+            let make = |world: &World| op::Send::new(world.fd(fd), vec![b'm'; len]).flags(flags);
+            compare(driver, worlds, &what, make, bytes);
+        }
+        4 => {
+            let fd = dice.pick(&ANY);
+            if fd == "listener" {
+                worlds.iter_mut().for_each(World::connect);
+            }
+            let what = format!("accept {fd}");
+            let make = |world: &World| op::Accept::new(world.fd(fd));
+            compare(driver, worlds, &what, make, |result| {
+                number(result).map(|(_, peer)| peer.expect("an inet peer").ip())
+            });
+        }
+        5 => {
+            let fd = dice.pick(&["both", "pipe reader", "socket", "bad", "listener", "new"]);
+            let to = dice.pick(&["listener", "nobody", "v6", "no path"]);
+            let what = format!("connect {fd} to {to}");
+            let make = |world: &World| {
+                let address = match to {
+                    "listener" => world.listener.local_addr().expect("it is bound").into(),
+                    // Nobody listens on port 1.
+                    "nobody" => SockAddr::from(std::net::SocketAddr::from(([127, 0, 0, 1], 1))),
+                    "v6" => std::net::SocketAddr::from(([0u16; 8], 1)).into(),
+                    _ => SockAddr::unix(&world.directory.join("none")).expect("a short path"),
+                };
+                let fd = match fd {
+                    // SAFETY: no pointers; the descriptor is new and ours.
+                    "new" => unsafe {
+                        OwnedFd::from_raw_fd(libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0))
+                    }
+                    .into(),
+                    name => world.fd(name),
+                };
+                op::Connect::new(fd, address)
+            };
+            compare(driver, worlds, &what, make, number);
+            // The connections made, if any, are not to fill the backlog.
+            for world in worlds.iter_mut() {
+                world.listener.set_nonblocking(true).expect("it can");
+                while world.listener.accept().is_ok() {}
+                world.listener.set_nonblocking(false).expect("it can");
+                world.clients.clear();
+            }
+        }
+        6 => {
+            let flags = dice.pick(&[
+                libc::O_RDONLY,
+                libc::O_WRONLY,
+                libc::O_RDWR,
+                libc::O_RDWR | libc::O_CREAT,
+                libc::O_RDWR | libc::O_CREAT | libc::O_EXCL,
+                libc::O_RDONLY | libc::O_DIRECTORY,
+                libc::O_RDONLY | libc::O_NOFOLLOW,
+                libc::O_WRONLY | libc::O_TRUNC,
+                libc::O_PATH,
+                libc::O_RDWR | libc::O_TMPFILE,
+            ]);
+            let mut what = format!("open {flags:#o}");
+            let path = path(dice, &mut what);
+            let make = |world: &World| op::Open::new(&path(world), flags, 0o640).expect("no NUL");
+            compare(driver, worlds, &what, make, |result| {
+                number(result).map(|fd| {
+                    // SAFETY: no pointers.
+                    unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) }
+                })
+            });
+        }
+        7 => {
+            let flags = dice.pick(&[0, libc::AT_SYMLINK_NOFOLLOW, libc::AT_EMPTY_PATH]);
+            let mut what = format!("statx {flags:#x}");
+            let path = path(dice, &mut what);
+            let make = |world: &World| op::Statx::path(&path(world)).expect("no NUL").flags(flags);
+            compare(driver, worlds, &what, make, |result| {
+                number(result).map(|stat| (stat.stx_mode, stat.stx_nlink, stat.stx_mask))
+            });
+        }
+        8 => {
+            let fd = dice.pick(&ANY);
+            let what = format!("statx of {fd}");
+            compare(
+                driver,
+                worlds,
+                &what,
+                |world| op::Statx::fd(world.fd(fd)),
+                |result| number(result).map(|stat| (stat.stx_mode, stat.stx_size)),
+            );
+        }
+        9 => {
+            let (fd, data_only) = (dice.pick(&ANY), dice.below(2) == 0);
+            let what = format!("fsync {fd} {data_only}");
+            let make = |world: &World| match data_only {
+                true => op::Fsync::data_only(world.fd(fd)),
+                false => op::Fsync::new(world.fd(fd)),
+            };
+            compare(driver, worlds, &what, make, number);
+        }
+        _ => {
+            // Ready as they are; what is not would block for ever.
+            let (fd, events) = dice.pick(&[
+                ("both", libc::POLLIN | libc::POLLOUT),
+                ("directory", libc::POLLIN),
+                ("pipe reader", libc::POLLIN),
+                ("pipe writer", libc::POLLOUT),
+                ("broken pipe", libc::POLLOUT),
+                ("broken pipe", 0),
+                ("socket", libc::POLLIN | libc::POLLOUT | libc::POLLPRI),
+                ("ended socket", libc::POLLIN | libc::POLLRDHUP),
+                ("unconnected", 0),
+                ("bad", libc::POLLIN),
+            ]);
+            let what = format!("poll {fd} {events:#x}");
+            let make = |world: &World| op::PollFd::new(world.fd(fd), events);
+            compare(driver, worlds, &what, make, number);
+        }
+    }
+}
+
+#[test]
+fn the_ring_does_what_the_calls_do() {
+    let steps =
+        std::env::var("FILCH_DIFFERENTIAL_STEPS").map_or(400, |n| n.parse().expect("steps"));
+    for seed in 0..6 {
+        let mut driver = driver();
+        let mut worlds = ["ring", "call"].map(|copy| World::new(seed, copy).expect("a world"));
+        let mut dice = Dice(seed);
+        for number in 0..steps {
+            let before = dice.0;
+            let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                step(&mut dice, &mut driver, &mut worlds);
+            }));
+            assert!(failed.is_ok(), "seed {seed}, step {number}, dice {before:#x}");
+        }
+    }
+}
+
+#[test]
+fn a_buffer_larger_than_any_transfer_is_cut_off_alike() {
+    let mut driver = driver();
+    let mut worlds = ["ring", "call"].map(|copy| World::new(1_000, copy).expect("a world"));
+    let room = (1 << 31) + 4_096;
+    let make = |world: &World| {
+        // Address space only: nothing is touched beyond the file's few bytes.
+        op::Read::new(world.fd("both"), Vec::with_capacity(room), Position::At(0))
+    };
+    compare(&mut driver, &mut worlds, "read 2 GiB", make, bytes);
+}
+
+#[test]
+fn shutdown_and_close_do_what_the_calls_do() {
+    let mut driver = driver();
+    let mut worlds = ["ring", "call"].map(|copy| World::new(1_001, copy).expect("a world"));
+    for how in [std::net::Shutdown::Read, std::net::Shutdown::Write, std::net::Shutdown::Both] {
+        for fd in ["socket", "ended socket", "unconnected", "both", "bad"] {
+            let what = format!("shutdown {fd} {how:?}");
+            let make = |world: &World| op::Shutdown::new(world.fd(fd), how);
+            // Not `compare`: `fill` cannot write to what was shut down.
+            let by_ring = number(run(&mut driver, make(&worlds[0])));
+            let mut operation = make(&worlds[1]);
+            let result = operation.call();
+            assert_eq!(by_ring, number(operation.complete(result)), "{what}");
+        }
+    }
+    for world in &mut worlds {
+        world.fds.clear();
+    }
+    let file = || OwnedFd::from(File::open("/dev/null").expect("it is there"));
+    run(&mut driver, op::Close::new(file())).expect("it closes");
+    let mut close = op::Close::new(file());
+    let result = close.call();
+    close.complete(result).expect("it closes");
+}
+
+#[test]
+fn a_nul_in_a_path_is_told_from_a_missing_file() {
+    let error = op::Open::new(Path::new("a\0b"), libc::O_RDONLY, 0).expect_err("a NUL");
+    assert_eq!(error.path(), Path::new("a\0b"));
+    assert_eq!(io::Error::from(error).kind(), io::ErrorKind::InvalidInput);
+    assert!(op::Statx::path(Path::new("\0")).is_err());
+}
