@@ -113,7 +113,7 @@ fn sysctl_forbids() -> bool {
 }
 
 fn seccomp_is_active() -> bool {
-    fs::read_to_string("/proc/self/status").is_ok_and(|status| {
+    fs::read_to_string("/proc/thread-self/status").is_ok_and(|status| {
         status.lines().any(|line| line.strip_prefix("Seccomp:").is_some_and(|v| v.trim() != "0"))
     })
 }
