@@ -453,3 +453,35 @@ impl Drop for Local {
         }
     }
 }
+
+#[cfg(all(test, not(filch_loom)))]
+mod tests {
+    use super::*;
+    use crate::{Driver, Op, SharedFd, op};
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+    use std::pin::Pin;
+    use std::task::Context;
+
+    fn is_ready<T: Operation>(op: &mut Op<T>) -> bool {
+        Pin::new(op).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn a_kernel_that_cannot_cancel_all_at_once_is_asked_one_by_one() {
+        let mut driver = Driver::new(&Config::default()).expect("a ring");
+        let local = Local::current().expect("just made");
+        let (ours, _theirs) = UnixStream::pair().expect("a pair");
+        let fd = SharedFd::from(OwnedFd::from(ours));
+        let mut recvs: Vec<_> =
+            (0..50).map(|_| Op::new(op::Recv::new(fd.clone(), Vec::with_capacity(8)))).collect();
+        for recv in &mut recvs {
+            assert!(!is_ready(recv));
+        }
+        driver.park(Some(Instant::now())).expect("the ring works");
+        local.cancel_one_by_one.set(true);
+        driver.shutdown(None).expect("sockets can be cancelled");
+        assert!(driver.counts().cancels >= 50);
+        assert!(recvs.iter_mut().all(is_ready));
+    }
+}

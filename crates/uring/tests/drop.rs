@@ -144,6 +144,25 @@ fn on_another_thread_while_the_ring_sleeps() {
 }
 
 #[test]
+fn submitted_and_dropped_elsewhere_before_the_owner_looked() {
+    let mut driver = driver();
+    let (fd, _peer) = pair();
+    let (buffer, freed) = Tracked::new();
+    let mut recv = Op::with_remote(op::Recv::new(fd.clone(), buffer), driver.remote());
+    thread::spawn(move || {
+        assert!(poll(&mut recv).is_pending());
+        drop(recv);
+    })
+    .join()
+    .expect("it dropped");
+    assert_eq!(freed.load(Ordering::SeqCst), 0);
+    driver.turn().expect("the ring works");
+    assert_eq!(freed.load(Ordering::SeqCst), 1);
+    assert_eq!(driver.counts().submitted, 0, "the kernel never heard of it");
+    assert_eq!(fd.holders(), 1);
+}
+
+#[test]
 fn done_and_dropped_on_another_thread() {
     let mut driver = driver();
     let (fd, mut peer) = pair();

@@ -2,7 +2,11 @@
 
 mod support;
 
-use filch_uring::{Config, Driver, Features, NoDriver, Op, op};
+use filch_atomic::current::WaitKind;
+use filch_uring::{Config, Driver, Features, NoDriver, Op, Operation, SharedFd, WaitWithout, op};
+use io_uring::{opcode, squeue};
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 use std::task::Poll;
 use std::thread;
 use support::{CountWaker, descriptors, driver, pair, poll};
@@ -79,6 +83,68 @@ fn a_future_kept_on_another_thread_learns_of_it() {
     driver.shutdown(None).expect("sockets can be cancelled");
     drop(driver);
     assert_eq!(kept.join().expect("no panic"), Some(libc::ECANCELED));
+}
+
+/// An operation that the kernel never completes, as one in an uninterruptible sleep: it posts nothing
+/// when it succeeds.
+struct Stuck(SharedFd, Vec<u8>);
+
+// SAFETY: no memory is involved. It does not complete, which only ever hangs.
+unsafe impl Operation for Stuck {
+    type Output = (io::Result<i32>, Vec<u8>);
+    const NAME: &'static str = "stuck";
+    const WAIT: WaitKind = WaitKind::Other;
+
+    fn entry(&mut self) -> squeue::Entry {
+        opcode::Nop::new().build().flags(squeue::Flags::SKIP_SUCCESS)
+    }
+
+    fn call(&mut self) -> io::Result<i32> {
+        Ok(0)
+    }
+
+    fn wait_without(&self) -> WaitWithout {
+        WaitWithout::Immediate
+    }
+
+    fn complete(self, result: io::Result<i32>) -> Self::Output {
+        (result, self.1)
+    }
+
+    fn dispose(self, _: io::Result<i32>) {}
+
+    fn lost(error: io::Error) -> Self::Output {
+        (Err(error), Vec::new())
+    }
+
+    fn descriptor(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+#[test]
+fn what_the_kernel_keeps_is_leaked_and_named() {
+    let mut driver = driver();
+    let (fd, _peer) = pair();
+    let (count, waker) = CountWaker::new();
+    let mut stuck: Vec<_> =
+        (0..3).map(|_| Op::new(Stuck(fd.clone(), Vec::with_capacity(8)))).collect();
+    for op in &mut stuck {
+        let mut cx = std::task::Context::from_waker(&waker);
+        assert!(std::pin::Pin::new(op).poll(&mut cx).is_pending());
+    }
+    drop(stuck.pop());
+    let leaked = driver.shutdown(Some(std::time::Instant::now())).expect_err("they do not end");
+    assert_eq!(leaked.operations().collect::<Vec<_>>(), [("stuck", 3)]);
+    assert!(leaked.to_string().contains("3 stuck"), "{leaked}");
+    drop(driver);
+    assert_eq!(count.count(), 2, "their futures are told");
+    for mut op in stuck {
+        let Poll::Ready((result, buffer)) = poll(&mut op) else { panic!("it must not hang") };
+        assert_eq!(NoDriver::of(&result.expect_err("lost")), Some(NoDriver::Lost));
+        assert_eq!(buffer.capacity(), 0, "a stand-in: the kernel may have the buffer");
+    }
+    assert_eq!(fd.holders(), 4, "leaked with the operations, not closed under them");
 }
 
 #[test]
