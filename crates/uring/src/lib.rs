@@ -1,4 +1,52 @@
-//! The io_uring completion driver of filch: rings, operations, buffers and descriptors
+//! The io_uring completion driver of filch: rings, operations, buffers and descriptors.
+//!
+//! An *operation* ([`Operation`], the ones in [`op`]) is described once: what to tell the kernel, which
+//! plain system call does the same, what becomes of an unwanted result. It owns whatever the kernel sees:
+//! buffers, paths, addresses, and a share of the descriptor. [`Op`] is its future.
+//!
+//! A [`Driver`] is one ring and belongs to one thread. Operations first polled there are staged; the next
+//! [`turn`](Driver::turn) or [`park`](Driver::park) hands them all to the kernel, in one system call, and
+//! delivers what is done. **Operations stay, futures move**: an operation ends in the ring it was staged
+//! in, but its future may be polled, cancelled or dropped on any thread, without a lock and without asking
+//! the ring's thread, because its state is in a cell that does not move. A dropped operation lives on
+//! until the kernel is done with it.
+//!
+//! The crate knows no tasks, only wakers. Its invariants (D1 to D8) are those of `docs/architecture.md`.
+//!
+//! # Example
+//!
+//! The driver alone, without an executor:
+//!
+//! ```
+//! use filch_uring::{Config, Driver, Op, Position, SharedFd, op};
+//! use std::future::Future;
+//! use std::path::Path;
+//! use std::pin::pin;
+//! use std::task::{Context, Poll, Waker};
+//!
+//! /// Polls, and sleeps in the ring in between.
+//! fn block_on<F: Future>(driver: &mut Driver, future: F) -> std::io::Result<F::Output> {
+//!     let mut future = pin!(future);
+//!     loop {
+//!         // Nobody has to be woken: the loop polls after every park.
+//!         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+//!             return Ok(output);
+//!         }
+//!         driver.park(None)?;
+//!     }
+//! }
+//!
+//! let mut driver = Driver::new(&Config::default())?;
+//! let text = block_on(&mut driver, async {
+//!     let open = op::Open::new(Path::new("/proc/self/comm"), libc::O_RDONLY, 0)?;
+//!     let file = SharedFd::from(Op::new(open).await?);
+//!     let (read, buffer) = Op::new(op::Read::new(file, vec![0; 64], Position::At(0))).await;
+//!     Ok::<_, std::io::Error>(buffer[..read?].to_vec())
+//! })??;
+//! assert!(text.ends_with(b"\n"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
 #[cfg(not(target_os = "linux"))]
 compile_error!("filch runs on Linux only: it is built on io_uring");
 

@@ -261,6 +261,12 @@ impl Local {
         self.batch.borrow_mut().push_back(Completion { user_data, result, more: false });
     }
 
+    /// Whether an operation's completion waits to be dispatched. The batch is empty as a rule when this
+    /// is asked, and short otherwise.
+    fn is_in_batch(&self, key: Key) -> bool {
+        self.batch.borrow().iter().any(|completion| completion.user_data == key.user_data())
+    }
+
     /// Does what other threads asked for.
     fn read_mail(&self, closing: bool) {
         let home = self.home();
@@ -279,6 +285,8 @@ impl Local {
                 Message::Submit(key) => self.stage(self.owner.entry(key)),
                 // A shutdown cancels everything anyhow.
                 Message::Cancel(_) if closing => {}
+                // Dropped before it was staged, and found so a moment ago: nothing to cancel.
+                Message::Cancel(key) if self.is_in_batch(key) => {}
                 Message::Cancel(key) => self.cancel(key),
             }
         }

@@ -1,4 +1,40 @@
 //! Waking a thread that sleeps in its ring.
+//!
+//! # States
+//!
+//! One word says how the owner is: `AWAKE`, `PARKED` (it sleeps, or is about to) or `NOTIFIED` (somebody
+//! wants it awake and it has not noticed yet). The owner goes from `AWAKE` to `PARKED` and from anything
+//! to `AWAKE`; others go from anything to `NOTIFIED`.
+//!
+//! The ring has a read armed on an eventfd. A notifier that finds the owner `PARKED`, and only it, writes
+//! the eventfd; the read completes and ends the wait. Any number of notifications of one sleep cost one
+//! system call; one of an owner that runs costs an exchange.
+//!
+//! # Why no wake-up is lost
+//!
+//! All changes are read-modify-writes of one word, so they have an order. A notification comes either
+//! before the owner's `AWAKE -> PARKED`, which then fails: the owner does not sleep, and, having acquired
+//! the word, sees what the notifier did before. Or it comes after: then the notifier sees `PARKED` and
+//! writes the eventfd. That write is not lost either: the read was armed before the wait or goes to the
+//! kernel with it, in the same call, and an eventfd remembers. The owner never waits while entries are
+//! left over in user space, so the read cannot be among them.
+//!
+//! The eventfd may be written after the owner woke for another reason: the next sleep then ends early,
+//! for nothing. The descriptor lives as long as anybody who could write to it, and so is never another
+//! file's by then.
+//!
+//! Whoever leaves a message in the inbox notifies after it; the owner looks at the inbox when it is awake.
+//! The model is `ring_wake`.
+//!
+//! # Why an eventfd
+//!
+//! Measured by `examples/wake.rs`, on processors of their own, as the median over seven runs of the median
+//! time from wake to answer. Relative to a futex, which cannot wake a thread that waits in a ring: after a
+//! sleep of 20 us, a read armed on an eventfd 1.1, a message from another ring (MSG_RING) 1.0; after
+//! 500 us, 1.1 and 1.3. That is within what the runs differ among themselves, and the waker's own call
+//! costs the same, so what decides is the rest: an eventfd is written by any thread, a ring's message only
+//! by one that has a ring and enters it at once. A notification of an owner that runs, which is the common
+//! one, costs about a thousandth of that and no system call, whatever the means.
 
 use filch_atomic::sync::atomic::{AtomicU32, Ordering};
 use std::io;
