@@ -136,6 +136,8 @@ fn on_another_thread_while_the_ring_sleeps() {
             thread::yield_now();
         }
         drop(recv);
+        // Whoever was second disposed of it: if that was this thread, nothing told the other.
+        remote.unpark();
     });
     drain(&mut driver, &freed);
     dropper.join().expect("it dropped");
