@@ -62,6 +62,9 @@ pub(crate) struct Local {
     event_armed: Cell<bool>,
     /// The kernel does not know how to cancel all at once.
     cancel_one_by_one: Cell<bool>,
+    /// Plays a kernel that takes nothing.
+    #[cfg(test)]
+    stalled: Cell<bool>,
 }
 
 /// How long a call to the kernel may take.
@@ -88,6 +91,8 @@ impl Local {
             event_count: Box::new(UnsafeCell::new(0)),
             event_armed: Cell::new(false),
             cancel_one_by_one: Cell::new(false),
+            #[cfg(test)]
+            stalled: Cell::new(false),
         });
         if CURRENT.get().is_null() {
             CURRENT.set(Rc::as_ptr(&local));
@@ -295,6 +300,10 @@ impl Local {
 
     /// Enters the kernel: submits, lets deferred work run, waits as told.
     fn enter(&self, until: Until) -> io::Result<()> {
+        #[cfg(test)]
+        if self.stalled.get() {
+            return Ok(());
+        }
         let counters = &self.home().counters;
         loop {
             let wait = match until {
@@ -473,6 +482,55 @@ mod tests {
 
     fn is_ready<T: Operation>(op: &mut Op<T>) -> bool {
         Pin::new(op).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    fn small_driver() -> (Driver, Rc<Local>) {
+        let config = Config { entries: 8, completions: 16, ..Config::default() };
+        let driver = Driver::new(&config).expect("a ring");
+        (driver, Local::current().expect("just made"))
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_take_waits_in_user_space() {
+        let (mut driver, local) = small_driver();
+        local.stalled.set(true);
+        let mut nops: Vec<_> = (0..100).map(|_| Op::new(op::Nop::new())).collect();
+        assert!(!nops.iter_mut().any(is_ready));
+        driver.turn().expect("the ring works");
+        driver.park(None).expect("no sleep over a backlog");
+        assert_eq!(local.backlog.borrow().len(), 100 - 8 + 1, "the wake-up read waits too");
+        assert_eq!(driver.counts().submitted, 0);
+        local.stalled.set(false);
+        while driver.counts().completed < 100 {
+            driver.turn().expect("the ring works");
+        }
+        assert!(nops.iter_mut().all(is_ready));
+    }
+
+    #[test]
+    fn what_is_dropped_there_never_reaches_the_kernel() {
+        let (mut driver, local) = small_driver();
+        local.stalled.set(true);
+        let mut nops: Vec<_> = (0..100).map(|_| Op::new(op::Nop::new())).collect();
+        assert!(!nops.iter_mut().any(is_ready));
+        drop(nops);
+        local.stalled.set(false);
+        while local.in_flight.get() > 0 {
+            driver.turn().expect("the ring works");
+        }
+        let counts = driver.counts();
+        assert_eq!((counts.completed, counts.submitted - counts.cancels), (100, 8));
+    }
+
+    #[test]
+    fn what_waits_there_at_shutdown_is_given_back() {
+        let (mut driver, local) = small_driver();
+        local.stalled.set(true);
+        let mut nops: Vec<_> = (0..100).map(|_| Op::new(op::Nop::new())).collect();
+        assert!(!nops.iter_mut().any(is_ready));
+        local.stalled.set(false);
+        driver.shutdown(None).expect("nothing is stuck");
+        assert!(nops.iter_mut().all(is_ready));
     }
 
     #[test]

@@ -46,26 +46,6 @@ fn an_overflowing_completion_queue_loses_nothing() {
     assert!(polls.iter_mut().all(|op| poll(op).is_ready()));
 }
 
-/// More operations than the kernel takes at once, dropped before it heard of them.
-#[test]
-fn what_is_dropped_in_the_backlog_never_reaches_the_kernel() {
-    let config = Config { entries: 8, completions: 16, ..Config::default() };
-    let mut driver = Driver::new(&config).expect("a ring");
-    let (fd, _peer) = pair();
-    let mut kept: Vec<_> =
-        (0..2_000).map(|_| Op::new(op::Recv::new(fd.clone(), Vec::with_capacity(8)))).collect();
-    for recv in &mut kept {
-        assert!(poll(recv).is_pending());
-    }
-    drop(kept);
-    while fd.holders() > 1 {
-        driver.park(None).expect("the ring works");
-    }
-    let counts = driver.counts();
-    assert_eq!(counts.completed, 2_000);
-    assert!(counts.submitted - counts.cancels < 100, "{counts:?}");
-}
-
 #[test]
 fn short_reads_and_writes_are_told() {
     let mut driver = driver();

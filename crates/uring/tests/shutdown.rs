@@ -46,7 +46,7 @@ fn the_same_without_a_way_to_cancel_all_at_once_or_any_new_flag() {
 }
 
 #[test]
-fn what_never_reached_the_kernel_is_given_back() {
+fn more_operations_than_the_queues_hold_are_cancelled() {
     let config = Config { entries: 8, completions: 16, ..Config::default() };
     let mut driver = Driver::new(&config).expect("a ring");
     let (fd, _peer) = pair();
