@@ -4,15 +4,19 @@
 //! while that driver runs their wakers. Hence each borrow is short, and none is held while code of a
 //! user's runs (D8): completions are first moved to a batch, then dispatched one at a time.
 
+mod shutdown;
+#[cfg(all(test, not(filch_loom)))]
+mod tests;
+
 use crate::cell::{Handle, Home, Key, Message, Owner};
 use crate::config::{Config, Features};
-use crate::error::{Leaked, SetupError};
+use crate::error::SetupError;
 use crate::op::Operation;
 use crate::ring::{Completion, Ring};
 use crate::sys::Wait;
 use crate::wake::Wake;
 use filch_atomic::sync::Arc;
-use io_uring::types::{CancelBuilder, Fd};
+use io_uring::types::Fd;
 use io_uring::{opcode, squeue};
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::VecDeque;
@@ -29,13 +33,6 @@ const CANCEL_ALL: u64 = u64::MAX - 2;
 /// How often a turn looks again for completions that did not fit the queue. Bounded for fairness (S6):
 /// the rest waits for the next turn.
 const OVERFLOW_ROUNDS: usize = 8;
-
-/// How long a shutdown waits before it asks again: a request that was between two states may have been
-/// missed by the cancel.
-const CANCEL_AGAIN: Duration = Duration::from_millis(10);
-
-/// How often a shutdown whose time is up still looks, without waiting.
-const LAST_LOOKS: usize = 4;
 
 thread_local! {
     /// This thread's driver, while it takes operations. Without a destructor, so it can be asked at
@@ -380,79 +377,6 @@ impl Local {
         }
         completed
     }
-
-    /// Cancels and drains everything in flight, then closes the ring; or, when the time is up, leaks
-    /// what the kernel still holds (D7).
-    pub(crate) fn shutdown(&self, deadline: Option<Instant>) -> Result<(), Leaked> {
-        if !self.is_open() {
-            return Ok(());
-        }
-        self.resign();
-        self.home().close();
-        self.drop_backlog();
-        let drained = self.drain(deadline);
-        if drained.is_ok() {
-            self.ring.take();
-            return Ok(());
-        }
-        Err(self.leak())
-    }
-
-    /// What the kernel never heard of needs no cancelling.
-    fn drop_backlog(&self) {
-        for entry in self.backlog.take() {
-            self.finish_unsubmitted(entry.get_user_data());
-        }
-    }
-
-    fn drain(&self, deadline: Option<Instant>) -> Result<(), ()> {
-        let mut looks = 0;
-        loop {
-            self.read_mail(true);
-            self.dispatch();
-            if self.in_flight.get() == 0 {
-                return Ok(());
-            }
-            let again = Instant::now() + CANCEL_AGAIN;
-            let until = match deadline {
-                Some(deadline) if deadline <= again => {
-                    if deadline <= Instant::now() {
-                        looks += 1;
-                    }
-                    deadline
-                }
-                _ => again,
-            };
-            if looks > LAST_LOOKS {
-                return Err(());
-            }
-            self.cancel_all();
-            self.flush_backlog().map_err(drop)?;
-            self.enter(Until::Time(until)).map_err(drop)?;
-            self.reap().map_err(drop)?;
-        }
-    }
-
-    fn cancel_all(&self) {
-        if self.cancel_one_by_one.get() {
-            for key in self.owner.running() {
-                self.cancel(key);
-            }
-            let event = opcode::AsyncCancel::new(EVENT).build().user_data(CANCEL);
-            self.stage(event);
-        } else {
-            let all = opcode::AsyncCancel2::new(CancelBuilder::any().all()).build();
-            self.stage(all.user_data(CANCEL_ALL));
-        }
-    }
-
-    /// Gives up: ring and cells stay allocated for as long as the process lives.
-    fn leak(&self) -> Leaked {
-        mem::forget(self.ring.take());
-        self.batch.take();
-        // SAFETY: the ring is out of reach: nothing is reaped any more.
-        Leaked::new(unsafe { self.owner.lose_all() })
-    }
 }
 
 impl Drop for Local {
@@ -468,86 +392,5 @@ impl Drop for Local {
             // The kernel may still write the eventfd's count.
             mem::forget(mem::replace(&mut self.event_count, Box::new(UnsafeCell::new(0))));
         }
-    }
-}
-
-#[cfg(all(test, not(filch_loom)))]
-mod tests {
-    use super::*;
-    use crate::{Driver, Op, SharedFd, op};
-    use std::os::fd::OwnedFd;
-    use std::os::unix::net::UnixStream;
-    use std::pin::Pin;
-    use std::task::Context;
-
-    fn is_ready<T: Operation>(op: &mut Op<T>) -> bool {
-        Pin::new(op).poll(&mut Context::from_waker(Waker::noop())).is_ready()
-    }
-
-    fn small_driver() -> (Driver, Rc<Local>) {
-        let config = Config { entries: 8, completions: 16, ..Config::default() };
-        let driver = Driver::new(&config).expect("a ring");
-        (driver, Local::current().expect("just made"))
-    }
-
-    #[test]
-    fn what_the_kernel_does_not_take_waits_in_user_space() {
-        let (mut driver, local) = small_driver();
-        local.stalled.set(true);
-        let mut nops: Vec<_> = (0..100).map(|_| Op::new(op::Nop::new())).collect();
-        assert!(!nops.iter_mut().any(is_ready));
-        driver.turn().expect("the ring works");
-        driver.park(None).expect("no sleep over a backlog");
-        assert_eq!(local.backlog.borrow().len(), 100 - 8 + 1, "the wake-up read waits too");
-        assert_eq!(driver.counts().submitted, 0);
-        local.stalled.set(false);
-        while driver.counts().completed < 100 {
-            driver.turn().expect("the ring works");
-        }
-        assert!(nops.iter_mut().all(is_ready));
-    }
-
-    #[test]
-    fn what_is_dropped_there_never_reaches_the_kernel() {
-        let (mut driver, local) = small_driver();
-        local.stalled.set(true);
-        let mut nops: Vec<_> = (0..100).map(|_| Op::new(op::Nop::new())).collect();
-        assert!(!nops.iter_mut().any(is_ready));
-        drop(nops);
-        local.stalled.set(false);
-        while local.in_flight.get() > 0 {
-            driver.turn().expect("the ring works");
-        }
-        let counts = driver.counts();
-        assert_eq!((counts.completed, counts.submitted - counts.cancels), (100, 8));
-    }
-
-    #[test]
-    fn what_waits_there_at_shutdown_is_given_back() {
-        let (mut driver, local) = small_driver();
-        local.stalled.set(true);
-        let mut nops: Vec<_> = (0..100).map(|_| Op::new(op::Nop::new())).collect();
-        assert!(!nops.iter_mut().any(is_ready));
-        local.stalled.set(false);
-        driver.shutdown(None).expect("nothing is stuck");
-        assert!(nops.iter_mut().all(is_ready));
-    }
-
-    #[test]
-    fn a_kernel_that_cannot_cancel_all_at_once_is_asked_one_by_one() {
-        let mut driver = Driver::new(&Config::default()).expect("a ring");
-        let local = Local::current().expect("just made");
-        let (ours, _theirs) = UnixStream::pair().expect("a pair");
-        let fd = SharedFd::from(OwnedFd::from(ours));
-        let mut recvs: Vec<_> =
-            (0..50).map(|_| Op::new(op::Recv::new(fd.clone(), Vec::with_capacity(8)))).collect();
-        for recv in &mut recvs {
-            assert!(!is_ready(recv));
-        }
-        driver.park(Some(Instant::now())).expect("the ring works");
-        local.cancel_one_by_one.set(true);
-        driver.shutdown(None).expect("sockets can be cancelled");
-        assert!(driver.counts().cancels >= 50);
-        assert!(recvs.iter_mut().all(is_ready));
     }
 }

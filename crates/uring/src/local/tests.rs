@@ -1,0 +1,79 @@
+//! What only a look inside can test: a kernel that takes nothing, or cannot cancel all at once.
+
+use super::*;
+use crate::{Driver, Op, SharedFd, op};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::pin::Pin;
+use std::task::Context;
+
+fn is_ready<T: Operation>(op: &mut Op<T>) -> bool {
+    Pin::new(op).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+}
+
+fn small_driver() -> (Driver, Rc<Local>) {
+    let config = Config { entries: 8, completions: 16, ..Config::default() };
+    let driver = Driver::new(&config).expect("a ring");
+    (driver, Local::current().expect("just made"))
+}
+
+#[test]
+fn what_the_kernel_does_not_take_waits_in_user_space() {
+    let (mut driver, local) = small_driver();
+    local.stalled.set(true);
+    let mut nops: Vec<_> = (0..100).map(|_| Op::new(op::Nop::new())).collect();
+    assert!(!nops.iter_mut().any(is_ready));
+    driver.turn().expect("the ring works");
+    driver.park(None).expect("no sleep over a backlog");
+    assert_eq!(local.backlog.borrow().len(), 100 - 8 + 1, "the wake-up read waits too");
+    assert_eq!(driver.counts().submitted, 0);
+    local.stalled.set(false);
+    while driver.counts().completed < 100 {
+        driver.turn().expect("the ring works");
+    }
+    assert!(nops.iter_mut().all(is_ready));
+}
+
+#[test]
+fn what_is_dropped_there_never_reaches_the_kernel() {
+    let (mut driver, local) = small_driver();
+    local.stalled.set(true);
+    let mut nops: Vec<_> = (0..100).map(|_| Op::new(op::Nop::new())).collect();
+    assert!(!nops.iter_mut().any(is_ready));
+    drop(nops);
+    local.stalled.set(false);
+    while local.in_flight.get() > 0 {
+        driver.turn().expect("the ring works");
+    }
+    let counts = driver.counts();
+    assert_eq!((counts.completed, counts.submitted - counts.cancels), (100, 8));
+}
+
+#[test]
+fn what_waits_there_at_shutdown_is_given_back() {
+    let (mut driver, local) = small_driver();
+    local.stalled.set(true);
+    let mut nops: Vec<_> = (0..100).map(|_| Op::new(op::Nop::new())).collect();
+    assert!(!nops.iter_mut().any(is_ready));
+    local.stalled.set(false);
+    driver.shutdown(None).expect("nothing is stuck");
+    assert!(nops.iter_mut().all(is_ready));
+}
+
+#[test]
+fn a_kernel_that_cannot_cancel_all_at_once_is_asked_one_by_one() {
+    let mut driver = Driver::new(&Config::default()).expect("a ring");
+    let local = Local::current().expect("just made");
+    let (ours, _theirs) = UnixStream::pair().expect("a pair");
+    let fd = SharedFd::from(OwnedFd::from(ours));
+    let mut recvs: Vec<_> =
+        (0..50).map(|_| Op::new(op::Recv::new(fd.clone(), Vec::with_capacity(8)))).collect();
+    for recv in &mut recvs {
+        assert!(!is_ready(recv));
+    }
+    driver.park(Some(Instant::now())).expect("the ring works");
+    local.cancel_one_by_one.set(true);
+    driver.shutdown(None).expect("sockets can be cancelled");
+    assert!(driver.counts().cancels >= 50);
+    assert!(recvs.iter_mut().all(is_ready));
+}
