@@ -157,7 +157,7 @@ impl WaitRecord {
         }
     }
 
-    // Relaxed, all three: nothing is decided by what a reader sees.
+    // Relaxed, all three; read in `get`: nothing is decided by what a reader sees.
     fn set(&self, kind: WaitKind, resource: usize, location: &'static Location<'static>) {
         self.location.store(ptr::from_ref(location).cast_mut(), Ordering::Relaxed);
         self.resource.store(resource, Ordering::Relaxed);
@@ -167,6 +167,7 @@ impl WaitRecord {
     /// What the task waited for when it was last suspended: the kind, which one, and where in the
     /// source. `None` while it runs or before its first wait.
     pub fn get(&self) -> Option<(WaitKind, usize, &'static Location<'static>)> {
+        // Relaxed, all three: pair with the stores in `set` and order nothing; `set` may be half done.
         let kind = WaitKind::from_u8(self.kind.load(Ordering::Relaxed));
         if kind == WaitKind::None {
             return None;
