@@ -3,7 +3,7 @@
 
 mod support;
 
-use filch_uring::{Driver, IoBuf, IoBufMut, Op, SharedFd, op};
+use filch_uring::{Driver, IoBuf, IoBufMut, Op, Position, SharedFd, op};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -162,6 +162,25 @@ fn submitted_and_dropped_elsewhere_before_the_owner_looked() {
     assert_eq!(freed.load(Ordering::SeqCst), 1);
     assert_eq!(driver.counts().submitted, 0, "the kernel never heard of it");
     assert_eq!(fd.holders(), 1);
+}
+
+#[test]
+fn a_write_that_was_begun_elsewhere_and_dropped_is_done_all_the_same() {
+    let (mut read, write) = std::io::pipe().expect("a pipe");
+    let mut driver = driver();
+    let (remote, write) = (driver.remote(), SharedFd::new(write.into()));
+    thread::spawn(move || {
+        let mut op = Op::with_remote(op::Write::new(write, "done", Position::Current), remote);
+        assert!(poll(&mut op).is_pending());
+    })
+    .join()
+    .expect("no panic");
+    while driver.counts().completed == 0 {
+        driver.park(None).expect("the ring works");
+    }
+    let mut bytes = String::new();
+    read.read_to_string(&mut bytes).expect("a pipe whose other end is closed");
+    assert_eq!(bytes, "done");
 }
 
 #[test]

@@ -24,6 +24,8 @@ impl Payload {
 pub struct Erased {
     /// The operation's name, for reports.
     pub name: &'static str,
+    /// Whether it is given up with its future ([`Operation::CANCEL_ON_DROP`]).
+    pub(super) cancel_on_drop: bool,
     /// Describes the operation to the kernel. It takes the payload's address, which stays valid and
     /// the same until the cell is completed.
     pub(super) entry: unsafe fn(*mut Payload) -> squeue::Entry,
@@ -33,7 +35,14 @@ pub struct Erased {
 
 impl Erased {
     pub(super) fn of<T: Operation>() -> &'static Self {
-        const { &Self { name: T::NAME, entry: entry::<T>, dispose: dispose::<T> } }
+        const {
+            &Self {
+                name: T::NAME,
+                cancel_on_drop: T::CANCEL_ON_DROP,
+                entry: entry::<T>,
+                dispose: dispose::<T>,
+            }
+        }
     }
 }
 

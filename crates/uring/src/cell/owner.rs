@@ -74,9 +74,13 @@ impl Owner {
         self.home.state(key) != State::Over
     }
 
-    /// Whether the operation is not over and its future is gone.
+    /// Whether nobody wants the operation, which is not over: its future is gone, and it is one that is
+    /// given up with its future (a write, say, is not: what was begun is done).
     pub fn is_unwanted(&self, key: Key) -> bool {
+        // SAFETY: dropped and not over, so only this thread, by completing it, can free the cell: it
+        // stays filled during the call.
         self.home.state(key) == State::Dropped
+            && unsafe { self.home.cell(key.index()).erased().cancel_on_drop }
     }
 
     /// Every operation that is not over.

@@ -64,6 +64,12 @@ impl<T: Operation> Op<T> {
         Self { state: State::New(operation, remote), resource, location: Location::caller() }
     }
 
+    /// Says where in the source it is waited for from now on, in place of where it was made: an object
+    /// that keeps an operation from one future to the next says it for each.
+    pub fn waited_for_at(&mut self, location: &'static Location<'static>) {
+        self.location = location;
+    }
+
     /// As [`Future::poll`]; on the first poll, if the thread has no driver, `remote` is asked for one.
     /// Saves counting references per operation where the caller can look one up.
     pub fn poll_or(
