@@ -1,6 +1,5 @@
 //! The queue for tasks that come from outside the workers.
 
-use crate::task::Task;
 use filch_atomic::sync::Mutex;
 use filch_atomic::sync::atomic::{AtomicUsize, Ordering};
 use std::collections::VecDeque;
@@ -11,22 +10,23 @@ use std::collections::VecDeque;
 /// The contention argument: a lock is held for one push, or for one batch, of which a worker takes so
 /// many (its share) that it comes back rarely. The length is stored under the lock; the worker that
 /// reads 0 just before it sleeps relies on the sender's fence (S2, see `idle`).
-#[derive(Debug, Default)]
-pub struct Injector {
-    tasks: Mutex<State>,
+#[derive(Debug)]
+pub struct Injector<T> {
+    tasks: Mutex<State<T>>,
     len: AtomicUsize,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    queue: VecDeque<Task>,
+#[derive(Debug)]
+struct State<T> {
+    queue: VecDeque<T>,
     closed: bool,
 }
 
-impl Injector {
+impl<T> Injector<T> {
     /// An empty queue.
     pub fn new() -> Self {
-        Self::default()
+        let state = State { queue: VecDeque::new(), closed: false };
+        Self { tasks: Mutex::new(state), len: AtomicUsize::new(0) }
     }
 
     /// Adds a task. The caller then has a sleeper woken ([`Idle::sleeper_to_wake`]).
@@ -36,7 +36,7 @@ impl Injector {
     /// The task, if the queue is closed.
     ///
     /// [`Idle::sleeper_to_wake`]: crate::idle::Idle::sleeper_to_wake
-    pub fn push(&self, task: Task) -> Result<(), Task> {
+    pub fn push(&self, task: T) -> Result<(), T> {
         let mut state = self.tasks.lock();
         if state.closed {
             return Err(task);
@@ -56,7 +56,7 @@ impl Injector {
 
     /// Takes a worker's fair share: its part of what is there, at most `limit`. The first is returned,
     /// the others go to `rest`.
-    pub fn take(&self, workers: usize, limit: usize, mut rest: impl FnMut(Task)) -> Option<Task> {
+    pub fn take(&self, workers: usize, limit: usize, mut rest: impl FnMut(T)) -> Option<T> {
         if self.is_empty() {
             return None;
         }
@@ -72,10 +72,16 @@ impl Injector {
     }
 
     /// Refuses tasks from now on, and hands over those that are here.
-    pub fn close(&self) -> VecDeque<Task> {
+    pub fn close(&self) -> VecDeque<T> {
         let mut state = self.tasks.lock();
         state.closed = true;
         self.len.store(0, Ordering::Relaxed);
         std::mem::take(&mut state.queue)
+    }
+}
+
+impl<T> Default for Injector<T> {
+    fn default() -> Self {
+        Self::new()
     }
 }

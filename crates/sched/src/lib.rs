@@ -35,6 +35,8 @@ pub mod idle;
 pub mod injector;
 mod park;
 #[cfg_attr(not(filch_loom), doc(hidden))]
+pub mod queue;
+#[cfg_attr(not(filch_loom), doc(hidden))]
 pub mod slot;
 pub mod task;
 mod thread_park;

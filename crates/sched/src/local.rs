@@ -1,9 +1,9 @@
 //! A worker's own half: its deque, and where a task goes that is woken on its thread.
 
 use crate::handle::Handle;
+use crate::queue::Queue;
 use crate::shared::{Remote, Shard, Shared};
 use crate::task::Task;
-use filch_atomic::deque;
 use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
@@ -20,17 +20,18 @@ pub(crate) struct Local {
     pub(crate) handle: Handle,
     pub(crate) shard: Arc<Shard>,
     pub(crate) index: usize,
-    pub(crate) deque: deque::Worker<Task>,
+    pub(crate) queue: Queue<Task>,
     /// A task is being polled: what it wakes may go to the slot. Else completions and timers are being
-    /// delivered: what they wake is queued, and a helper is called once for all of them.
+    /// delivered: what they wake is queued, and a helper is called once for all of them, before the next
+    /// poll begins.
     polling: Cell<bool>,
     slot_runs: Cell<u8>,
 }
 
 impl Local {
-    pub(crate) fn new(handle: Handle, index: usize, deque: deque::Worker<Task>) -> Self {
+    pub(crate) fn new(handle: Handle, index: usize, queue: Queue<Task>) -> Self {
         let shard = handle.shard(index).clone();
-        Self { handle, shard, index, deque, polling: Cell::new(false), slot_runs: Cell::new(0) }
+        Self { handle, shard, index, queue, polling: Cell::new(false), slot_runs: Cell::new(0) }
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -52,8 +53,8 @@ impl Local {
     /// Takes a task that was woken or spawned on this thread.
     pub(crate) fn wake(&self, task: Task) {
         if !self.polling.get() {
-            // Completions and timers: in order, and the worker calls for help when it has them all.
-            self.deque.push(task);
+            // Completions and timers: in order. The worker calls for help when it has them all.
+            self.queue.push(task);
         } else if let Some(displaced) = self.remote().slot.put(task) {
             self.publish(displaced);
         }
@@ -61,22 +62,27 @@ impl Local {
 
     /// Takes a task that was woken in its own poll: it goes to the back (S3, S6).
     pub(crate) fn yielded(&self, task: Task) {
-        let others = !self.deque.is_empty();
-        self.deque.push(task);
-        // Alone, it is run by this worker at once: nobody need come for it.
-        if others {
+        // Alone, it is run by this worker at once, and nobody need come for it.
+        self.queue.push(task);
+    }
+
+    /// Adds a task to the back of the queue in the midst of a poll, which may be long yet: so others are
+    /// told at once.
+    fn publish(&self, task: Task) {
+        self.queue.push(task);
+        self.announce();
+    }
+
+    /// Before a poll, which may never end: calls for help with what was queued and is left in the queue.
+    #[inline]
+    pub(crate) fn announce(&self) {
+        if self.queue.must_announce() {
             self.call_for_help();
         }
     }
 
-    /// Adds a task to the back of the queue, where others may steal it, and sees to it that one does.
-    fn publish(&self, task: Task) {
-        self.deque.push(task);
-        self.call_for_help();
-    }
-
     /// Wakes a sleeping worker, if there are others and one is needed (S2).
-    pub(crate) fn call_for_help(&self) {
+    fn call_for_help(&self) {
         let shared = self.shared();
         if shared.workers() > 1 && shared.wake_sleeper() {
             self.remote().counters.wakes_sent.add(1);
@@ -92,18 +98,18 @@ impl Local {
                 return Some(task);
             }
             self.slot_runs.set(0);
-            let Some(first) = self.deque.pop() else { return Some(task) };
-            self.publish(task);
+            let Some(first) = self.queue.pop() else { return Some(task) };
+            self.queue.push(task);
             return Some(first);
         }
         self.slot_runs.set(0);
-        self.deque.pop().or_else(|| self.pull())
+        self.queue.pop().or_else(|| self.pull())
     }
 
     /// Takes this worker's share of the tasks from outside, and returns the first.
     pub(crate) fn pull(&self) -> Option<Task> {
         let shared = self.shared();
-        let first = shared.injector.take(shared.workers(), BATCH, |task| self.deque.push(task))?;
+        let first = self.queue.pull(&shared.injector, shared.workers(), BATCH)?;
         self.remote().counters.injector_pulls.add(1);
         Some(first)
     }

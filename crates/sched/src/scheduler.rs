@@ -8,6 +8,7 @@ use crate::handle::Handle;
 use crate::local::Local;
 use crate::main_task::{MainTask, poll_into};
 use crate::park::{Park, Peer};
+use crate::queue::Queue;
 use crate::rng::Rng;
 use crate::shared::{PeerCell, Remote, Shared};
 use crate::slot::Slot;
@@ -15,7 +16,6 @@ use crate::task::{ErrorHook, Report, Task};
 use crate::timer::Timers;
 use crate::wind_up::WindUp;
 use crate::worker::Worker;
-use filch_atomic::deque;
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -202,7 +202,7 @@ where
     let park = make_park(0).map_err(|source| StartError::Park { worker: 0, source })?;
     let peer = park.peer();
     handle.shared().remotes[0].peer.set(move || peer.unpark());
-    let mut worker = Worker::new(Local::new(handle.clone(), 0, seat.deque), park, Rng::new(seed));
+    let mut worker = Worker::new(Local::new(handle.clone(), 0, seat.queue), park, Rng::new(seed));
     let entered = worker.enter();
     let threads = match start_threads(&handle, plan.seats, &make_park) {
         Ok(threads) => threads,
@@ -239,7 +239,7 @@ struct Plan {
 /// What one worker's thread starts with.
 struct Seat {
     worker: usize,
-    deque: deque::Worker<Task>,
+    queue: Queue<Task>,
     thread_name: String,
     seed: u64,
 }
@@ -250,7 +250,7 @@ impl Plan {
         let seats: Vec<_> = (0..workers)
             .map(|worker| Seat {
                 worker,
-                deque: deque::Worker::new_fifo(),
+                queue: Queue::new(),
                 thread_name: format!("{}-{worker}", config.thread_name),
                 seed: config.seed.wrapping_add(worker as u64),
             })
@@ -278,7 +278,7 @@ fn remote(seat: &Seat, clock: &Clock) -> Remote {
     let peer = Arc::new(PeerCell::default());
     let unpark = peer.clone();
     Remote {
-        stealer: seat.deque.stealer(),
+        stealer: seat.queue.stealer(),
         slot: Slot::new(),
         timers: Timers::new(clock.clone(), move || unpark.unpark()),
         counters: Default::default(),
@@ -313,7 +313,9 @@ where
     }
     drop(ready);
     let started = threads.len();
-    let failed = failed.or(all_ready.iter().take(started).find_map(Result::err));
+    // Everybody's answer: a worker that has yet to make its park could miss the unpark of the closing.
+    let refused = all_ready.iter().take(started).filter_map(Result::err).last();
+    let failed = failed.or(refused);
     let Some(error) = failed else { return Ok(threads) };
     // Those that did start wind up without a wait: there are no tasks yet.
     handle.shared().wind_up.begin(Instant::now());
@@ -345,7 +347,7 @@ fn work<P, F>(
     let peer = park.peer();
     handle.shared().remotes[worker].peer.set(move || peer.unpark());
     let _ = ready.send(Ok(()));
-    let mut worker = Worker::new(Local::new(handle, worker, seat.deque), park, Rng::new(seat.seed));
+    let mut worker = Worker::new(Local::new(handle, worker, seat.queue), park, Rng::new(seat.seed));
     let entered = worker.enter();
     match catch_unwind(AssertUnwindSafe(|| worker.run(None))) {
         Ok(Ok(())) => {}

@@ -58,7 +58,7 @@ impl Search {
             let stealer = &local.shared().remotes[victim].stealer;
             // A lost race means that somebody got something: worth one more try, not a loop.
             for _ in 0..2 {
-                match stealer.steal_batch_with_limit_and_pop(&local.deque, batch) {
+                match local.queue.steal(stealer, batch) {
                     Steal::Success(task) => {
                         local.remote().counters.steals.add(1);
                         return Some(task);

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) struct Shared {
     pub(crate) remotes: Box<[Remote]>,
     pub(crate) idle: Idle,
-    pub(crate) injector: Injector,
+    pub(crate) injector: Injector<Task>,
     pub(crate) hook: ErrorHook,
     pub(crate) clock: Clock,
     pub(crate) wind_up: WindUp,
@@ -113,11 +113,15 @@ impl Shared {
     pub(crate) fn wake_sleeper(&self) -> bool {
         match self.idle.sleeper_to_wake() {
             Some(worker) => {
-                self.remotes[worker].peer.unpark();
+                self.unpark(worker);
                 true
             }
             None => false,
         }
+    }
+
+    pub(crate) fn unpark(&self, worker: usize) {
+        self.remotes[worker].peer.unpark();
     }
 
     /// Whether there is work that any worker could take: the look of `idle`'s rules.

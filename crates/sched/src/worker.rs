@@ -1,6 +1,7 @@
 //! A worker's loop: run tasks, look for some, sleep.
 
 use crate::context::{self, LocalGuard};
+use crate::idle::Member;
 use crate::local::{BATCH, Local};
 use crate::main_task::MainTask;
 use crate::park::Park;
@@ -26,8 +27,7 @@ pub(crate) struct Worker<P> {
     local: Rc<Local>,
     park: P,
     search: Search,
-    /// Counted as searching in `idle`.
-    searching: bool,
+    member: Member,
     polls_until_look: u32,
     awake_since: Instant,
     last_look: Instant,
@@ -40,11 +40,12 @@ impl<P: Park> Worker<P> {
     pub(crate) fn new(local: Local, park: P, rng: Rng) -> Self {
         let now = local.shared().clock.now();
         let search = Search::new(local.shared().workers(), rng);
+        let member = Member::new(local.index);
         Self {
             local: Rc::new(local),
             park,
             search,
-            searching: false,
+            member,
             polls_until_look: POLLS_PER_LOOK,
             awake_since: now,
             last_look: now,
@@ -100,11 +101,13 @@ impl<P: Park> Worker<P> {
         self.leave_search();
         let shared = self.local.shard.shared.clone();
         self.local.shard.tasks.shutdown_all();
+        // Wakes those who sleep by this worker's timers: before the queue is drained for good, as another
+        // worker's task may be among them, which that one leaves to whoever has it queued.
+        self.local.remote().timers.close();
         // A task's destructor may wake others; all are cancelled, so this ends.
-        while let Some(task) = self.local.remote().slot.take().or_else(|| self.local.deque.pop()) {
+        while let Some(task) = self.local.remote().slot.take().or_else(|| self.local.queue.pop()) {
             task.shutdown();
         }
-        self.local.remote().timers.close();
         // Nobody closes a ring while a task on another worker could still hold one of its operations.
         shared.wind_up.all_tasks_ended();
         shared.wind_up.park_ended(self.local.index, self.park.shutdown(shared.wind_up.deadline()));
@@ -113,6 +116,7 @@ impl<P: Park> Worker<P> {
     #[inline]
     fn begin_poll(&mut self) {
         self.leave_search();
+        self.local.announce();
         self.local.remote().counters.polls.add(1);
         self.local.set_polling(true);
     }
@@ -142,10 +146,7 @@ impl<P: Park> Worker<P> {
             counters.completions.add(reaped as u64);
         }
         if let Some(task) = self.local.pull() {
-            self.local.deque.push(task);
-        }
-        if !self.local.deque.is_empty() {
-            self.local.call_for_help();
+            self.local.queue.push(task);
         }
         Ok(())
     }
@@ -163,52 +164,45 @@ impl<P: Park> Worker<P> {
         if self.shared().workers() == 1 {
             return None;
         }
-        if !self.searching {
-            if !self.shared().idle.start_searching() {
-                return None;
-            }
-            self.searching = true;
+        if !self.member.may_search(&self.local.shared().idle) {
+            return None;
         }
         self.search.run(&self.local, BATCH)
     }
 
-    /// Leaves the search with work in hand. The last one to leave looks for those who relied on it (S2).
+    /// Leaves the search with work in hand.
     #[inline]
     fn leave_search(&mut self) {
-        if self.searching {
-            self.searching = false;
-            let shared = self.local.shared();
-            if shared.idle.stop_searching() && shared.has_work() && shared.wake_sleeper() {
-                self.local.remote().counters.wakes_sent.add(1);
-            }
+        let shared = self.local.shared();
+        if let Some(sleeper) = self.member.leave_search(&shared.idle, || shared.has_work()) {
+            shared.unpark(sleeper);
+            self.local.remote().counters.wakes_sent.add(1);
         }
     }
 
     /// Sleeps until there is something, by the rules of `idle`.
     fn sleep(&mut self) -> io::Result<()> {
-        let searching = std::mem::take(&mut self.searching);
-        let must_look = self.shared().idle.fall_asleep(self.local.index, searching);
-        if must_look && self.shared().has_work() {
-            self.searching = self.shared().idle.get_up(self.local.index);
-            return Ok(());
-        }
-        let remote = self.local.remote();
-        let busy = self.shared().clock.now().saturating_duration_since(self.awake_since);
-        remote.counters.busy_ns.add(busy.as_nanos() as u64);
-        remote.counters.parks.add(1);
-        let reaped = self.park.park(remote.timers.next_deadline())?;
-        self.searching = self.shared().idle.get_up(self.local.index);
-        let now = self.shared().clock.now();
+        let (shared, remote) = (self.local.shared(), self.local.remote());
+        let (park, awake_since) = (&mut self.park, self.awake_since);
+        let parked = self.member.sleep(
+            &shared.idle,
+            || shared.has_work(),
+            || {
+                let busy = shared.clock.now().saturating_duration_since(awake_since);
+                remote.counters.busy_ns.add(busy.as_nanos() as u64);
+                remote.counters.parks.add(1);
+                park.park(remote.timers.next_deadline())
+            },
+        );
+        // What is woken from here on is queued: there is a call for help before the next poll.
+        let Some(reaped) = parked else { return Ok(()) };
+        remote.counters.completions.add(reaped? as u64);
+        let now = shared.clock.now();
         self.awake_since = now;
         self.last_turn = now;
         self.last_look = now;
         self.polls_until_look = POLLS_PER_LOOK;
-        self.local.remote().counters.completions.add(reaped as u64);
         self.fire_timers(now);
-        // More than this worker can begin at once: one call for all that was woken.
-        if self.local.deque.len() > 1 {
-            self.local.call_for_help();
-        }
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -78,6 +79,51 @@ fn a_queued_task_is_stolen_from_a_worker_that_is_stuck() {
         spawn(async move { done.send(2).unwrap() });
         // The second spawn pushed the first out of the slot into the queue.
         assert_eq!(wait.recv().unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_task_that_yielded_is_stolen_from_a_worker_that_is_stuck_in_the_slot() {
+    run_on(2, async {
+        // So that the other worker sleeps, mostly: awake, it would come by itself.
+        thread::sleep(Duration::from_millis(20));
+        spawn(async {
+            let (done, wait) = mpsc::channel();
+            // Runs next, from the slot, and blocks its worker until this task has had its next turn.
+            let stuck = spawn(async move { wait.recv().unwrap() });
+            yield_now().await;
+            done.send(7).unwrap();
+            assert_eq!(stuck.await.unwrap(), 7);
+        })
+        .await
+        .unwrap();
+    });
+}
+
+#[test]
+fn a_task_that_yielded_is_stolen_from_a_worker_that_is_stuck_in_the_main_future() {
+    run_on(2, async {
+        thread::sleep(Duration::from_millis(20));
+        let (done, wait) = mpsc::channel();
+        let (begun, has_begun) = mpsc::channel();
+        let mut first = true;
+        std::future::poll_fn(move |cx| {
+            if std::mem::take(&mut first) {
+                let (waker, begun, done) = (cx.waker().clone(), begun.clone(), done.clone());
+                spawn(async move {
+                    // The main future runs next, and blocks its worker until this task has gone on.
+                    waker.wake();
+                    begun.send(()).unwrap();
+                    yield_now().await;
+                    done.send(7).unwrap();
+                });
+                return Poll::Pending;
+            }
+            has_begun.recv().unwrap();
+            assert_eq!(wait.recv().unwrap(), 7);
+            Poll::Ready(())
+        })
+        .await;
     });
 }
 

@@ -1,14 +1,19 @@
 #![doc = include_str!("README.md")]
 
-use filch_atomic::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+mod member;
+
+pub use member::Member;
+
+use filch_atomic::sync::atomic::{AtomicI32, AtomicU64, Ordering, fence};
 
 /// Who sleeps and who searches.
 #[derive(Debug)]
 pub struct Idle {
     /// A bit per worker: it sleeps, or is about to and has yet to look once more.
     sleeping: Box<[AtomicU64]>,
-    /// How many workers look for work.
-    searching: AtomicUsize,
+    /// How many workers look for work: too few while a waker is about to count the one that it has
+    /// claimed, which may have left the search by then, so perhaps less than none; never too many.
+    searching: AtomicI32,
     workers: usize,
 }
 
@@ -20,7 +25,7 @@ impl Idle {
         let words = workers.div_ceil(BITS);
         Self {
             sleeping: (0..words).map(|_| AtomicU64::new(0)).collect(),
-            searching: AtomicUsize::new(0),
+            searching: AtomicI32::new(0),
             workers,
         }
     }
@@ -32,7 +37,7 @@ impl Idle {
         // Pairs with the fences in `fall_asleep` and `stop_searching`.
         fence(Ordering::SeqCst);
         // Relaxed, both looks: ordered by the fence.
-        if self.searching.load(Ordering::Relaxed) != 0 {
+        if self.searching.load(Ordering::Relaxed) > 0 {
             return None;
         }
         for (word, sleeping) in self.sleeping.iter().enumerate() {
@@ -43,7 +48,8 @@ impl Idle {
                 // `fall_asleep`, which must not come before it.
                 bits = sleeping.fetch_and(!bit, Ordering::AcqRel);
                 if bits & bit != 0 {
-                    // Relaxed: read after a fence by everybody who decides anything on it.
+                    // Relaxed: read after a fence by everybody who decides anything on it. Its owner
+                    // may have noticed already, and left the search: then this makes up for it.
                     self.searching.fetch_add(1, Ordering::Relaxed);
                     return Some(word * BITS + bit.trailing_zeros() as usize);
                 }
@@ -54,9 +60,10 @@ impl Idle {
 
     /// Asks leave to look through the queues of others. With true, the worker counts as searching until
     /// it calls [`stop_searching`](Self::stop_searching) or [`fall_asleep`](Self::fall_asleep).
-    pub fn start_searching(&self) -> bool {
+    fn start_searching(&self) -> bool {
         // Relaxed: a limit, not a lock; one searcher too many does no harm.
-        if 2 * self.searching.load(Ordering::Relaxed) >= self.workers {
+        let searching = self.searching.load(Ordering::Relaxed);
+        if 2 * usize::try_from(searching).unwrap_or(0) >= self.workers {
             return false;
         }
         self.searching.fetch_add(1, Ordering::Relaxed);
@@ -66,8 +73,8 @@ impl Idle {
     /// Leaves the search with work in hand. With true, the caller was the last one: it must look
     /// through every queue and, with work there, have a sleeper woken.
     #[must_use]
-    pub fn stop_searching(&self) -> bool {
-        let last = self.searching.fetch_sub(1, Ordering::Relaxed) == 1;
+    fn stop_searching(&self) -> bool {
+        let last = self.searching.fetch_sub(1, Ordering::Relaxed) <= 1;
         if last {
             // Pairs with the fence in `sleeper_to_wake`.
             fence(Ordering::SeqCst);
@@ -78,7 +85,7 @@ impl Idle {
     /// Announces that `worker` goes to sleep. With true it must look through every queue before it
     /// parks, and [`get_up`](Self::get_up) if there is work.
     #[must_use]
-    pub fn fall_asleep(&self, worker: usize, searching: bool) -> bool {
+    fn fall_asleep(&self, worker: usize, searching: bool) -> bool {
         // Relaxed: what follows the fence decides; `sleeper_to_wake` clears it by a read-modify-write.
         self.sleeping[worker / BITS].fetch_or(1 << (worker % BITS), Ordering::Relaxed);
         if searching {
@@ -86,13 +93,13 @@ impl Idle {
         }
         // Pairs with the fence in `sleeper_to_wake`.
         fence(Ordering::SeqCst);
-        self.searching.load(Ordering::Relaxed) == 0
+        self.searching.load(Ordering::Relaxed) <= 0
     }
 
     /// Ends the sleep of `worker`. True if a waker ended it already: then the worker counts as
     /// searching.
     #[must_use]
-    pub fn get_up(&self, worker: usize) -> bool {
+    fn get_up(&self, worker: usize) -> bool {
         let bit = 1 << (worker % BITS);
         // AcqRel: pairs with the same in `sleeper_to_wake`: one of the two clears the bit.
         self.sleeping[worker / BITS].fetch_and(!bit, Ordering::AcqRel) & bit == 0
@@ -107,7 +114,7 @@ impl Idle {
 
 #[cfg(all(test, not(filch_loom)))]
 mod tests {
-    use super::Idle;
+    use super::{Idle, Ordering};
 
     #[test]
     fn one_waker_per_sleep() {
@@ -121,6 +128,20 @@ mod tests {
         assert_eq!(idle.sleeper_to_wake(), None, "somebody searches");
         assert!(idle.stop_searching(), "it was the last");
         assert_eq!(idle.sleeper_to_wake(), Some(3));
+    }
+
+    #[test]
+    fn a_claimed_worker_may_leave_before_it_is_counted() {
+        let idle = Idle::new(4);
+        // Between the two steps of a waker, the worker it claimed has searched and left.
+        assert!(idle.stop_searching(), "nobody else searches");
+        assert!(idle.fall_asleep(3, false), "so it must look");
+        assert!(idle.start_searching());
+        assert_eq!(idle.sleeper_to_wake(), Some(3), "the count is too low: one more gets up");
+        // The waker's second step.
+        idle.searching.fetch_add(1, Ordering::Relaxed);
+        assert!(!idle.stop_searching());
+        assert!(idle.stop_searching(), "the last");
     }
 
     #[test]
