@@ -41,6 +41,10 @@ pub mod slot;
 pub mod task;
 mod thread_park;
 pub mod timer;
+#[cfg_attr(not(filch_loom), doc(hidden))]
+pub mod wake_flag;
+#[cfg_attr(not(filch_loom), doc(hidden))]
+pub mod wind_up;
 
 pub use park::{Leaked, Park, Peer};
 pub use thread_park::{ThreadPark, ThreadPeer};
@@ -64,8 +68,6 @@ mod scheduler;
 mod search;
 #[cfg(not(filch_loom))]
 mod shared;
-#[cfg(not(filch_loom))]
-mod wind_up;
 #[cfg(not(filch_loom))]
 mod worker;
 

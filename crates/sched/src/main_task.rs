@@ -2,11 +2,11 @@
 
 use crate::context;
 use crate::shared::Shared;
+use crate::wake_flag::WakeFlag;
 use filch_atomic::current::{self, WaitRecord};
 use std::pin::Pin;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// A future that needs neither `Send` nor `'static`: it stays where it is, on the stack of the thread
@@ -19,9 +19,9 @@ pub(crate) struct MainTask<'a> {
     record: WaitRecord,
 }
 
-/// Whether the main future is to be polled.
+/// The main future's waker.
 struct Woken {
-    is: AtomicBool,
+    flag: WakeFlag,
     shared: Arc<Shared>,
 }
 
@@ -30,7 +30,7 @@ impl<'a> MainTask<'a> {
         shared: Arc<Shared>,
         poll: &'a mut dyn FnMut(&mut Context<'_>) -> bool,
     ) -> Self {
-        let woken = Arc::new(Woken { is: AtomicBool::new(true), shared });
+        let woken = Arc::new(Woken { flag: WakeFlag::new(), shared });
         let waker = Waker::from(woken.clone());
         Self { poll, woken, waker, record: WaitRecord::new() }
     }
@@ -38,16 +38,12 @@ impl<'a> MainTask<'a> {
     /// Whether somebody woke it since its last poll began.
     #[inline]
     pub(crate) fn is_woken(&self) -> bool {
-        // Relaxed: `poll` acquires. Read stale before a park, it is made up for by the token that its
-        // waker left.
-        self.woken.is.load(Ordering::Relaxed)
+        self.woken.flag.is_raised()
     }
 
     /// Polls it once. True when it is done.
     pub(crate) fn poll(&mut self) -> bool {
-        // Acquire, by a read-modify-write: pairs with the Release in `wake`. What a waker did before it
-        // woke is seen by this poll; a wake from now on causes another one (S3).
-        self.woken.is.swap(false, Ordering::AcqRel);
+        self.woken.flag.lower();
         // It has a budget and a record, but is no task: it has no header to point to.
         let _entered = current::enter(ptr::null(), &self.record);
         (self.poll)(&mut Context::from_waker(&self.waker))
@@ -74,16 +70,14 @@ impl Wake for Woken {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Release: pairs with the swap in `poll`. A read-modify-write also when it is set already, so
-        // that what this waker did is published too.
-        let already = self.is.swap(true, Ordering::AcqRel);
+        let raised = self.flag.raise();
         let here = || {
             context::with_local(|local| {
                 local.is_some_and(|local| local.index == 0 && local.belongs_to(&self.shared))
             })
         };
         // Worker 0 looks at the flag before it parks; anybody else leaves it a token.
-        if !already && !here() {
+        if raised && !here() {
             self.shared.remotes[0].peer.unpark();
         }
     }

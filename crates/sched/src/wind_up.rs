@@ -1,6 +1,8 @@
 //! How the workers of a scheduler end together (D7).
 
 use crate::park::Leaked;
+use crate::task::{OwnedTasks, Task};
+use crate::timer::Timers;
 use filch_atomic::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -14,7 +16,7 @@ use std::time::{Duration, Instant};
 /// One deadline bounds all of it. Who is not there by then (a poll that does not return) is left
 /// behind, by name.
 #[derive(Debug)]
-pub(crate) struct WindUp {
+pub struct WindUp {
     progress: Mutex<Progress>,
     changed: Condvar,
     workers: usize,
@@ -31,31 +33,53 @@ struct Progress {
 
 /// What was left behind.
 #[derive(Debug, Default)]
-pub(crate) struct LeftBehind {
+pub struct LeftBehind {
     /// Workers that did not end in time.
-    pub(crate) workers: Vec<usize>,
+    pub workers: Vec<usize>,
     /// Workers whose operations did not end in time, and those.
-    pub(crate) leaked: Vec<(usize, Leaked)>,
+    pub leaked: Vec<(usize, Leaked)>,
 }
 
 impl WindUp {
-    pub(crate) fn new(workers: usize) -> Self {
+    /// For as many workers.
+    pub fn new(workers: usize) -> Self {
         Self { progress: Mutex::new(Progress::default()), changed: Condvar::new(), workers }
     }
 
     /// Sets the deadline. Before the scheduler closes, or its workers would see none. The first one
     /// stands.
-    pub(crate) fn begin(&self, deadline: Instant) {
+    pub fn begin(&self, deadline: Instant) {
         self.progress.lock().deadline.get_or_insert(deadline);
     }
 
     /// When everything must be over.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    pub fn deadline(&self) -> Option<Instant> {
         self.progress.lock().deadline
     }
 
+    /// What a worker does once its loop is over, on its own thread: ends the tasks that are its own, those
+    /// that `queued` still finds in its queues, waits for the others to be as far, and ends its park.
+    pub fn end_worker(
+        &self,
+        worker: usize,
+        tasks: &OwnedTasks,
+        timers: &Timers,
+        queued: impl FnMut() -> Option<Task>,
+        end_park: impl FnOnce(Option<Instant>) -> Result<(), Leaked>,
+    ) {
+        tasks.shutdown_all();
+        // Wakes those who sleep by this worker's timers. Another worker's task may be among them: that
+        // worker leaves it to whoever has it queued, so the queues are drained after this.
+        timers.close();
+        // A task's destructor may wake others; all are cancelled, so this ends.
+        std::iter::from_fn(queued).for_each(Task::shutdown);
+        // Nobody closes a ring while a task on another worker could still hold one of its operations.
+        self.all_tasks_ended();
+        self.park_ended(worker, end_park(self.deadline()));
+    }
+
     /// A worker's tasks are gone. Waits until those of all workers are, or for the deadline.
-    pub(crate) fn all_tasks_ended(&self) {
+    fn all_tasks_ended(&self) {
         let mut progress = self.progress.lock();
         progress.without_tasks += 1;
         self.changed.notify_all();
@@ -63,7 +87,7 @@ impl WindUp {
     }
 
     /// A worker's park is gone, or leaked.
-    pub(crate) fn park_ended(&self, worker: usize, outcome: Result<(), Leaked>) {
+    fn park_ended(&self, worker: usize, outcome: Result<(), Leaked>) {
         let mut progress = self.progress.lock();
         progress.ended.push(worker);
         if let Err(leaked) = outcome {
@@ -73,7 +97,7 @@ impl WindUp {
     }
 
     /// Waits until all workers have ended, or for the deadline, and says what is left.
-    pub(crate) fn all_ended(&self) -> LeftBehind {
+    pub fn all_ended(&self) -> LeftBehind {
         let mut progress = self.progress.lock();
         self.wait(&mut progress, |progress| progress.ended.len() == self.workers);
         LeftBehind {

@@ -99,18 +99,14 @@ impl<P: Park> Worker<P> {
     /// Runs on the worker's thread, like the loop.
     pub(crate) fn wind_up(mut self) {
         self.leave_search();
-        let shared = self.local.shard.shared.clone();
-        self.local.shard.tasks.shutdown_all();
-        // Wakes those who sleep by this worker's timers: before the queue is drained for good, as another
-        // worker's task may be among them, which that one leaves to whoever has it queued.
-        self.local.remote().timers.close();
-        // A task's destructor may wake others; all are cancelled, so this ends.
-        while let Some(task) = self.local.remote().slot.take().or_else(|| self.local.queue.pop()) {
-            task.shutdown();
-        }
-        // Nobody closes a ring while a task on another worker could still hold one of its operations.
-        shared.wind_up.all_tasks_ended();
-        shared.wind_up.park_ended(self.local.index, self.park.shutdown(shared.wind_up.deadline()));
+        let (local, park) = (&*self.local, &mut self.park);
+        local.shared().wind_up.end_worker(
+            local.index,
+            &local.shard.tasks,
+            &local.remote().timers,
+            || local.remote().slot.take().or_else(|| local.queue.pop()),
+            |deadline| park.shutdown(deadline),
+        );
     }
 
     #[inline]
