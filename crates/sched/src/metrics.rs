@@ -1,7 +1,7 @@
 //! What each worker counts, always.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// One worker's counters. Only the worker writes them (a load and a store, no read-modify-write);
 /// anybody may read them at any time.
@@ -40,6 +40,11 @@ impl Counter {
 }
 
 impl Counters {
+    /// Counts the time from `since` to `now` as busy.
+    pub(crate) fn count_busy(&self, since: Instant, now: Instant) {
+        self.busy_ns.add(now.saturating_duration_since(since).as_nanos() as u64);
+    }
+
     pub(crate) fn snapshot(&self) -> WorkerMetrics {
         WorkerMetrics {
             polls: self.polls.get(),
@@ -79,6 +84,7 @@ pub struct WorkerMetrics {
     pub completions: u64,
     /// Timers that it fired.
     pub timers_fired: u64,
-    /// Time spent outside [`parks`](Self::parks). Brought up to date at each park.
+    /// Time spent outside [`parks`](Self::parks). Brought up to date at each park, and at least every
+    /// 32 polls.
     pub busy: Duration,
 }

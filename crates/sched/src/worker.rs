@@ -29,7 +29,10 @@ pub(crate) struct Worker<P> {
     search: Search,
     member: Member,
     polls_until_look: u32,
-    awake_since: Instant,
+    /// As many polls lie between the last look at the clock and the next.
+    looks_apart: u32,
+    /// From when on the time is not counted as busy yet.
+    busy_since: Instant,
     last_look: Instant,
     last_turn: Instant,
     /// What the timers that are due wake; kept for its memory.
@@ -47,7 +50,8 @@ impl<P: Park> Worker<P> {
             search,
             member,
             polls_until_look: POLLS_PER_LOOK,
-            awake_since: now,
+            looks_apart: POLLS_PER_LOOK,
+            busy_since: now,
             last_look: now,
             last_turn: now,
             due: Vec::new(),
@@ -130,9 +134,15 @@ impl<P: Park> Worker<P> {
     fn look_at_the_clock(&mut self) -> io::Result<()> {
         let now = self.shared().clock.now();
         // Polls that take long are followed by a look each, so that I/O waits for time, not for a count.
+        // Then it is doubled, poll by poll: a task that takes long and comes round again soon must not
+        // do so several times between two looks.
         let long = now.saturating_duration_since(self.last_look) >= IO_BUDGET;
-        self.polls_until_look = if long { 1 } else { POLLS_PER_LOOK };
+        self.looks_apart = if long { 1 } else { (self.looks_apart * 2).min(POLLS_PER_LOOK) };
+        self.polls_until_look = self.looks_apart;
         self.last_look = now;
+        // A worker that always has something to do never parks: its time is counted here.
+        self.local.remote().counters.count_busy(self.busy_since, now);
+        self.busy_since = now;
         self.fire_timers(now);
         if now.saturating_duration_since(self.last_turn) >= IO_BUDGET {
             self.last_turn = now;
@@ -179,13 +189,12 @@ impl<P: Park> Worker<P> {
     /// Sleeps until there is something, by the rules of `idle`.
     fn sleep(&mut self) -> io::Result<()> {
         let (shared, remote) = (self.local.shared(), self.local.remote());
-        let (park, awake_since) = (&mut self.park, self.awake_since);
+        let (park, busy_since) = (&mut self.park, self.busy_since);
         let parked = self.member.sleep(
             &shared.idle,
             || shared.has_work(),
             || {
-                let busy = shared.clock.now().saturating_duration_since(awake_since);
-                remote.counters.busy_ns.add(busy.as_nanos() as u64);
+                remote.counters.count_busy(busy_since, shared.clock.now());
                 remote.counters.parks.add(1);
                 park.park(remote.timers.next_deadline())
             },
@@ -194,10 +203,11 @@ impl<P: Park> Worker<P> {
         let Some(reaped) = parked else { return Ok(()) };
         remote.counters.completions.add(reaped? as u64);
         let now = shared.clock.now();
-        self.awake_since = now;
+        self.busy_since = now;
         self.last_turn = now;
         self.last_look = now;
         self.polls_until_look = POLLS_PER_LOOK;
+        self.looks_apart = POLLS_PER_LOOK;
         self.fire_timers(now);
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Whole schedulers over the park that knows no I/O.
 
+use filch_sched::clock::ManualClock;
 use filch_sched::task::{JoinHandle, Meta, yield_now};
 use filch_sched::{Config, Handle, Scheduler, StartError, ThreadPark, run};
 use std::cell::Cell;
@@ -155,6 +156,37 @@ fn a_task_that_always_yields_starves_nobody() {
         stop.store(true, Ordering::Relaxed);
         greedy.await.unwrap();
     });
+}
+
+#[test]
+fn a_task_that_takes_long_again_and_again_does_not_hide_from_the_clock() {
+    const ROUNDS: u32 = 300;
+    const LONG: Duration = Duration::from_millis(5);
+    let hand = ManualClock::new();
+    let config = Config { workers: 1, clock: hand.clock(), ..Config::default() };
+    let worker = run(config, |_| Ok(ThreadPark::new()), async move {
+        // Several rounds of these fit between two looks at the clock, when nothing takes long.
+        for _ in 0..5 {
+            spawn(async {
+                loop {
+                    yield_now().await;
+                }
+            });
+        }
+        let hog = spawn(async move {
+            for _ in 0..ROUNDS {
+                hand.advance(LONG);
+                yield_now().await;
+            }
+        });
+        hog.await.unwrap();
+        filch_sched::with_handle(|handle| handle.unwrap().metrics()[0])
+    })
+    .unwrap();
+    // The worker submitted and reaped as often as it was kept from it, or nearly.
+    assert!(worker.turns >= u64::from(ROUNDS) * 9 / 10, "{worker:?}");
+    // And it never slept, all the same its time is counted.
+    assert!(worker.busy >= LONG * ROUNDS * 9 / 10, "{worker:?}");
 }
 
 #[test]

@@ -25,11 +25,7 @@ impl Member {
     /// Leaves the search, if it is in one, with work in hand. The last one to leave looks for those who
     /// relied on it (S2): what it returns is the sleeper that the caller must unpark.
     #[inline]
-    pub fn leave_search(
-        &mut self,
-        idle: &Idle,
-        has_work: impl FnOnce() -> bool,
-    ) -> Option<usize> {
+    pub fn leave_search(&mut self, idle: &Idle, has_work: impl FnOnce() -> bool) -> Option<usize> {
         if !self.searching {
             return None;
         }
