@@ -1,0 +1,162 @@
+//! A tour of filch on real work: it reads a tree of files through the ring, serves them over TCP to a
+//! thousand clients in the same process, and checks every byte that arrives.
+//!
+//! ```text
+//! cargo run --release --example tour -- --help
+//! ```
+//!
+//! The function `tour` below is all of it from beginning to end. Each step is a file:
+//!
+//! | | |
+//! |---|---|
+//! | `walk` | finds the files: directories can only be listed by blocking, so it is done elsewhere |
+//! | `reading` | reads and hashes them all through the ring, 64 at a time |
+//! | `catalogue` | knows the files, their pieces and hashes, and reads a piece again |
+//! | `server` | accepts connections, a task each, until the clients are done |
+//! | `client` | asks for piece after piece and compares what comes with the hashes |
+//! | `hog` | a task that burns processor time, for the others to be stolen from |
+//! | `table`, `json` | show what came of it |
+
+mod catalogue;
+mod client;
+mod descriptors;
+mod hog;
+mod json;
+mod options;
+mod piece;
+mod progress;
+mod protocol;
+mod reading;
+mod report;
+mod server;
+mod skipped;
+mod stamp;
+mod table;
+mod tally;
+mod units;
+mod walk;
+mod workers;
+
+use client::Errand;
+use filch::net::TcpListener;
+use filch::{Handle, Runtime};
+use options::Options;
+use report::Report;
+use std::error::Error;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+use workers::WorkerReport;
+
+/// So many clients, if the system has the descriptors for them.
+const CLIENTS: usize = 1000;
+
+/// So many files are read at a time.
+const READERS: usize = 64;
+
+/// How the tour ends, as the shell sees it.
+mod status {
+    /// Every byte was right.
+    pub(crate) const RIGHT: u8 = 0;
+    /// A byte was wrong, or a client did not get its answer.
+    pub(crate) const WRONG: u8 = 1;
+    /// There was no tour: a wrong option, nothing to serve, no io_uring.
+    pub(crate) const NO_TOUR: u8 = 2;
+}
+
+fn main() -> ExitCode {
+    run(std::env::args_os(), &mut io::stdout().lock()).into()
+}
+
+/// Takes the tour that `args` ask for, and writes what came of it to `out`. Returns the exit status.
+fn run(args: impl Iterator<Item = OsString>, out: &mut impl Write) -> u8 {
+    let options = match Options::parse(args) {
+        Ok(options) => options,
+        Err(status) => return status,
+    };
+    let mut runtime = Runtime::builder();
+    if let Some(workers) = options.workers {
+        runtime = runtime.workers(workers.into());
+    }
+    // This thread is worker 0 for as long as the tour takes.
+    let report = match runtime.run(tour(&options)) {
+        Ok(Ok(report)) => report,
+        Ok(Err(error)) => return no_tour(error),
+        Err(refused) => return no_tour(refused),
+    };
+    let show = if options.json { json::write } else { table::write };
+    match show(&report, out) {
+        Ok(()) if report.all_is_right() => status::RIGHT,
+        Ok(()) => status::WRONG,
+        Err(error) => no_tour(error),
+    }
+}
+
+fn no_tour(why: impl std::fmt::Display) -> u8 {
+    eprintln!("tour: {why}");
+    status::NO_TOUR
+}
+
+async fn tour(options: &Options) -> Result<Report, Box<dyn Error + Send + Sync>> {
+    let spare = descriptors::spare();
+
+    let mut found = walk::walk(&options.path, options.limits()).await?;
+    let begun = Instant::now();
+    let catalogue = Arc::new(reading::read_all(found.files, READERS.min(spare)).await);
+    let reading = begun.elapsed();
+    found.skipped.merge(catalogue.skipped());
+    if catalogue.files() == 0 {
+        let why = found.skipped.reasons().map(|reason| format!("\n  {reason}"));
+        let why: String = why.collect();
+        return Err(format!("there is no file to serve in {}{why}", options.path.display()).into());
+    }
+
+    let clients = CLIENTS.min(spare / client::DESCRIPTORS).max(1);
+    if clients < CLIENTS {
+        let limit = descriptors::limit();
+        eprintln!("{clients} clients in place of {CLIENTS}: at most {limit} descriptors may be open");
+    }
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let begun = Instant::now();
+    let errand = Errand {
+        server: listener.local_addr()?,
+        catalogue: catalogue.clone(),
+        until: begun + options.duration(),
+        answers: Arc::default(),
+    };
+    let before = Handle::current().metrics();
+    let bar = filch::spawn(progress::serving(options.duration(), errand.answers.clone()));
+    let hog = filch::spawn(hog::burn());
+    let crowd = filch::spawn(client::crowd(clients, errand));
+    // The server is a task too, rather than a part of this future, which only worker 0 polls.
+    let server = filch::spawn(server::serve(listener, catalogue.clone(), crowd));
+    let (tally, troubles) = server.await?;
+    let serving = begun.elapsed();
+    let after = Handle::current().metrics();
+
+    // These two would go on for ever. When the handle of an aborted task is ready, the task is gone.
+    for endless in [bar, hog] {
+        endless.abort();
+        let _aborted = endless.await;
+    }
+    let mut tally = tally?;
+    troubles.iter().for_each(|trouble| tally.trouble(trouble));
+    Ok(Report {
+        path: options.path.clone(),
+        clients,
+        files: catalogue.files(),
+        bytes: catalogue.bytes(),
+        reading,
+        serving,
+        too_large: found.too_large,
+        is_cut: found.is_cut,
+        changed: catalogue.changed(),
+        skipped: found.skipped,
+        tally,
+        workers: WorkerReport::between(&before, &after),
+        tasks_left: Handle::current().metrics().tasks,
+    })
+}
