@@ -117,14 +117,16 @@ async fn tour(options: &Options) -> Result<Report, Box<dyn Error + Send + Sync>>
     let clients = CLIENTS.min(spare / client::DESCRIPTORS).max(1);
     if clients < CLIENTS {
         let limit = descriptors::limit();
-        eprintln!("{clients} clients in place of {CLIENTS}: at most {limit} descriptors may be open");
+        eprintln!(
+            "{clients} clients in place of {CLIENTS}: at most {limit} descriptors may be open"
+        );
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let begun = Instant::now();
     let errand = Errand {
         server: listener.local_addr()?,
         catalogue: catalogue.clone(),
-        until: begun + options.duration(),
+        time: options.duration(),
         answers: Arc::default(),
     };
     let before = Handle::current().metrics();

@@ -10,7 +10,10 @@ use std::time::Duration;
 
 /// Reads files through io_uring, serves them to a thousand clients, checks every byte.
 #[derive(Debug, Parser)]
-#[command(name = "tour", after_help = "Exit status: 0 if every byte was right, 1 if not, 2 if there was no tour.")]
+#[command(
+    name = "tour",
+    after_help = "Exit status: 0 if every byte was right, 1 if not, 2 if there was no tour."
+)]
 pub(crate) struct Options {
     /// A file, or a directory: hidden entries and cargo's target folders in it are skipped
     #[arg(default_value = ".")]

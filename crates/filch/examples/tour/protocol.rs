@@ -1,11 +1,13 @@
 //! What goes over the wire. All numbers are big-endian, of four bytes.
 //!
-//! A client sends the number of a piece. The server answers with a length and so many bytes; or with
+//! The server greets a client with the number of pieces that there are. From then on the client sends
+//! the number of a piece, and the server answers with a length and so many bytes; or with
 //! [`CHANGED`] in place of the length, and nothing else, if the file is no longer what it was.
 
 use filch::io::{Read, Write};
 use filch::net::TcpStream;
 use std::io;
+use std::net::SocketAddr;
 
 const CHANGED: u32 = u32::MAX;
 
@@ -16,14 +18,22 @@ pub(crate) enum Answer<'a> {
     Changed,
 }
 
+/// The client's side: connects, and waits to be greeted. Gives how many pieces there are, too.
+pub(crate) async fn connect(server: SocketAddr) -> io::Result<(TcpStream, usize)> {
+    let mut stream = TcpStream::connect(server).await?;
+    stream.set_nodelay(true)?;
+    let mut pieces = [0; 4];
+    stream.read_exact(&mut pieces).await?;
+    Ok((stream, u32::from_be_bytes(pieces) as usize))
+}
+
 /// The client's side: asks for a piece and waits for the answer, for which there is `room`.
 pub(crate) async fn ask<'a>(
     stream: &mut TcpStream,
     piece: usize,
     room: &'a mut [u8],
 ) -> io::Result<Answer<'a>> {
-    let piece = u32::try_from(piece).expect("fewer pieces than that");
-    stream.write_all(&piece.to_be_bytes()).await?;
+    stream.write_all(&number(piece)).await?;
     let mut header = [0; 4];
     stream.read_exact(&mut header).await?;
     match u32::from_be_bytes(header) {
@@ -37,6 +47,12 @@ pub(crate) async fn ask<'a>(
             Ok(Answer::Bytes(bytes))
         }
     }
+}
+
+/// The server's side: greets.
+pub(crate) async fn greet(stream: &mut TcpStream, pieces: usize) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    stream.write_all(&number(pieces)).await
 }
 
 /// The server's side: waits for the number of a piece. None when the client has closed.
@@ -61,10 +77,13 @@ pub(crate) async fn answer(
     match answer {
         Answer::Changed => wire.extend(CHANGED.to_be_bytes()),
         Answer::Bytes(bytes) => {
-            let len = u32::try_from(bytes.len()).expect("no longer than a piece");
-            wire.extend(len.to_be_bytes());
+            wire.extend(number(bytes.len()));
             wire.extend(bytes);
         }
     }
     stream.write_all(wire).await
+}
+
+fn number(n: usize) -> [u8; 4] {
+    u32::try_from(n).expect("not that many pieces, nor pieces that long").to_be_bytes()
 }

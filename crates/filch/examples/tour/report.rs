@@ -51,10 +51,14 @@ impl Report {
             faults.push(units::things(tally.failed, "broken conversation"));
         }
         if self.tasks_left > 0 {
-            faults.push(format!("{} that did not end", units::things(self.tasks_left as u64, "task")));
+            faults.push(format!(
+                "{} that did not end",
+                units::things(self.tasks_left as u64, "task")
+            ));
         }
         if !faults.is_empty() {
-            let example = tally.example.as_deref().map_or(String::new(), |e| format!(" For one, {e}."));
+            let example =
+                tally.example.as_deref().map_or(String::new(), |e| format!(" For one, {e}."));
             return format!("SOMETHING IS WRONG: {}.{example}", faults.join(", "));
         }
         if tally.right == 0 {

@@ -40,7 +40,7 @@ pub(crate) async fn serve<T>(
 
 /// Answers one client until it closes.
 async fn converse(mut stream: TcpStream, catalogue: Arc<Catalogue>) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+    protocol::greet(&mut stream, catalogue.pieces()).await?;
     let mut room = vec![0; PIECE].into_boxed_slice();
     let mut wire = Vec::new();
     while let Some(number) = protocol::request(&mut stream).await? {

@@ -11,8 +11,8 @@ pub(crate) fn write(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let workers = things(report.workers.len() as u64, "worker");
     let clients = things(report.clients as u64, "client");
     writeln!(out, "\nA tour of {path} with {workers}, {clients} and a hog\n")?;
-    writeln!(out, "{}\n", facts(report))?;
-    writeln!(out, "{}\n", per_worker(report))?;
+    writeln!(out, "{}\n", facts(report).trim_fmt())?;
+    writeln!(out, "{}\n", per_worker(report).trim_fmt())?;
     writeln!(out, "{}", report.verdict())
 }
 

@@ -31,7 +31,13 @@ pub(crate) fn time(time: Duration) -> String {
         ..1e6 => (micros / 1e3, "ms"),
         _ => (micros / 1e6, "s"),
     };
-    let decimals = if n < 10.0 { 2 } else if n < 100.0 { 1 } else { 0 };
+    let decimals = if n < 10.0 {
+        2
+    } else if n < 100.0 {
+        1
+    } else {
+        0
+    };
     format!("{n:.decimals$} {unit}")
 }
 
@@ -41,8 +47,14 @@ mod tests {
 
     #[test]
     fn times_have_three_digits() {
-        let shown = [(7, "7 µs"), (950, "950 µs"), (1250, "1.25 ms"), (12_500, "12.5 ms"),
-            (125_000, "125 ms"), (3_000_000, "3.00 s")];
+        let shown = [
+            (7, "7 µs"),
+            (950, "950 µs"),
+            (1250, "1.25 ms"),
+            (12_500, "12.5 ms"),
+            (125_000, "125 ms"),
+            (3_000_000, "3.00 s"),
+        ];
         for (micros, text) in shown {
             assert_eq!(time(Duration::from_micros(micros)), text);
         }

@@ -99,7 +99,9 @@ impl Walk {
                 match entry.metadata() {
                     Ok(what) => self.file(entry.path(), what.len()),
                     Err(error) => {
-                        self.found.skipped.add(&format!("look at {}", entry.path().display()), &error);
+                        self.found
+                            .skipped
+                            .add(&format!("look at {}", entry.path().display()), &error);
                     }
                 }
                 if self.found.is_cut {

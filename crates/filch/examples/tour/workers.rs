@@ -24,7 +24,8 @@ impl WorkerReport {
         let rings = before.rings.iter().zip(&after.rings);
         let report = |((was, is), (ring_was, ring_is))| -> Self {
             let (was, is): (&filch::WorkerMetrics, &filch::WorkerMetrics) = (was, is);
-            let (ring_was, ring_is): (&filch::RingMetrics, &filch::RingMetrics) = (ring_was, ring_is);
+            let (ring_was, ring_is): (&filch::RingMetrics, &filch::RingMetrics) =
+                (ring_was, ring_is);
             Self {
                 polls: is.polls - was.polls,
                 steals: is.steals + is.slot_steals - was.steals - was.slot_steals,
