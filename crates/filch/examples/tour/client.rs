@@ -38,14 +38,13 @@ pub(crate) async fn crowd(clients: usize, errand: Errand) -> Tally {
     let mut streams = Vec::new();
     for connected in connecting {
         match connected.await.map_err(io::Error::other).flatten() {
-            Ok((stream, _pieces)) => streams.push(stream),
+            Ok(greeted) => streams.push(greeted),
             Err(error) => all.trouble(error),
         }
     }
     let until = Instant::now() + errand.time;
-    let pieces = errand.catalogue.pieces();
     let asking: Vec<_> = (streams.into_iter().enumerate())
-        .map(|(number, stream)| {
+        .map(|(number, (stream, pieces))| {
             // They begin at different places: together they soon have asked for everything.
             let first = number * pieces / clients;
             filch::spawn(client(stream, errand.clone(), until, first))
@@ -97,4 +96,60 @@ async fn ask_and_check(
         place = number + 1;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reading;
+    use super::*;
+    use filch::net::TcpListener;
+    use std::{env, fs, process};
+
+    /// What a crowd makes of a server whose answers `spoil` has got hold of.
+    fn crowd_and_a_server_that(name: &str, spoil: fn(&mut Vec<u8>)) -> Tally {
+        let path = env::temp_dir().join(format!("filch-tour-{name}-{}", process::id()));
+        fs::write(&path, "something to serve").unwrap();
+        let tally = filch::run(async {
+            let catalogue = Arc::new(reading::read_all(vec![path.clone()], 1).await);
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let time = Duration::from_millis(50);
+            let server = listener.local_addr().unwrap();
+            let errand = Errand { server, catalogue, time, answers: Arc::default() };
+            let serving = filch::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                protocol::greet(&mut stream, 1).await.unwrap();
+                while protocol::request(&mut stream).await.unwrap().is_some() {
+                    let mut bytes = b"something to serve".to_vec();
+                    spoil(&mut bytes);
+                    let answer = Answer::Bytes(&bytes);
+                    protocol::answer(&mut stream, answer, &mut Vec::new()).await.unwrap();
+                }
+            });
+            let tally = crowd(1, errand).await;
+            serving.await.unwrap();
+            tally
+        });
+        fs::remove_file(path).unwrap();
+        tally
+    }
+
+    #[test]
+    fn a_right_answer_is_right() {
+        let tally = crowd_and_a_server_that("right", |_bytes| {});
+        assert!(tally.right > 0 && tally.bytes == tally.right * 18, "{tally:?}");
+        assert_eq!((tally.wrong, tally.failed), (0, 0), "{tally:?}");
+    }
+
+    #[test]
+    fn a_wrong_bit_is_reported() {
+        let tally = crowd_and_a_server_that("wrong", |bytes| bytes[7] ^= 1);
+        assert!(tally.right == 0 && tally.wrong > 0, "{tally:?}");
+        assert!(tally.example.unwrap().ends_with(" came wrong, from byte 0 on"));
+    }
+
+    #[test]
+    fn a_missing_byte_is_reported() {
+        let tally = crowd_and_a_server_that("short", |bytes| bytes.truncate(17));
+        assert!(tally.right == 0 && tally.wrong > 0, "{tally:?}");
+    }
 }

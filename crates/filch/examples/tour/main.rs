@@ -72,7 +72,7 @@ fn main() -> ExitCode {
 }
 
 /// Takes the tour that `args` ask for, and writes what came of it to `out`. Returns the exit status.
-fn run(args: impl Iterator<Item = OsString>, out: &mut impl Write) -> u8 {
+pub(crate) fn run(args: impl Iterator<Item = OsString>, out: &mut impl Write) -> u8 {
     let options = match Options::parse(args) {
         Ok(options) => options,
         Err(status) => return status,
@@ -109,17 +109,17 @@ async fn tour(options: &Options) -> Result<Report, Box<dyn Error + Send + Sync>>
     let reading = begun.elapsed();
     found.skipped.merge(catalogue.skipped());
     if catalogue.files() == 0 {
-        let why = found.skipped.reasons().map(|reason| format!("\n  {reason}"));
-        let why: String = why.collect();
+        let why: String = found.skipped.reasons().map(|reason| format!("\n  {reason}")).collect();
+        let why =
+            why + if found.too_large > 0 { "\n  there are large ones: try --all" } else { "" };
         return Err(format!("there is no file to serve in {}{why}", options.path.display()).into());
     }
 
     let clients = CLIENTS.min(spare / client::DESCRIPTORS).max(1);
     if clients < CLIENTS {
-        let limit = descriptors::limit();
-        eprintln!(
-            "{clients} clients in place of {CLIENTS}: at most {limit} descriptors may be open"
-        );
+        let fewer = units::things(clients as u64, "client");
+        let limit = units::things(descriptors::limit(), "descriptor");
+        eprintln!("tour: only {fewer}, not {}: the limit is {limit}", units::count(CLIENTS as u64));
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let begun = Instant::now();

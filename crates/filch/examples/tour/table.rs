@@ -29,10 +29,15 @@ fn facts(report: &Report) -> Table {
         let files = things(report.changed as u64, "file");
         table.add_row(["left out".into(), format!("{files} that changed meanwhile")]);
     }
-    if report.too_large > 0 || report.is_cut {
-        let files = things(report.too_large as u64, "large file");
-        let rest = if report.is_cut { ", and all beyond the first 5,000 files" } else { "" };
-        table.add_row(["left out".into(), format!("{files}{rest} (--all takes them)")]);
+    if report.too_large > 0 {
+        let files = things(report.too_large as u64, "file");
+        table.add_row([
+            "left out".into(),
+            format!("{files} beyond 64 MiB in all (--all takes them)"),
+        ]);
+    }
+    if report.is_cut {
+        table.add_row(["left out", "all after the first 5,000 files (--all takes them)"]);
     }
     let rate = per_second(tally.right, report.serving);
     let answers = things(tally.right, "answer");
