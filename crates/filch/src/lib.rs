@@ -71,3 +71,8 @@ pub use tokio::join;
 pub use tokio::select;
 /// Waits for several fallible futures at once, in one task, until all succeed or one fails.
 pub use tokio::try_join;
+
+/// The example in the README compiles and does what it says.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
