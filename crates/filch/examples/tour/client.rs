@@ -33,11 +33,12 @@ pub(crate) async fn crowd(clients: usize, errand: Errand) -> Tally {
     let mut all = Tally::default();
     // All at once; and nobody asks before everybody is there, or the first to come would keep the server
     // from greeting the others.
-    let connecting: Vec<_> =
-        (0..clients).map(|_| filch::spawn(protocol::connect(errand.server))).collect();
+    let connecting: Vec<_> = (0..clients)
+        .map(|_| filch::spawn(timeout(PATIENCE, protocol::connect(errand.server))))
+        .collect();
     let mut streams = Vec::new();
     for connected in connecting {
-        match connected.await.map_err(io::Error::other).flatten() {
+        match connected.await.map_err(io::Error::other).and_then(|greeted| greeted?) {
             Ok(greeted) => streams.push(greeted),
             Err(error) => all.trouble(error),
         }
@@ -68,7 +69,7 @@ async fn client(stream: TcpStream, errand: Errand, until: Instant, first: usize)
     tally
 }
 
-/// Asks for one piece after the other, until time is up or no file is left that has not changed.
+/// Asks for one piece after the other, for one at least, until time is up or all files have changed.
 async fn ask_and_check(
     mut stream: TcpStream,
     errand: &Errand,
@@ -79,9 +80,7 @@ async fn ask_and_check(
     let catalogue = &errand.catalogue;
     let mut room = vec![0; PIECE];
     let mut place = first;
-    while Instant::now() < until
-        && let Some(number) = catalogue.next(place)
-    {
+    while let Some(number) = catalogue.next(place) {
         let (file, piece) = catalogue.get(number).expect("the catalogue knows its numbers");
         let asked = Instant::now();
         let answer = timeout(PATIENCE, protocol::ask(&mut stream, number, &mut room)).await??;
@@ -94,6 +93,9 @@ async fn ask_and_check(
         // Relaxed: a number to look at.
         errand.answers.fetch_add(1, Ordering::Relaxed);
         place = number + 1;
+        if Instant::now() >= until {
+            break;
+        }
     }
     Ok(())
 }
