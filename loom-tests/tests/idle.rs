@@ -151,8 +151,16 @@ impl Worker {
     }
 
     fn sleep(&mut self) {
+        self.sleep_while(|| {});
+    }
+
+    /// Sleeps; `begin` is done when it is known to, just before it parks.
+    fn sleep_while(&mut self, begin: impl FnOnce()) {
         let Self { crew, member, park, .. } = self;
-        let park = || park.park(None).expect("it cannot fail");
+        let park = || {
+            begin();
+            park.park(None).expect("it cannot fail");
+        };
         let _ = member.sleep(&crew.idle, || crew.has_work(), park);
     }
 }
@@ -281,18 +289,26 @@ fn a_stolen_batch_is_announced_before_it_is_run() {
 }
 
 /// A worker that is claimed while its own look finds the work searches, leaves and pushes before the waker
-/// has counted it: nobody takes it for a searcher then, and the third worker is woken.
+/// has counted it: nobody takes it for a searcher then, and the third worker, which sleeps, is woken.
 #[test]
 fn a_claimed_worker_that_is_not_counted_yet_is_no_searcher() {
-    loom::model(|| {
+    let mut model = loom::model::Builder::new();
+    // It takes three preemptions to get there, so fewer would find nothing.
+    model.preemption_bound = model.preemption_bound.map(|bound| bound.max(3));
+    model.check(|| {
         let (_, [stuck, mut middle, mut last]) = Crew::new(2);
         let run = meet(|worker| worker.publish(2));
         let again = run.clone();
-        on_threads(vec![
-            Box::new(move || last.run(again)),
-            Box::new(move || middle.run(run)),
-            Box::new(move || stuck.publish(1)),
-        ]);
+        let mut threads = Vec::new();
+        last.sleep_while(|| {
+            threads.push(thread::spawn(move || stuck.publish(1)));
+            threads.push(thread::spawn(move || {
+                middle.sleep();
+                middle.run(run);
+            }));
+        });
+        last.run(again);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
     });
 }
 
