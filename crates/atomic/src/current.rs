@@ -37,37 +37,38 @@ struct Current {
     budget: Cell<u8>,
 }
 
-/// Declares, until the guard goes, that this thread polls the task at `task`, whose wait record is
-/// `record`, with a fresh budget. Nests: an inner poll (a `block_on` inside a blocking section, say)
-/// has its own.
-pub fn enter<'a>(task: *const (), record: &'a WaitRecord) -> Entered<'a> {
-    // Relaxed: the record is advisory; it says what the task waited for when last seen.
+/// Runs `poll` as a poll of the task at `task`, whose wait record is `record`, with a fresh budget.
+/// Nests: a poll inside a poll has its own.
+///
+/// A closure and no guard, because a guard can be forgotten, or dropped out of order, and would then
+/// leave a record on the thread that is gone.
+///
+/// # Safety
+///
+/// `task` is null, or what those who ask for [`task`] take it for, and stays so during the call.
+pub unsafe fn enter<R>(task: *const (), record: &WaitRecord, poll: impl FnOnce() -> R) -> R {
+    struct Restore {
+        task: *const (),
+        record: *const WaitRecord,
+        budget: u8,
+    }
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            CURRENT.with(|current| {
+                current.task.set(self.task);
+                current.record.set(self.record);
+                current.budget.set(self.budget);
+            });
+        }
+    }
+    // Relaxed: pairs with the loads in `WaitRecord::get`, and orders nothing: the record is advisory.
     record.kind.store(WaitKind::None as u8, Ordering::Relaxed);
-    CURRENT.with(|current| Entered {
+    let _restore = CURRENT.with(|current| Restore {
         task: current.task.replace(task),
         record: current.record.replace(record),
         budget: current.budget.replace(BUDGET),
-        borrowed: std::marker::PhantomData,
-    })
-}
-
-/// Ends the poll that [`enter`] began when it is dropped.
-#[derive(Debug)]
-pub struct Entered<'a> {
-    task: *const (),
-    record: *const WaitRecord,
-    budget: u8,
-    borrowed: std::marker::PhantomData<&'a WaitRecord>,
-}
-
-impl Drop for Entered<'_> {
-    fn drop(&mut self) {
-        CURRENT.with(|current| {
-            current.task.set(self.task);
-            current.record.set(self.record);
-            current.budget.set(self.budget);
-        });
-    }
+    });
+    poll()
 }
 
 /// The task being polled on this thread as the scheduler named it; null where there is none.
@@ -95,15 +96,6 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
     })
 }
 
-/// Gives back the unit that the last [`poll_proceed`] of this poll took: no progress was made.
-#[inline]
-pub fn refund() {
-    CURRENT.with(|current| match current.budget.get() {
-        UNLIMITED => {}
-        left => current.budget.set((left + 1).min(BUDGET)),
-    });
-}
-
 /// Whether the task being polled may still make progress in this poll.
 pub fn has_budget() -> bool {
     CURRENT.with(|current| current.budget.get() > 0)
@@ -129,8 +121,8 @@ pub fn note_wait(kind: WaitKind, resource: usize, location: &'static Location<'s
     CURRENT.with(|current| {
         let record = current.record.get();
         if !record.is_null() {
-            // SAFETY: `Entered` borrows the record for as long as it stands here (its guard puts the
-            // former one back before the borrow ends), and it is shared, never mutably borrowed.
+            // SAFETY: `enter` borrows the record, and puts the former one back before it returns or
+            // unwinds, so what stands here is borrowed further up this thread's stack.
             let record = unsafe { &*record };
             record.set(kind, resource, location);
         }
@@ -255,23 +247,24 @@ mod tests {
     fn the_budget_ends_and_nests() {
         let mut cx = Context::from_waker(Waker::noop());
         let (outer, inner) = (WaitRecord::new(), WaitRecord::new());
-        let entered = enter(ptr::from_ref(&outer).cast(), &outer);
-        for _ in 0..BUDGET {
-            assert!(poll_proceed(&mut cx).is_ready());
-        }
-        assert!(poll_proceed(&mut cx).is_pending());
-        refund();
-        assert!(poll_proceed(&mut cx).is_ready());
-        assert!(!has_budget());
-        {
-            let _entered = enter(ptr::from_ref(&inner).cast(), &inner);
-            assert!(has_budget());
-            note_wait(WaitKind::Join, 7, Location::caller());
-        }
-        assert!(!has_budget());
-        assert!(unconstrained(|| poll_proceed(&mut cx)).is_ready());
-        assert_eq!(task(), ptr::from_ref(&outer).cast());
-        drop(entered);
+        let mut nested = || {
+            for _ in 0..BUDGET {
+                assert!(poll_proceed(&mut cx).is_ready());
+            }
+            assert!(poll_proceed(&mut cx).is_pending());
+            assert!(!has_budget());
+            let poll = || {
+                assert!(has_budget());
+                note_wait(WaitKind::Join, 7, Location::caller());
+            };
+            // SAFETY: nobody asks for the task here but this test, which only compares.
+            unsafe { enter(ptr::from_ref(&inner).cast(), &inner, poll) };
+            assert!(!has_budget());
+            assert!(unconstrained(|| poll_proceed(&mut cx)).is_ready());
+            assert_eq!(task(), ptr::from_ref(&outer).cast());
+        };
+        // SAFETY: as above.
+        unsafe { enter(ptr::from_ref(&outer).cast(), &outer, &mut nested) };
         assert!(has_budget());
         let (kind, resource, location) = inner.get().expect("it was noted");
         assert_eq!((kind, resource, location.file()), (WaitKind::Join, 7, file!()));

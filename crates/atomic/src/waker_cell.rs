@@ -2,8 +2,8 @@
 
 use crate::cell::UnsafeCell;
 use crate::sync::atomic::{AtomicU8, Ordering};
-use std::fmt;
 use std::task::Waker;
+use std::{fmt, mem};
 
 /// Nobody is at the cell. The waker in it, if any, may be taken or replaced.
 const IDLE: u8 = 0;
@@ -87,14 +87,17 @@ impl WakerCell {
 
     /// The half of `register` that owns the slot.
     fn register_locked(&self, waker: &Waker) {
+        // Should the clone panic, the cell must not stay closed: a wake that came is passed on to the
+        // waker that is still in it.
+        let unwinding = Reopen(self);
         // SAFETY: the state is REGISTERING and we set it: the slot is ours until we leave it.
         let old = self.waker.with_mut(|slot| unsafe {
             match &*slot {
                 Some(old) if old.will_wake(waker) => None,
-                // The clone may panic only before the slot changes, so the slot stays whole.
                 _ => (*slot).replace(waker.clone()),
             }
         });
+        mem::forget(unwinding);
         // AcqRel: Release gives the new waker to the next `take`; Acquire brings what a wake that came
         // meanwhile announced.
         let left =
@@ -135,6 +138,22 @@ impl WakerCell {
     pub fn wake(&self) {
         if let Some(waker) = self.take() {
             waker.wake();
+        }
+    }
+}
+
+/// Ends a registration that did not come to its end.
+struct Reopen<'a>(&'a WakerCell);
+
+impl Drop for Reopen<'_> {
+    fn drop(&mut self) {
+        // SAFETY: REGISTERING is still set, by this thread.
+        let old = self.0.waker.with_mut(|slot| unsafe { (*slot).take() });
+        // AcqRel: pairs with `take`, as in `register_locked`.
+        if self.0.state.swap(IDLE, Ordering::AcqRel) & WAKING != 0
+            && let Some(old) = old
+        {
+            old.wake();
         }
     }
 }
@@ -189,5 +208,22 @@ mod tests {
         cell.take().expect("it was put there").wake();
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
         assert_eq!(Arc::strong_count(&count), 1, "nothing keeps the waker");
+    }
+
+    #[test]
+    fn a_waker_that_cannot_be_cloned_leaves_the_cell_usable() {
+        use std::task::{RawWaker, RawWakerVTable};
+        static TABLE: RawWakerVTable =
+            RawWakerVTable::new(|_| panic!("no clone"), |_| {}, |_| {}, |_| {});
+        // SAFETY: none of its functions looks at the pointer.
+        let broken = unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &TABLE)) };
+        let cell = WakerCell::new();
+        let outcome =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| cell.register(&broken)));
+        assert!(outcome.is_err());
+        let count = Arc::new(Count::default());
+        cell.register(&Waker::from(count.clone()));
+        cell.wake();
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::context;
 use crate::handle::Handle;
+use filch_atomic::current::unconstrained;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
@@ -48,7 +49,9 @@ impl Handle {
         let waker = Waker::from(signal.clone());
         let mut cx = Context::from_waker(&waker);
         loop {
-            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            // Whatever this thread is in the midst of: the future is not a part of it.
+            let polled = unconstrained(|| future.as_mut().poll(&mut cx));
+            if let Poll::Ready(output) = polled {
                 return Ok(output);
             }
             // Acquire: pairs with the Release in `wake`; what a waker did is seen by the next poll.

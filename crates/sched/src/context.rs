@@ -14,8 +14,12 @@ use std::rc::Rc;
 thread_local! {
     /// The worker whose loop runs on this thread.
     static LOCAL: Cell<*const Local> = const { Cell::new(ptr::null()) };
-    /// The scheduler that this thread, no worker, has entered.
-    static ENTERED: RefCell<Option<Handle>> = const { RefCell::new(None) };
+    /// The schedulers that this thread has entered, the last one counts. Each with its guard's number.
+    static ENTERED: RefCell<Vec<(u64, Handle)>> = const { RefCell::new(Vec::new()) };
+    /// How many there are: so that a worker, which has mostly entered none, need not look.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// The number of the next guard.
+    static NEXT: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Declares, until the guard goes, that `local`'s worker runs on this thread.
@@ -58,40 +62,50 @@ pub fn worker_index() -> Option<usize> {
     with_local(|local| local.map(|local| local.index))
 }
 
-/// Lends the handle of this thread's scheduler: the worker's own, or the one that was entered.
+/// Lends the handle of this thread's scheduler: the one that was entered last, else its worker's own.
 pub fn with_handle<R>(f: impl FnOnce(Option<&Handle>) -> R) -> R {
-    with_local(|local| match local {
-        Some(local) => f(Some(&local.handle)),
-        None => {
-            // Cloned, so that `f` may enter another. A thread on its way out has entered nothing.
-            let entered = ENTERED.try_with(|entered| entered.borrow().clone()).ok().flatten();
-            f(entered.as_ref())
-        }
-    })
+    if DEPTH.with(Cell::get) > 0 {
+        // Cloned, so that `f` may enter another. A thread on its way out has entered nothing.
+        let last = |entered: &RefCell<Vec<(u64, Handle)>>| {
+            entered.borrow().last().map(|(_, handle)| handle.clone())
+        };
+        let handle = ENTERED.try_with(last).ok().flatten();
+        return f(handle.as_ref());
+    }
+    with_local(|local| f(local.map(|local| &local.handle)))
 }
 
 /// Makes `handle` the scheduler of this thread until the guard goes.
 pub(crate) fn enter(handle: Handle) -> Enter {
-    let before = ENTERED.with(|entered| entered.borrow_mut().replace(handle));
-    Enter { before, not_send: PhantomData }
+    let number = NEXT.with(|next| next.replace(next.get() + 1));
+    // On a thread on its way out it stays without effect.
+    if ENTERED.try_with(|entered| entered.borrow_mut().push((number, handle))).is_ok() {
+        DEPTH.with(|depth| depth.set(depth.get() + 1));
+    }
+    Enter { number, not_send: PhantomData }
 }
 
-/// Ends what [`Handle::enter`] began. Guards go in the reverse order of their making; one that goes
-/// early puts back what *it* replaced.
+/// Ends what [`Handle::enter`] began. Guards may go in any order: the one entered last, of those that
+/// are left, counts.
 #[must_use = "the scheduler is left when the guard is dropped"]
 pub struct Enter {
-    before: Option<Handle>,
+    number: u64,
     // It belongs to its thread.
     not_send: PhantomData<*const ()>,
 }
 
 impl Drop for Enter {
     fn drop(&mut self) {
-        let before = self.before.take();
-        // The handle that goes may be the last one: not while the cell is borrowed.
-        let left =
-            ENTERED.try_with(|entered| std::mem::replace(&mut *entered.borrow_mut(), before)).ok();
-        drop(left);
+        let leave = |entered: &RefCell<Vec<(u64, Handle)>>| {
+            let mut entered = entered.borrow_mut();
+            let place = entered.iter().rposition(|(number, _)| *number == self.number)?;
+            Some(entered.remove(place))
+        };
+        // The handle that goes may be the last one: not while the list is borrowed.
+        if let Ok(Some(left)) = ENTERED.try_with(leave) {
+            DEPTH.with(|depth| depth.set(depth.get() - 1));
+            drop(left);
+        }
     }
 }
 
@@ -108,18 +122,29 @@ pub(crate) struct CurrentTimers<'a> {
     pub(crate) is_owner: bool,
 }
 
-/// Lends this thread's timers: its worker's; on a thread that has entered a scheduler, worker 0's.
+/// Lends this thread's timers: its worker's; where another scheduler was entered, its worker 0's.
 pub(crate) fn with_timers<R>(f: impl FnOnce(Option<CurrentTimers<'_>>) -> R) -> R {
     #[cfg(test)]
     if let Some((timers, is_owner)) = TEST_TIMERS.with(|timers| timers.borrow().clone()) {
         return f(Some(CurrentTimers { timers: &timers, is_owner }));
     }
     with_local(|local| match local {
-        Some(local) => f(Some(CurrentTimers { timers: &local.remote().timers, is_owner: true })),
-        None => with_handle(|handle| {
+        Some(local) if DEPTH.with(Cell::get) == 0 => {
+            f(Some(CurrentTimers { timers: &local.remote().timers, is_owner: true }))
+        }
+        _ => with_handle(|handle| {
             f(handle.map(|handle| CurrentTimers { timers: handle.timers(), is_owner: false }))
         }),
     })
+}
+
+/// Whether this thread is a worker whose scheduler is ending, so that its tasks are about to be dropped.
+pub(crate) fn on_ending_worker() -> bool {
+    #[cfg(test)]
+    if let Some((_, is_owner)) = TEST_TIMERS.with(|timers| timers.borrow().clone()) {
+        return is_owner;
+    }
+    with_local(|local| local.is_some_and(|local| local.shared().is_closing()))
 }
 
 #[cfg(test)]

@@ -10,6 +10,11 @@ pub(crate) struct CurrentTimers<'a> {
     pub(crate) is_owner: bool,
 }
 
+/// No modelled thread is a worker.
+pub(crate) fn on_ending_worker() -> bool {
+    false
+}
+
 /// No modelled thread is a worker: models hand their timers to what uses them.
 pub(crate) fn with_timers<R>(f: impl FnOnce(Option<CurrentTimers<'_>>) -> R) -> R {
     f(None)

@@ -42,32 +42,39 @@ impl<T> Injector<T> {
             return Err(task);
         }
         state.queue.push_back(task);
-        // Relaxed: the sleeping side orders it by the fences of S2, a working side finds it later.
-        self.len.store(state.queue.len(), Ordering::Relaxed);
+        // Release: pairs with `is_empty`. (A sleeper is told by the fences of S2, too.)
+        self.len.store(state.queue.len(), Ordering::Release);
         Ok(())
     }
 
     /// Whether it seems empty. One load, and perhaps stale.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        // Relaxed: see `push`.
-        self.len.load(Ordering::Relaxed) == 0
+        // Acquire: pairs with the Release in `push` and in `share`: who sees that a batch has left finds
+        // it where it was moved to, or taken from there.
+        self.len.load(Ordering::Acquire) == 0
     }
 
-    /// Takes a worker's fair share: its part of what is there, at most `limit`. The first is returned,
-    /// the others go to `rest`.
-    pub fn take(&self, workers: usize, limit: usize, mut rest: impl FnMut(T)) -> Option<T> {
+    /// Moves a worker's fair share, oldest first: its part of what is there, at most `limit`.
+    pub fn share(&self, workers: usize, limit: usize, each: impl FnMut(T)) {
         if self.is_empty() {
-            return None;
+            return;
         }
         let mut state = self.tasks.lock();
         let count = (state.queue.len() / workers + 1).min(limit).min(state.queue.len());
-        let mut taken = state.queue.drain(..count);
-        let first = taken.next();
-        // `rest` pushes to the worker's own deque: it runs no user code, so the lock may be held.
-        taken.by_ref().for_each(&mut rest);
-        drop(taken);
-        self.len.store(state.queue.len(), Ordering::Relaxed);
+        // `each` pushes to the worker's own deque: it runs no user code, so the lock may be held.
+        state.queue.drain(..count).for_each(each);
+        // Release: pairs with `is_empty`; what was moved is in its new place by now.
+        self.len.store(state.queue.len(), Ordering::Release);
+    }
+
+    /// As [`share`](Self::share), but the first is returned, the others go to `rest`.
+    pub fn take(&self, workers: usize, limit: usize, mut rest: impl FnMut(T)) -> Option<T> {
+        let mut first = None;
+        self.share(workers, limit, |task| match first {
+            None => first = Some(task),
+            Some(_) => rest(task),
+        });
         first
     }
 
@@ -75,7 +82,8 @@ impl<T> Injector<T> {
     pub fn close(&self) -> VecDeque<T> {
         let mut state = self.tasks.lock();
         state.closed = true;
-        self.len.store(0, Ordering::Relaxed);
+        // Release: pairs with `is_empty`.
+        self.len.store(0, Ordering::Release);
         std::mem::take(&mut state.queue)
     }
 }

@@ -106,6 +106,15 @@ impl Local {
         self.queue.pop().or_else(|| self.pull())
     }
 
+    /// Queues this worker's share of the tasks from outside, behind its own.
+    pub(crate) fn refill(&self) {
+        let shared = self.shared();
+        if !shared.injector.is_empty() {
+            self.queue.refill(&shared.injector, shared.workers(), BATCH);
+            self.remote().counters.injector_pulls.add(1);
+        }
+    }
+
     /// Takes this worker's share of the tasks from outside, and returns the first.
     pub(crate) fn pull(&self) -> Option<Task> {
         let shared = self.shared();

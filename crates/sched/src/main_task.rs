@@ -45,8 +45,9 @@ impl<'a> MainTask<'a> {
     pub(crate) fn poll(&mut self) -> bool {
         self.woken.flag.lower();
         // It has a budget and a record, but is no task: it has no header to point to.
-        let _entered = current::enter(ptr::null(), &self.record);
-        (self.poll)(&mut Context::from_waker(&self.waker))
+        let poll = || (self.poll)(&mut Context::from_waker(&self.waker));
+        // SAFETY: null.
+        unsafe { current::enter(ptr::null(), &self.record, poll) }
     }
 }
 

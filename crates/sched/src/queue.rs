@@ -53,6 +53,11 @@ impl<T> Queue<T> {
         injector.take(workers, limit, |task| self.push(task))
     }
 
+    /// Queues a share of what came from outside, at most `limit`, behind what is here.
+    pub fn refill(&self, injector: &Injector<T>, workers: usize, limit: usize) {
+        injector.share(workers, limit, |task| self.push(task));
+    }
+
     /// Takes up to half of another's tasks, at most `limit`; returns the first.
     pub fn steal(&self, victim: &Stealer<T>, limit: usize) -> Steal<T> {
         let stolen = victim.steal_batch_with_limit_and_pop(&self.deque, limit);

@@ -12,7 +12,7 @@ use crate::queue::Queue;
 use crate::rng::Rng;
 use crate::shared::{PeerCell, Remote, Shared};
 use crate::slot::Slot;
-use crate::task::{ErrorHook, Report, Task};
+use crate::task::{ErrorHook, Report, Task, caught};
 use crate::timer::Timers;
 use crate::wind_up::WindUp;
 use crate::worker::Worker;
@@ -199,9 +199,7 @@ where
     let handle = plan.handle.clone();
     let seat = plan.seats.remove(0);
     let make_park = Arc::new(make_park);
-    let park = make_park(0).map_err(|source| StartError::Park { worker: 0, source })?;
-    let peer = park.peer();
-    handle.shared().remotes[0].peer.set(move || peer.unpark());
+    let park = make_park_of(&handle, 0, &*make_park)?;
     let mut worker = Worker::new(Local::new(handle.clone(), 0, seat.queue), park, Rng::new(seed));
     let entered = worker.enter();
     let threads = match start_threads(&handle, plan.seats, &make_park) {
@@ -212,13 +210,13 @@ where
         }
     };
     let mut output = None;
-    let outcome = {
-        // On the stack of this call, and gone before the scheduler is.
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        // On the stack of this call, and gone before the scheduler is, whatever its destructor does.
         let main = pin!(main);
         let mut poll = poll_into(main, &mut output);
         let mut main = MainTask::new(handle.shared().clone(), &mut poll);
-        catch_unwind(AssertUnwindSafe(|| worker.run(Some(&mut main))))
-    };
+        worker.run(Some(&mut main))
+    }));
     close(&handle, grace);
     worker.wind_up();
     drop(entered);
@@ -326,6 +324,23 @@ where
     Err(error)
 }
 
+/// Makes a worker's park, on its thread, and tells the others how to unpark it.
+fn make_park_of<P, F>(handle: &Handle, worker: usize, make_park: &F) -> Result<P, StartError>
+where
+    P: Park,
+    F: Fn(usize) -> Result<P, ParkError>,
+{
+    let made = caught(|| make_park(worker).map(|park| (park.peer(), park)));
+    let (peer, park) = made
+        .unwrap_or_else(|payload| {
+            std::mem::forget(payload);
+            Err("making what it sleeps in panicked".into())
+        })
+        .map_err(|source| StartError::Park { worker, source })?;
+    handle.shared().remotes[worker].peer.set(move || peer.unpark());
+    Ok(park)
+}
+
 /// The body of a worker's thread.
 fn work<P, F>(
     handle: Handle,
@@ -337,22 +352,20 @@ fn work<P, F>(
     F: Fn(usize) -> Result<P, ParkError>,
 {
     let worker = seat.worker;
-    let park = match make_park(worker) {
+    let park = match make_park_of(&handle, worker, make_park) {
         Ok(park) => park,
-        Err(source) => {
-            let _ = ready.send(Err(StartError::Park { worker, source }));
+        Err(error) => {
+            let _ = ready.send(Err(error));
             return;
         }
     };
-    let peer = park.peer();
-    handle.shared().remotes[worker].peer.set(move || peer.unpark());
     let _ = ready.send(Ok(()));
     let mut worker = Worker::new(Local::new(handle, worker, seat.queue), park, Rng::new(seat.seed));
     let entered = worker.enter();
     match catch_unwind(AssertUnwindSafe(|| worker.run(None))) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => broken(seat.worker, &error),
-        // Tasks catch their own panics: this is a waker of somebody else's, or a mistake of ours.
+        // Tasks catch their own panics, and so do wakers: this is a mistake of ours.
         Err(_) => broken(seat.worker, &"its loop panicked (see above)"),
     }
     worker.wind_up();
@@ -392,6 +405,7 @@ fn end(handle: &Handle, threads: Vec<JoinHandle<()>>, grace: Duration) {
 fn finish(handle: &Handle, threads: Vec<JoinHandle<()>>) {
     let closures = handle.blocking().shutdown(handle.shared().wind_up.deadline());
     let left_behind = handle.shared().wind_up.all_ended();
+    handle.shared().seal();
     if left_behind.workers.is_empty() {
         for thread in threads {
             // It has ended its park, and only returns from its function.
@@ -400,7 +414,7 @@ fn finish(handle: &Handle, threads: Vec<JoinHandle<()>>) {
     }
     let mut stuck = Vec::new();
     for worker in left_behind.workers {
-        stuck.push(format!("worker {worker}, in a poll that does not return"));
+        stuck.push(format!("worker {worker}, in a poll (or a destructor) that does not return"));
     }
     for (worker, leaked) in left_behind.leaked {
         stuck.push(format!("worker {worker}: {leaked}"));

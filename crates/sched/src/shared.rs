@@ -84,17 +84,21 @@ impl Shared {
         self.closing.load(Ordering::Acquire)
     }
 
-    /// Makes every worker leave its loop, and refuses tasks from outside. The tasks that waited in the
-    /// injector end here.
+    /// Makes every worker leave its loop. What is queued, the workers end; and what somebody else wakes
+    /// meanwhile is queued for them, for a future's destructor is not the waker's business.
     pub(crate) fn close(&self) {
         // Release: pairs with the Acquire in `is_closing`. A worker that misses it is unparked below,
         // after it, and an unpark is a token that its next park finds.
         self.closing.store(true, Ordering::Release);
-        for task in self.injector.close() {
-            task.shutdown();
-        }
         for remote in &self.remotes {
             remote.peer.unpark();
+        }
+    }
+
+    /// After the last worker, or when no more is waited for: ends what still comes from outside.
+    pub(crate) fn seal(&self) {
+        for task in self.injector.close() {
+            task.shutdown();
         }
     }
 
@@ -104,6 +108,8 @@ impl Shared {
             Ok(()) => {
                 self.wake_sleeper();
             }
+            // There are no workers any more. It was woken while they ended, which takes a thread that
+            // was held up between two steps of its wake.
             Err(task) => task.shutdown(),
         }
     }

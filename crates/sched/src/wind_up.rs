@@ -1,17 +1,20 @@
 //! How the workers of a scheduler end together (D7).
 
 use crate::park::Leaked;
-use crate::task::{OwnedTasks, Task};
+use crate::task::{OwnedTasks, Task, caught};
 use crate::timer::Timers;
 use filch_atomic::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+/// So long may a worker take, beyond the deadline, to give up what is in flight in its park.
+const LAST_STEPS: Duration = Duration::from_secs(1);
+
 /// Where the workers meet at the end.
 ///
 /// 1. The scheduler closes: every worker leaves its loop after its present poll.
-/// 2. Each ends the tasks that are its own, drains its queues, and waits here for the others: until no
-///    task is left, none can hold an operation of a ring that is about to close.
-/// 3. Each ends its park, and says so here.
+/// 2. Each ends the tasks that are its own, drains its queues and the injector, and waits here for the
+///    others: until no task is left, none can hold an operation of a ring that is about to close.
+/// 3. Each ends its park, drains once more what that woke, and says so here.
 ///
 /// One deadline bounds all of it. Who is not there by then (a poll that does not return) is left
 /// behind, by name.
@@ -26,6 +29,7 @@ pub struct WindUp {
 struct Progress {
     /// `None` while the scheduler runs.
     deadline: Option<Instant>,
+    /// How many workers are rid of their tasks.
     without_tasks: usize,
     ended: Vec<usize>,
     leaked: Vec<(usize, Leaked)>,
@@ -58,24 +62,30 @@ impl WindUp {
     }
 
     /// What a worker does once its loop is over, on its own thread: ends the tasks that are its own, those
-    /// that `queued` still finds in its queues, waits for the others to be as far, and ends its park.
+    /// that `queued` still finds in the queues, waits for the others to be as far, and ends its park. True
+    /// for the last worker.
     pub fn end_worker(
         &self,
         worker: usize,
         tasks: &OwnedTasks,
         timers: &Timers,
-        queued: impl FnMut() -> Option<Task>,
+        mut queued: impl FnMut() -> Option<Task>,
         end_park: impl FnOnce(Option<Instant>) -> Result<(), Leaked>,
-    ) {
+    ) -> bool {
         tasks.shutdown_all();
         // Wakes those who sleep by this worker's timers. Another worker's task may be among them: that
         // worker leaves it to whoever has it queued, so the queues are drained after this.
-        timers.close();
-        // A task's destructor may wake others; all are cancelled, so this ends.
-        std::iter::from_fn(queued).for_each(Task::shutdown);
+        // Should the waker of somebody else panic, that has been said, and is no reason to stop.
+        let _ = caught(|| timers.close()).map_err(std::mem::forget);
+        // A task's destructor may wake others, which come here too; ending cancels, so this ends.
+        std::iter::from_fn(&mut queued).for_each(Task::shutdown);
         // Nobody closes a ring while a task on another worker could still hold one of its operations.
         self.all_tasks_ended();
-        self.park_ended(worker, end_park(self.deadline()));
+        let ended = end_park(self.deadline());
+        // What the park's end woke: a task of a worker that is late, whose queue this is not. Left here,
+        // it would keep the queue alive that keeps it.
+        std::iter::from_fn(queued).for_each(Task::shutdown);
+        self.park_ended(worker, ended)
     }
 
     /// A worker's tasks are gone. Waits until those of all workers are, or for the deadline.
@@ -86,20 +96,26 @@ impl WindUp {
         self.wait(&mut progress, |progress| progress.without_tasks == self.workers);
     }
 
-    /// A worker's park is gone, or leaked.
-    fn park_ended(&self, worker: usize, outcome: Result<(), Leaked>) {
+    /// A worker's park is gone, or leaked. True for the last.
+    fn park_ended(&self, worker: usize, outcome: Result<(), Leaked>) -> bool {
         let mut progress = self.progress.lock();
         progress.ended.push(worker);
         if let Err(leaked) = outcome {
             progress.leaked.push((worker, leaked));
         }
         self.changed.notify_all();
+        progress.ended.len() == self.workers
     }
 
     /// Waits until all workers have ended, or for the deadline, and says what is left.
     pub fn all_ended(&self) -> LeftBehind {
         let mut progress = self.progress.lock();
         self.wait(&mut progress, |progress| progress.ended.len() == self.workers);
+        // Those who waited for a worker that is stuck waited for the deadline as well. They are not what
+        // is stuck: they end now, without another wait.
+        while progress.ended.len() < progress.without_tasks
+            && !self.changed.wait_for(&mut progress, LAST_STEPS)
+        {}
         LeftBehind {
             workers: (0..self.workers).filter(|worker| !progress.ended.contains(worker)).collect(),
             leaked: progress.leaked.clone(),

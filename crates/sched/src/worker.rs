@@ -8,7 +8,7 @@ use crate::park::Park;
 use crate::rng::Rng;
 use crate::search::Search;
 use crate::shared::Shared;
-use crate::task::Task;
+use crate::task::{Report, Task, caught};
 use std::io;
 use std::rc::Rc;
 use std::task::Waker;
@@ -85,14 +85,17 @@ impl<P: Park> Worker<P> {
                     return Ok(());
                 }
             }
-            let task = self.local.next().or_else(|| self.look_around());
+            // Nobody is robbed while there is something to do here.
+            let main_is_woken = main.as_deref().is_some_and(MainTask::is_woken);
+            let task = self.local.next();
+            let task = if main_is_woken { task } else { task.or_else(|| self.look_around()) };
             if let Some(task) = task {
                 self.begin_poll();
                 if let Some(again) = task.run() {
                     self.local.yielded(again);
                 }
                 self.end_poll()?;
-            } else if !main.as_deref().is_some_and(MainTask::is_woken) {
+            } else if !main_is_woken {
                 self.sleep()?;
             }
         }
@@ -104,13 +107,16 @@ impl<P: Park> Worker<P> {
     pub(crate) fn wind_up(mut self) {
         self.leave_search();
         let (local, park) = (&*self.local, &mut self.park);
-        local.shared().wind_up.end_worker(
+        let last = local.shared().wind_up.end_worker(
             local.index,
             &local.shard.tasks,
             &local.remote().timers,
-            || local.remote().slot.take().or_else(|| local.queue.pop()),
+            || local.remote().slot.take().or_else(|| local.queue.pop()).or_else(|| local.pull()),
             |deadline| park.shutdown(deadline),
         );
+        if last {
+            local.shared().seal();
+        }
     }
 
     #[inline]
@@ -146,21 +152,21 @@ impl<P: Park> Worker<P> {
         self.fire_timers(now);
         if now.saturating_duration_since(self.last_turn) >= IO_BUDGET {
             self.last_turn = now;
-            let reaped = self.park.turn()?;
+            let reaped = delivered(&self.local, || self.park.turn()).unwrap_or(Ok(0))?;
             let counters = &self.local.remote().counters;
             counters.turns.add(1);
             counters.completions.add(reaped as u64);
         }
-        if let Some(task) = self.local.pull() {
-            self.local.queue.push(task);
-        }
+        self.local.refill();
         Ok(())
     }
 
     fn fire_timers(&mut self, now: Instant) {
         let remote = self.local.remote();
-        let expired = remote.timers.expire(now, &mut self.due);
-        if expired.woken > 0 {
+        let expired = delivered(&self.local, || remote.timers.expire(now, &mut self.due));
+        if let Some(expired) = expired
+            && expired.woken > 0
+        {
             remote.counters.timers_fired.add(expired.woken as u64);
         }
     }
@@ -196,7 +202,8 @@ impl<P: Park> Worker<P> {
             || {
                 remote.counters.count_busy(busy_since, shared.clock.now());
                 remote.counters.parks.add(1);
-                park.park(remote.timers.next_deadline())
+                let deadline = remote.timers.next_deadline();
+                delivered(&self.local, || park.park(deadline)).unwrap_or(Ok(0))
             },
         );
         // What is woken from here on is queued: there is a call for help before the next poll.
@@ -211,4 +218,14 @@ impl<P: Park> Worker<P> {
         self.fire_timers(now);
         Ok(())
     }
+}
+
+/// Runs what wakes: the wakers are anybody's, and one that panics is reported and costs nobody else
+/// anything. `None` if one did.
+fn delivered<R>(local: &Local, run: impl FnOnce() -> R) -> Option<R> {
+    caught(run)
+        .map_err(|payload| {
+            local.shared().hook.report(&Report::foreign_waker(local.index, payload));
+        })
+        .ok()
 }

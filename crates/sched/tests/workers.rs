@@ -300,7 +300,7 @@ fn what_is_stuck_is_left_behind_by_name() {
     entered.wait();
     scheduler.shutdown(Duration::from_millis(10));
     let report = reported.recv().unwrap();
-    assert!(report.contains("in a poll that does not return"), "{report}");
+    assert_eq!(report.matches("that does not return").count(), 1, "{report}");
     drop(release);
 }
 
@@ -401,4 +401,208 @@ fn the_main_future_is_no_task() {
     let (main, task) = run_on(2, async { (try_id(), spawn(async { try_id() }).await.unwrap()) });
     assert!(main.is_none());
     assert!(task.is_some());
+}
+
+/// Runs `check` on a thread and ends the process if it does not come back.
+fn within_reason<R: Send + 'static>(check: impl FnOnce() -> R + Send + 'static) -> R {
+    let (done, wait) = mpsc::channel();
+    let checking = thread::spawn(move || {
+        let outcome = check();
+        let _ = done.send(());
+        outcome
+    });
+    if wait.recv_timeout(Duration::from_secs(60)) == Err(mpsc::RecvTimeoutError::Timeout) {
+        eprintln!("a test hangs");
+        std::process::abort();
+    }
+    checking.join().unwrap()
+}
+
+#[test]
+fn a_blocking_closure_may_block_on_futures_without_end() {
+    within_reason(|| {
+        let scheduler = start(1);
+        let handle = scheduler.handle().clone();
+        let inside = handle.clone();
+        let closure = move || {
+            // Far more than a task may do in one turn.
+            for _ in 0..1_000 {
+                let task = inside.spawn(async {}, Meta::here());
+                inside.block_on(task).unwrap().unwrap();
+            }
+        };
+        let closure = handle.spawn_blocking(closure, Meta::here()).unwrap();
+        handle.block_on(closure).unwrap().unwrap();
+    });
+}
+
+#[test]
+fn an_error_that_cannot_be_displayed_is_reported_all_the_same() {
+    #[derive(Debug)]
+    struct Mute;
+    impl std::fmt::Display for Mute {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            Err(std::fmt::Error)
+        }
+    }
+    impl std::error::Error for Mute {}
+    let (reports, reported) = mpsc::channel();
+    let hook = filch_sched::task::ErrorHook::new(move |report| {
+        let _ = reports.send(report.to_string());
+    });
+    let config = Config { workers: 1, hook, ..Config::default() };
+    run(config, |_| Ok(ThreadPark::new()), async {
+        spawn(async { Err::<(), Box<dyn std::error::Error + Send + Sync>>(Box::new(Mute)) });
+        yield_now().await;
+    })
+    .unwrap();
+    assert!(reported.recv().unwrap().contains("panics when it is displayed"));
+}
+
+#[test]
+fn a_waker_of_somebody_else_that_panics_stops_nobody() {
+    use std::task::{Context, Wake, Waker};
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker of somebody else's");
+        }
+    }
+    let (reports, reported) = mpsc::channel();
+    let hook = filch_sched::task::ErrorHook::new(move |report| {
+        let _ = reports.send(report.to_string());
+    });
+    let config = Config { workers: 1, hook, ..Config::default() };
+    run(config, |_| Ok(ThreadPark::new()), async {
+        let mut nap = Box::pin(filch_sched::timer::sleep(Duration::from_millis(2)));
+        let waker = Waker::from(Arc::new(Panics));
+        assert!(nap.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        filch_sched::timer::sleep(Duration::from_millis(10)).await;
+    })
+    .unwrap();
+    let report = reported.recv().unwrap();
+    assert!(report.contains("a waker of somebody else's"), "{report}");
+}
+
+#[test]
+fn a_wake_during_the_end_drops_nothing_on_the_thread_that_wakes() {
+    use std::sync::Mutex;
+    use std::task::{Poll, Waker};
+    within_reason(|| {
+        /// Takes the lock that the waking thread holds.
+        struct Locks(Arc<Mutex<Option<Waker>>>);
+        impl Drop for Locks {
+            fn drop(&mut self) {
+                drop(self.0.lock().unwrap());
+            }
+        }
+        for _ in 0..50 {
+            let place = Arc::new(Mutex::new(None));
+            let scheduler = start(2);
+            let guard = Locks(place.clone());
+            let wait = std::future::poll_fn(move |cx| {
+                *guard.0.lock().unwrap() = Some(cx.waker().clone());
+                Poll::<()>::Pending
+            });
+            let task = scheduler.handle().spawn(wait, Meta::here());
+            while place.lock().unwrap().is_none() {
+                thread::yield_now();
+            }
+            let waking = thread::spawn(move || {
+                let place = place.lock().unwrap();
+                for _ in 0..200 {
+                    place.as_ref().unwrap().wake_by_ref();
+                }
+            });
+            drop(scheduler);
+            waking.join().unwrap();
+            assert!(task.is_finished());
+        }
+    });
+}
+
+#[test]
+fn a_main_future_whose_destructor_panics_ends_the_scheduler_too() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("in the destructor");
+        }
+    }
+    let dropped = Arc::new(AtomicBool::new(false));
+    let task_ended = dropped.clone();
+    let outcome = thread::spawn(move || {
+        struct Ended(Arc<AtomicBool>);
+        impl Drop for Ended {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let (bomb, mut ended) = (Bomb, Some(Ended(task_ended)));
+        run_on(
+            2,
+            std::future::poll_fn(move |_| {
+                let (_here, ended) = (&bomb, ended.take());
+                spawn(async move {
+                    let _ended = ended;
+                    std::future::pending::<()>().await;
+                });
+                std::task::Poll::Ready(())
+            }),
+        );
+    })
+    .join();
+    assert!(outcome.is_err());
+    assert!(dropped.load(Ordering::Relaxed), "the task was ended before the panic came out");
+}
+
+#[test]
+fn a_park_whose_making_panics_is_an_error() {
+    for workers in [1, 3] {
+        let error = within_reason(move || {
+            Scheduler::start(config(workers), |worker| {
+                if worker == 0 { panic!("no park") } else { Ok(ThreadPark::new()) }
+            })
+            .unwrap_err()
+        });
+        assert!(matches!(error, StartError::Park { worker: 0, .. }), "{error}");
+    }
+}
+
+#[test]
+fn timeouts_of_no_length_use_up_a_turn_like_anything_else() {
+    use filch_sched::timer::timeout;
+    within_reason(|| {
+        run_on(1, async {
+            let stop = Arc::new(AtomicBool::new(false));
+            let stopped = stop.clone();
+            let greedy = spawn(async move {
+                while !stopped.load(Ordering::Relaxed) {
+                    let _ = timeout(Duration::ZERO, std::future::pending::<()>()).await;
+                }
+            });
+            spawn(async {}).await.unwrap();
+            stop.store(true, Ordering::Relaxed);
+            greedy.await.unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_worker_may_enter_another_scheduler_and_guards_go_in_any_order() {
+    let (two, three) = (start(2), start(3));
+    let (to_two, to_three) = (two.handle().clone(), three.handle().clone());
+    run_on(1, async move {
+        let workers = || Handle::try_current().unwrap().workers();
+        assert_eq!(workers(), 1);
+        let first = to_two.enter();
+        let second = to_three.enter();
+        assert_eq!(workers(), 3);
+        drop(first);
+        assert_eq!(workers(), 3);
+        let task = spawn(async { Handle::try_current().unwrap().workers() });
+        drop(second);
+        assert_eq!(workers(), 1);
+        assert_eq!(task.await.unwrap(), 3);
+    });
 }

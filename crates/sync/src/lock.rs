@@ -9,7 +9,7 @@ use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 /// A value that one task at a time may use, also across an `await`.
 ///
@@ -52,6 +52,14 @@ struct Line {
     next_ticket: u64,
     /// Who waits, oldest first: tickets ascend.
     waiters: VecDeque<(u64, Waker)>,
+}
+
+impl Line {
+    fn draw_ticket(&mut self) -> u64 {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        ticket
+    }
 }
 
 // SAFETY: the value moves with the lock; nothing else in it is bound to a thread.
@@ -136,26 +144,31 @@ impl<'a, T: ?Sized> Future for Acquire<'a, T> {
         let mut waker = None;
         loop {
             let mut line = lock.line.lock();
+            let is_free = self.ticket.is_none() && !line.taken;
+            let is_granted = self.ticket.is_some() && self.ticket == line.granted;
+            if is_free || is_granted {
+                line.taken = true;
+                // A task that has used up its turn (S6) does not lose its place: the lock is kept for
+                // it, as one that was granted.
+                let in_turn = current::has_budget();
+                line.granted = None;
+                if !in_turn {
+                    self.ticket = self.ticket.or_else(|| Some(line.draw_ticket()));
+                    line.granted = self.ticket;
+                }
+                drop(line);
+                ready!(current::poll_proceed(cx));
+                self.ticket = None;
+                return Poll::Ready(Guard { lock });
+            }
             match self.ticket {
-                None if !line.taken => {
-                    line.taken = true;
-                    drop(line);
-                    return Poll::Ready(Guard { lock });
-                }
-                Some(ticket) if line.granted == Some(ticket) => {
-                    line.granted = None;
-                    drop(line);
-                    self.ticket = None;
-                    return Poll::Ready(Guard { lock });
-                }
                 None => {
                     let Some(waker) = waker.take() else {
                         drop(line);
                         waker = Some(cx.waker().clone());
                         continue;
                     };
-                    let ticket = line.next_ticket;
-                    line.next_ticket += 1;
+                    let ticket = line.draw_ticket();
                     line.waiters.push_back((ticket, waker));
                     self.ticket = Some(ticket);
                 }
@@ -327,6 +340,34 @@ mod tests {
         drop(held);
         assert_eq!(old.0.load(Ordering::Relaxed), 0);
         assert_eq!(new.0.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_task_that_has_had_its_turn_keeps_its_place() {
+        use filch_atomic::current::{BUDGET, WaitRecord, enter, poll_proceed};
+        let lock = Lock::new(());
+        let count = Arc::new(Count::default());
+        let record = WaitRecord::new();
+        let (mut free, mut waits) = (lock.lock(), lock.lock());
+        let turn = || {
+            let waker = Waker::from(count.clone());
+            let mut cx = Context::from_waker(&waker);
+            for _ in 0..BUDGET {
+                assert!(poll_proceed(&mut cx).is_ready());
+            }
+            assert!(
+                poll(&mut free, &count).is_pending(),
+                "it is free, but this task has had its turn"
+            );
+            assert!(poll(&mut waits, &count).is_pending());
+        };
+        // SAFETY: null.
+        unsafe { enter(std::ptr::null(), &record, turn) };
+        assert_eq!(count.0.load(Ordering::Relaxed), 1, "the first comes again by itself");
+        assert!(lock.try_lock().is_none());
+        let Poll::Ready(guard) = poll(&mut free, &count) else { panic!("it was kept for it") };
+        drop(guard);
+        assert!(poll(&mut waits, &count).is_ready());
     }
 
     #[test]

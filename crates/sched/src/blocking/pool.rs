@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::task::{
     ErrorHook, JoinHandle, Meta, OwnedTasks, Schedule, Task, TaskInfo, spawn_task, try_id,
 };
+use filch_atomic::current::unconstrained;
 use filch_atomic::sync::{Arc, Condvar, Mutex, MutexGuard};
 use filch_atomic::thread;
 use std::cell::Cell;
@@ -135,7 +136,8 @@ impl BlockingPool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let (task, handle) = spawn_task(async move { closure() }, self.0.clone(), meta);
+        let (task, handle) =
+            spawn_task(async move { unconstrained(closure) }, self.0.clone(), meta);
         match task.map_or(Ok(()), |task| self.submit(task)) {
             Ok(()) => Ok(handle),
             // Here the task goes, and with it the closure.

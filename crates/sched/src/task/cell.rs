@@ -2,7 +2,7 @@
 
 use super::error::Failure;
 use super::header::{Header, Meta, Vtable, free, release};
-use super::report::{Report, caught, failure_text, message_of};
+use super::report::{Report, caught, drop_caught, failure_text, message_of};
 use super::state::{Completed, Snapshot};
 use super::{JoinHandle, Schedule, Task, waker};
 use filch_atomic::cell::UnsafeCell;
@@ -102,8 +102,7 @@ where
         // used after.
         let cell = unsafe { Self::from_header(header) };
         let started = cell.header.state.start();
-        let output = {
-            let _entered = current::enter(header.as_ptr().cast_const().cast(), &cell.header.wait);
+        let poll = || {
             if started.is_cancelled() {
                 // SAFETY: `start` gave this thread RUNNING.
                 Some(unsafe { cell.cancel(started) })
@@ -112,6 +111,8 @@ where
                 unsafe { cell.poll(header) }
             }
         };
+        // SAFETY: a header, as `task::id` takes it for, alive while this thread has RUNNING.
+        let output = unsafe { current::enter(header.as_ptr().cast(), &cell.header.wait, poll) };
         match output {
             Some(output) => {
                 // SAFETY: this thread still has RUNNING, and the future is gone.
@@ -163,12 +164,12 @@ where
             // What its destructor has to say is the more urgent news; what the poll returned is
             // dropped.
             (Err(payload), Ok(output)) => {
-                let _ = caught(|| drop(output));
+                drop_caught(output);
                 Err(Failure::Panic(payload))
             }
             // Two panics, one place: the first one is the cause.
             (Err(payload), Err(first)) => {
-                let _ = caught(|| drop(payload));
+                drop_caught(payload);
                 Err(first)
             }
         })
@@ -238,19 +239,17 @@ where
                         location: cell.header.location,
                         message: message_of(&*payload),
                     });
-                    let _ = caught(|| drop(payload));
+                    drop_caught(payload);
                 }
                 // SAFETY: the life's reference was kept for the waker and is not used any more.
                 unsafe { release(header) };
             }
             Completed::Detached => {
-                {
-                    let wait = &cell.header.wait;
-                    let _entered = current::enter(header.as_ptr().cast_const().cast(), wait);
-                    // SAFETY: nobody takes the output, and nobody else may touch it: this thread
-                    // has RUNNING.
-                    unsafe { cell.discard_output() };
-                }
+                // SAFETY: nobody takes the output, and nobody else may touch it: this thread has
+                // RUNNING.
+                let discard = || unsafe { cell.discard_output() };
+                // SAFETY: as in `run`.
+                unsafe { current::enter(header.as_ptr().cast(), &cell.header.wait, discard) };
                 if cell.header.state.complete_detached() {
                     // SAFETY: that was the last reference.
                     unsafe { free(header) };
@@ -274,11 +273,16 @@ where
                 location: self.header.location,
                 message: message_of(&*payload),
             });
-            let _ = caught(|| drop(payload));
+            drop_caught(payload);
         };
         match output {
             Ok(output) => {
-                if let Some(error) = failure_text(&output) {
+                // The error displays itself by code of the user's.
+                let failure = caught(|| failure_text(&output)).unwrap_or_else(|payload| {
+                    drop_caught(payload);
+                    Some("(an error that panics when it is displayed)".to_owned())
+                });
+                if let Some(error) = failure {
                     self.scheduler.hook().report(&Report::TaskFailed {
                         id: self.header.id,
                         name: self.header.name.as_deref().map(str::to_owned),

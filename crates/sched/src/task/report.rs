@@ -72,6 +72,14 @@ pub enum Report {
         /// What the waker panicked with, if that was text.
         message: String,
     },
+    /// A waker panicked that a worker woke for an operation or a timer. No task's own waker does.
+    #[non_exhaustive]
+    ForeignWakerPanicked {
+        /// The worker.
+        worker: usize,
+        /// What the waker panicked with, if that was text.
+        message: String,
+    },
     /// Shutdown could not wait any longer for something (D7).
     #[non_exhaustive]
     ShutdownStuck {
@@ -81,6 +89,14 @@ pub enum Report {
 }
 
 impl Report {
+    /// A [`ForeignWakerPanicked`](Self::ForeignWakerPanicked), of the payload of its panic.
+    #[cfg(not(filch_loom))]
+    pub(crate) fn foreign_waker(worker: usize, payload: Box<dyn Any + Send>) -> Self {
+        let message = message_of(&*payload);
+        drop_caught(payload);
+        Self::ForeignWakerPanicked { worker, message }
+    }
+
     /// A [`ShutdownStuck`](Self::ShutdownStuck).
     pub fn shutdown_stuck(what: impl Into<String>) -> Self {
         Self::ShutdownStuck { what: what.into() }
@@ -101,6 +117,9 @@ impl fmt::Display for Report {
             Self::WakerPanicked { id, name, location, message } => {
                 let task = Label(*id, name.as_deref());
                 write!(f, "a waker for task {task}, spawned at {location}, panicked: {message}")
+            }
+            Self::ForeignWakerPanicked { worker, message } => {
+                write!(f, "a waker that worker {worker} woke panicked: {message}")
             }
             Self::ShutdownStuck { what } => write!(f, "shutdown could not wait for {what}"),
         }
@@ -123,7 +142,7 @@ impl ErrorHook {
     /// Tells the hook.
     pub fn report(&self, report: &Report) {
         if let Err(payload) = caught(|| (self.0)(report)) {
-            let _ = caught(|| drop(payload));
+            drop_caught(payload);
         }
     }
 }
@@ -169,11 +188,16 @@ pub(super) fn message_of(payload: &(dyn Any + Send)) -> String {
 
 /// Runs code of the user's that must not unwind into ours. Nothing of ours is left half done by a
 /// panic in it.
-///
-/// A payload's own destructor may panic with a payload of the same kind, without end: whoever drops
-/// one here does so inside another `caught`, and what comes out of that is leaked.
-pub(super) fn caught<R>(run: impl FnOnce() -> R) -> std::thread::Result<R> {
+pub(crate) fn caught<R>(run: impl FnOnce() -> R) -> std::thread::Result<R> {
     catch_unwind(AssertUnwindSafe(run))
+}
+
+/// Drops what the user gave, though its destructor may panic: the payload of that may panic in its turn
+/// when it is dropped, and so on without end, so it is leaked.
+pub(crate) fn drop_caught<T>(value: T) {
+    if let Err(payload) = caught(|| drop(value)) {
+        std::mem::forget(payload);
+    }
 }
 
 #[cfg(all(test, not(any(filch_loom, filch_shuttle))))]

@@ -2,7 +2,7 @@
 
 use super::registration::{Registration, Wait};
 use crate::clock::{Clock, saturating_add};
-use crate::context::{CurrentTimers, with_timers};
+use crate::context::{CurrentTimers, on_ending_worker, with_timers};
 use filch_atomic::current::{WaitKind, note_wait, poll_proceed};
 use std::future::Future;
 use std::panic::Location;
@@ -160,8 +160,7 @@ impl Sleep {
     /// The runtime has ended. A task of its own is about to be dropped, and waits for that in peace;
     /// anybody else would wait for ever.
     fn poll_closed(&self) -> Poll<()> {
-        let on_worker = with_timers(|current| current.is_some_and(|current| current.is_owner));
-        if on_worker {
+        if on_ending_worker() {
             return Poll::Pending;
         }
         panic!("the filch runtime that the sleep made at {} waits on was shut down", self.location);

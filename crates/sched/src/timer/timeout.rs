@@ -1,12 +1,12 @@
 //! A bound on how long a future may take.
 
 use super::sleep::{Sleep, sleep, sleep_until};
-use filch_atomic::current::{WaitKind, note_wait};
+use filch_atomic::current::{WaitKind, has_budget, note_wait, poll_proceed};
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 /// Runs `future` for at most `wait`, counted from now: its output, or [`Elapsed`].
@@ -87,9 +87,14 @@ impl<F: Future> Future for Timeout<F> {
         if let Poll::Ready(output) = future.poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        // No budget is asked for: a future that always uses up its task's would keep its timeout from
-        // ever firing.
-        this.sleep.poll_elapsed(cx).map(|()| Err(Elapsed(())))
+        ready!(this.sleep.poll_elapsed(cx));
+        // Budget is asked for only while there is some: a future that always uses up its task's would
+        // else keep its timeout from ever firing. And if it did, the task ends its turn all the same,
+        // for the next one that asks has none.
+        if has_budget() {
+            ready!(poll_proceed(cx));
+        }
+        Poll::Ready(Err(Elapsed(())))
     }
 }
 

@@ -4,11 +4,13 @@
 
 use super::wheel::{Gone, Key, LAST_TICK, Wheel};
 use crate::clock::Clock;
+use crate::task::caught;
 use filch_atomic::sync::atomic::{AtomicU64, Ordering};
 use filch_atomic::sync::{Arc, Mutex, MutexGuard};
-use std::fmt;
+use std::panic::resume_unwind;
 use std::task::Waker;
 use std::time::{Duration, Instant};
+use std::{fmt, mem};
 
 /// The precision of a timer: a sleep may be late by this much, and is never early.
 pub const TICK: Duration = Duration::from_millis(1);
@@ -295,16 +297,14 @@ impl fmt::Debug for Timers {
 
 /// Wakes all of `wakers` and leaves it empty, even if some of them panic.
 fn wake_all(wakers: &mut Vec<Waker>) {
-    struct Rest<'a>(std::vec::Drain<'a, Waker>);
-    impl Drop for Rest<'_> {
-        fn drop(&mut self) {
-            for waker in &mut self.0 {
-                waker.wake();
-            }
+    let mut panicked = None;
+    for waker in wakers.drain(..) {
+        if let Err(payload) = caught(|| waker.wake()) {
+            // Two panics, one way out: the first one's.
+            mem::forget(panicked.replace(payload));
         }
     }
-    let mut rest = Rest(wakers.drain(..));
-    for waker in &mut rest.0 {
-        waker.wake();
+    if let Some(payload) = panicked {
+        resume_unwind(payload);
     }
 }

@@ -64,8 +64,9 @@ fn a_timeout_fires_even_if_the_future_uses_up_the_budget() {
     });
     let mut bounded = pin!(timeout(5 * MS, greedy));
     let mut poll_once = || {
-        let _entered = filch_atomic::current::enter(std::ptr::null(), &record);
-        bounded.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        let poll = || bounded.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        // SAFETY: null.
+        unsafe { filch_atomic::current::enter(std::ptr::null(), &record, poll) }
     };
     assert!(poll_once().is_pending());
     desk.advance(5 * MS);
