@@ -330,6 +330,26 @@ fn a_searcher_that_leaves_looks_for_those_who_relied_on_it() {
     });
 }
 
+/// The same with tasks from outside, whose queue is looked at without a lock.
+#[test]
+fn a_searcher_that_leaves_looks_into_the_injector() {
+    loom::model(|| {
+        let (crew, [mut middle, mut last]) = Crew::new(2);
+        let run = meet(|_| {});
+        let again = run.clone();
+        let mut threads = Vec::new();
+        last.sleep_while(|| {
+            threads.push(thread::spawn(move || middle.run(run)));
+            threads.push(thread::spawn(move || {
+                crew.inject(1);
+                crew.inject(2);
+            }));
+        });
+        last.run(again);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
+
 /// The closing flag and the token reach a worker that is about to park.
 #[test]
 fn closing_reaches_a_worker_that_is_about_to_park() {

@@ -46,6 +46,9 @@ unsafe impl Sync for Note {}
 // SAFETY: as above.
 unsafe impl Send for Note {}
 
+/// A task, kept alive, and whether it came out.
+type Seen = (JoinHandle<()>, bool);
+
 /// What happened in one execution.
 #[derive(Clone)]
 struct Runs {
@@ -54,7 +57,7 @@ struct Runs {
     ran: Arc<AtomicUsize>,
     /// Each task, and whether it came out: outside the model, and so that a task that comes out twice is
     /// noticed before it is touched.
-    tasks: std::sync::Arc<std::sync::Mutex<Vec<(JoinHandle<()>, bool)>>>,
+    tasks: std::sync::Arc<std::sync::Mutex<Vec<Seen>>>,
 }
 
 impl Runs {
