@@ -1,1 +1,24 @@
-//! Test tools of filch: the drop-at-every-poll harness and its kin
+//! What the tests of several crates share. Not published.
+//!
+//! * [`DropAtEveryPoll`] runs a scenario again and again, and drops the future under test at another of
+//!   its polls each time: that nothing is lost then (C1) is the promise that all of filch keeps.
+//! * [`limits`] keeps a test from hanging for ever, and from running beside others where it counts what
+//!   the whole process has.
+//! * [`leaks`] counts what that is: descriptors and threads.
+//! * [`child`] runs a test of the same binary in a process of its own, for what cannot be undone: a lowered
+//!   limit, a filter of system calls.
+//! * [`exec`] is an executor that is none of ours: one thread and a waker.
+//! * [`Random`] makes test data that a seed makes again.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("filch runs on Linux only");
+
+pub mod child;
+mod drops;
+pub mod exec;
+pub mod leaks;
+pub mod limits;
+mod random;
+
+pub use drops::{Cut, DropAtEveryPoll, Job, Summary};
+pub use random::Random;

@@ -1,0 +1,257 @@
+//! The drop-at-every-poll harness.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll, Waker};
+
+/// After so many runs in which the future ended by itself there is no poll left to drop it at. More than
+/// one, because the number of polls differs from run to run.
+const COMPLETE_RUNS: u32 = 3;
+
+/// A future that is polled more often than this is not waiting but spinning.
+const MOST_POLLS: u32 = 10_000;
+
+/// A poll that is to be made somewhere else.
+pub type Job = Box<dyn FnOnce() + Send>;
+
+type Mover = Arc<dyn Fn(Job) + Send + Sync>;
+
+/// Runs a scenario once for every point at which a future can be dropped.
+///
+/// The scenario is a closure: it sets the scene, runs the future under test through [`Cut::run`], and then
+/// checks that nothing is lost. The `Cut` differs from run to run:
+///
+/// * run 0: the future is dropped without having been polled;
+/// * then: it is dropped as soon as its first poll has returned `Pending`, when what it began has just
+///   begun;
+/// * then: it is dropped when it has been woken for its second poll, in place of that poll, when what it
+///   waited for is there and nobody has taken it;
+/// * and so on, until it has ended by itself a few times.
+///
+/// ```
+/// use filch_testkit::{DropAtEveryPoll, exec};
+/// use std::cell::Cell;
+/// use std::rc::Rc;
+///
+/// /// Counts two items, yielding in between.
+/// async fn count(items: Rc<Cell<u32>>) {
+///     for _ in 0..2 {
+///         exec::yield_now().await;
+///         items.set(items.get() + 1);
+///     }
+/// }
+///
+/// let summary = exec::block_on(DropAtEveryPoll::new().run(|cut| async move {
+///     let items = Rc::new(Cell::new(0));
+///     let done = cut.run_here(count(items.clone())).await.is_some();
+///     // What was counted is never lost, wherever the future was dropped.
+///     assert_eq!(done, items.get() == 2);
+/// }));
+/// // Before and after each of its three polls, save that the last does not return `Pending`.
+/// assert_eq!(summary.dropped, 5);
+/// ```
+#[derive(Default)]
+pub struct DropAtEveryPoll {
+    mover: Option<Mover>,
+}
+
+/// What a [`DropAtEveryPoll::run`] did, so that a test can say that it was not nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Runs in which the future was dropped.
+    pub dropped: u32,
+    /// Runs in which it ended by itself.
+    pub completed: u32,
+    /// How often it was polled, in all runs.
+    pub polls: u32,
+}
+
+impl DropAtEveryPoll {
+    /// Polls the future where the scenario runs.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Has each poll made by `mover`: on another thread, or by another worker. It has to return when the
+    /// job is done. The future is still *dropped* where the scenario runs.
+    pub fn polled_by(mover: impl Fn(Job) + Send + Sync + 'static) -> Self {
+        Self { mover: Some(Arc::new(mover)) }
+    }
+
+    /// Runs `scenario` with every [`Cut`].
+    ///
+    /// # Panics
+    ///
+    /// If the scenario does, naming the cut on standard error; if it does not run a future through its cut.
+    pub async fn run<S, F>(&self, mut scenario: S) -> Summary
+    where
+        S: FnMut(Cut) -> F,
+        F: Future<Output = ()>,
+    {
+        let mut summary = Summary { dropped: 0, completed: 0, polls: 0 };
+        for point in 0..2 * MOST_POLLS {
+            let outcome = Arc::new(Outcome::default());
+            let cut = Cut { point, outcome: outcome.clone(), mover: self.mover.clone() };
+            let told = Tell(cut.to_string());
+            scenario(cut).await;
+            std::mem::forget(told);
+            // Relaxed, all: the scenario is over.
+            summary.polls += outcome.polls.load(Ordering::Relaxed);
+            let dropped = outcome.dropped.load(Ordering::Relaxed);
+            let completed = outcome.completed.load(Ordering::Relaxed);
+            assert!(dropped != completed, "the scenario ran its future to neither end");
+            summary.dropped += u32::from(dropped);
+            summary.completed += u32::from(completed);
+            if summary.completed == COMPLETE_RUNS {
+                return summary;
+            }
+        }
+        panic!("the future never ended within {MOST_POLLS} polls");
+    }
+}
+
+impl fmt::Debug for DropAtEveryPoll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DropAtEveryPoll").field("moved", &self.mover.is_some()).finish()
+    }
+}
+
+/// Says which cut it was if the scenario panics.
+struct Tell(String);
+
+impl Drop for Tell {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("drop-at-every-poll: the scenario failed with a future {}", self.0);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Outcome {
+    polls: AtomicU32,
+    dropped: AtomicBool,
+    completed: AtomicBool,
+}
+
+/// Where one run drops the future under test.
+pub struct Cut {
+    /// Even: before poll `point / 2`. Odd: after that poll, if it returned `Pending`.
+    point: u32,
+    outcome: Arc<Outcome>,
+    mover: Option<Mover>,
+}
+
+impl Cut {
+    /// Runs `future` to its output, or to the point of this cut, where it is dropped: then gives `None`.
+    /// Polled wherever the harness was told to.
+    pub async fn run<F>(self, future: F) -> Option<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let mover = self.mover.clone();
+        let poll = move |future: Pin<Box<F>>, cx: &mut Context<'_>| match &mover {
+            Some(mover) => poll_by(&**mover, future, cx.waker().clone()),
+            None => poll_here(future, cx),
+        };
+        Cutting { future: Some(Box::pin(future)), cut: self, polls: 0, poll }.await
+    }
+
+    /// As [`run`](Self::run), for a future that must stay on this thread.
+    pub async fn run_here<F: Future>(self, future: F) -> Option<F::Output> {
+        Cutting { future: Some(Box::pin(future)), cut: self, polls: 0, poll: poll_here }.await
+    }
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = if self.point.is_multiple_of(2) { "in place of" } else { "after" };
+        write!(f, "dropped {place} its poll {}", self.point / 2 + 1)
+    }
+}
+
+impl fmt::Debug for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+struct Cutting<F, P> {
+    future: Option<Pin<Box<F>>>,
+    cut: Cut,
+    polls: u32,
+    poll: P,
+}
+
+// The future itself is pinned in its box.
+impl<F, P> Unpin for Cutting<F, P> {}
+
+impl<F, P> Future for Cutting<F, P>
+where
+    F: Future,
+    P: FnMut(Pin<Box<F>>, &mut Context<'_>) -> (Pin<Box<F>>, Poll<F::Output>),
+{
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let future = self.future.take().expect("polled after it had been ready");
+        let outcome = self.cut.outcome.clone();
+        if self.cut.point == 2 * self.polls {
+            drop(future);
+            outcome.dropped.store(true, Ordering::Relaxed);
+            return Poll::Ready(None);
+        }
+        self.polls += 1;
+        outcome.polls.fetch_add(1, Ordering::Relaxed);
+        let (future, polled) = (self.poll)(future, cx);
+        match polled {
+            Poll::Ready(output) => {
+                drop(future);
+                outcome.completed.store(true, Ordering::Relaxed);
+                Poll::Ready(Some(output))
+            }
+            Poll::Pending if self.cut.point + 1 == 2 * self.polls => {
+                drop(future);
+                outcome.dropped.store(true, Ordering::Relaxed);
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                self.future = Some(future);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+fn poll_here<F: Future>(
+    mut future: Pin<Box<F>>,
+    cx: &mut Context<'_>,
+) -> (Pin<Box<F>>, Poll<F::Output>) {
+    let polled = future.as_mut().poll(cx);
+    (future, polled)
+}
+
+/// Sends the future away to be polled once, and waits until it is back.
+fn poll_by<F>(
+    mover: &(dyn Fn(Job) + Send + Sync),
+    mut future: Pin<Box<F>>,
+    waker: Waker,
+) -> (Pin<Box<F>>, Poll<F::Output>)
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let back = Arc::new(Mutex::new(None));
+    let there = back.clone();
+    mover(Box::new(move || {
+        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+        *there.lock().expect("nobody panics with it") = Some((future, polled));
+    }));
+    let came = back.lock().expect("nobody panics with it").take();
+    came.expect("the mover makes the poll before it returns")
+}

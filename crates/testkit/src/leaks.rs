@@ -1,0 +1,73 @@
+//! What the process has: descriptors and threads. For tests that run [alone](crate::limits::alone).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+/// The open descriptors of this process and what each is, the one used to look left out.
+pub fn descriptors() -> BTreeMap<i32, String> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir("/proc/self/fd").expect("proc is there").flatten() {
+        let Ok(fd) = entry.file_name().to_string_lossy().parse() else { continue };
+        // The descriptor of the directory itself is gone when it is looked at, or is named as such.
+        let Ok(target) = fs::read_link(entry.path()) else { continue };
+        let target = target.to_string_lossy().into_owned();
+        if !(target.starts_with("/proc/") && target.ends_with("/fd")) {
+            found.insert(fd, target);
+        }
+    }
+    found
+}
+
+/// The threads of this process and their names.
+pub fn threads() -> BTreeMap<i32, String> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir("/proc/self/task").expect("proc is there").flatten() {
+        let Ok(id) = entry.file_name().to_string_lossy().parse() else { continue };
+        // It may have ended in between.
+        let Ok(name) = fs::read_to_string(entry.path().join("comm")) else { continue };
+        found.insert(id, name.trim().to_owned());
+    }
+    found
+}
+
+/// What the process had at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Before {
+    descriptors: BTreeMap<i32, String>,
+    threads: BTreeMap<i32, String>,
+}
+
+impl Before {
+    /// Now.
+    pub fn now() -> Self {
+        Self { descriptors: descriptors(), threads: threads() }
+    }
+
+    /// Checks that the process has no more than it had. What is on its way out (a thread between its last
+    /// instruction and its removal from `/proc`) is given a moment, a bounded number of times.
+    ///
+    /// # Panics
+    ///
+    /// If there is something new, naming it.
+    #[track_caller]
+    pub fn check(&self) {
+        let mut new = self.new_things();
+        for _ in 0..2_000 {
+            if new.is_empty() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+            new = self.new_things();
+        }
+        assert!(new.is_empty(), "leaked: {}", new.join(", "));
+    }
+
+    fn new_things(&self) -> Vec<String> {
+        let fds = descriptors().into_iter().filter(|(fd, _)| !self.descriptors.contains_key(fd));
+        let threads = threads().into_iter().filter(|(id, _)| !self.threads.contains_key(id));
+        fds.map(|(fd, what)| format!("descriptor {fd} ({what})"))
+            .chain(threads.map(|(id, name)| format!("thread {id} ({name})")))
+            .collect()
+    }
+}
