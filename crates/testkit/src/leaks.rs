@@ -19,14 +19,17 @@ pub fn descriptors() -> BTreeMap<i32, String> {
     found
 }
 
-/// The threads of this process and their names.
-pub fn threads() -> BTreeMap<i32, String> {
+/// The threads of this process whose names begin so, and their names. (The test harness has threads too,
+/// which come and go, and are called after their tests.)
+pub fn threads(prefix: &str) -> BTreeMap<i32, String> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir("/proc/self/task").expect("proc is there").flatten() {
         let Ok(id) = entry.file_name().to_string_lossy().parse() else { continue };
         // It may have ended in between.
         let Ok(name) = fs::read_to_string(entry.path().join("comm")) else { continue };
-        found.insert(id, name.trim().to_owned());
+        if name.starts_with(prefix) {
+            found.insert(id, name.trim().to_owned());
+        }
     }
     found
 }
@@ -34,14 +37,15 @@ pub fn threads() -> BTreeMap<i32, String> {
 /// What the process had at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Before {
+    prefix: &'static str,
     descriptors: BTreeMap<i32, String>,
     threads: BTreeMap<i32, String>,
 }
 
 impl Before {
-    /// Now.
-    pub fn now() -> Self {
-        Self { descriptors: descriptors(), threads: threads() }
+    /// Now: all descriptors, and the threads whose names begin with `prefix`.
+    pub fn now(prefix: &'static str) -> Self {
+        Self { prefix, descriptors: descriptors(), threads: threads(prefix) }
     }
 
     /// Checks that the process has no more than it had. What is on its way out (a thread between its last
@@ -65,7 +69,8 @@ impl Before {
 
     fn new_things(&self) -> Vec<String> {
         let fds = descriptors().into_iter().filter(|(fd, _)| !self.descriptors.contains_key(fd));
-        let threads = threads().into_iter().filter(|(id, _)| !self.threads.contains_key(id));
+        let threads =
+            threads(self.prefix).into_iter().filter(|(id, _)| !self.threads.contains_key(id));
         fds.map(|(fd, what)| format!("descriptor {fd} ({what})"))
             .chain(threads.map(|(id, name)| format!("thread {id} ({name})")))
             .collect()

@@ -1,0 +1,227 @@
+//! What several tests need. Each test binary uses its own part of it.
+#![allow(dead_code, unreachable_pub)]
+
+use filch::Runtime;
+use filch::net::TcpStream;
+use filch_testkit::leaks::Before;
+use filch_testkit::{Cut, DropAtEveryPoll, Job, Summary};
+use std::future::Future;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// How long a test may take before it counts as hung. Far beyond what it takes, on a busy machine too.
+pub const PATIENCE: u64 = 120;
+
+/// A runtime with so many workers.
+pub fn runtime(workers: usize) -> Runtime {
+    Runtime::builder().workers(workers).build().expect("a runtime")
+}
+
+/// Two ends of a connection: ours, and one of the standard library that does not block.
+pub fn pair() -> (TcpStream, std::net::TcpStream) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let theirs = std::net::TcpStream::connect(listener.local_addr().unwrap()).expect("it listens");
+    let (ours, _) = listener.accept().expect("it is connected");
+    theirs.set_nonblocking(true).unwrap();
+    (TcpStream::from_std(ours).expect("a runtime"), theirs)
+}
+
+/// Lets a few other things happen.
+pub async fn breathe() {
+    for _ in 0..3 {
+        filch_testkit::exec::yield_now().await;
+    }
+}
+
+/// Everything that a socket of the standard library receives until the other side ends or resets.
+pub async fn drain(mut from: &std::net::TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut chunk = [0; 16 * 1024];
+    loop {
+        match from.read(&mut chunk) {
+            Ok(0) => return all,
+            Ok(read) => all.extend_from_slice(&chunk[..read]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                filch::time::sleep(Duration::from_millis(1)).await;
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return all,
+            Err(error) => panic!("the peer cannot read: {error}"),
+        }
+    }
+}
+
+/// Bytes of which each one's place can be told.
+pub fn pattern(from: usize, len: usize) -> Vec<u8> {
+    (from..from + len).map(pattern_at).collect()
+}
+
+/// The byte of [`pattern`] at one place.
+pub fn pattern_at(place: usize) -> u8 {
+    (place.wrapping_mul(0x9e37_79b1) >> 7) as u8
+}
+
+/// A path of this test alone.
+pub fn temp(name: &str) -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    std::env::temp_dir().join(format!("filch-{name}-{}-{number}", std::process::id()))
+}
+
+/// Removes a file at the end.
+pub struct TempFile(pub PathBuf);
+
+impl TempFile {
+    pub fn new(name: &str, contents: &[u8]) -> Self {
+        let path = temp(name);
+        std::fs::write(&path, contents).expect("the temporary directory takes files");
+        Self(path)
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Collects what was delivered, from wherever.
+#[derive(Clone, Default)]
+pub struct Bytes(Arc<Mutex<Vec<u8>>>);
+
+impl Bytes {
+    pub fn add(&self, bytes: &[u8]) {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+    }
+
+    pub fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+}
+
+/// Drops the future of `scenario` at every poll: as the main future of a runtime with one worker and with
+/// two, as a task, with each poll made by another worker than the one before, with each poll made by a
+/// thread that is no worker, and on a thread that blocks. No descriptor and no thread may be left by any.
+/// Each kind has to find at least `least` points to drop it at.
+pub fn everywhere<F>(least: u32, scenario: fn(Cut) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let _alone = filch_testkit::limits::alone(PATIENCE);
+    let before = Before::now("filch");
+    let check = |place: &str, summary: Summary| {
+        before.check();
+        assert!(summary.dropped >= least, "{place}: {summary:?}");
+    };
+    for workers in [1, 2] {
+        let harness = DropAtEveryPoll::new();
+        let builder = Runtime::builder().workers(workers);
+        let summary = builder.run(harness.run(scenario)).expect("a runtime");
+        check(&format!("main, {workers} workers"), summary);
+
+        let runtime = runtime(workers);
+        let task = runtime.spawn(async move { DropAtEveryPoll::new().run(scenario).await });
+        let summary = runtime.block_on(task).expect("it does not panic");
+        drop(runtime);
+        check(&format!("a task, {workers} workers"), summary);
+    }
+
+    let moved = Arc::new(AtomicU32::new(0));
+    let count = moved.clone();
+    let harness = DropAtEveryPoll::polled_by(move |job| {
+        count.fetch_add(u32::from(by_another_worker(job)), Ordering::Relaxed);
+    });
+    let summary = Runtime::builder().workers(2).run(harness.run(scenario)).expect("a runtime");
+    check("moved", summary);
+    // On a busy machine the other worker may not come in time, now and then.
+    let moved = moved.load(Ordering::Relaxed);
+    assert!(2 * moved >= summary.polls, "moved {moved} times in {} polls", summary.polls);
+
+    let runtime = runtime(1);
+    let handle = runtime.handle().clone();
+    let harness = DropAtEveryPoll::polled_by(move |job| {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let _enter = handle.enter();
+                job();
+            });
+        });
+    });
+    let task = runtime.spawn(async move { harness.run(scenario).await });
+    let summary = runtime.block_on(task).expect("it does not panic");
+    check_after(runtime, || check("polled by threads", summary));
+
+    let runtime = self::runtime(1);
+    let summary = runtime.block_on(DropAtEveryPoll::new().run(scenario));
+    check_after(runtime, || check("a thread that blocks", summary));
+}
+
+fn check_after(runtime: Runtime, check: impl FnOnce()) {
+    drop(runtime);
+    check();
+}
+
+trait Spawn {
+    fn spawn<F>(&self, future: F) -> filch::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static;
+}
+
+impl Spawn for Runtime {
+    fn spawn<F>(&self, future: F) -> filch::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.handle().spawn(future)
+    }
+}
+
+/// Has another worker than this one run `job`, and waits for it. If none comes, runs it here: false.
+pub fn by_another_worker(job: Job) -> bool {
+    struct Done(Arc<AtomicBool>);
+    impl Drop for Done {
+        fn drop(&mut self) {
+            // Release: pairs with the Acquires below.
+            self.0.store(true, Ordering::Release);
+        }
+    }
+    let done = Arc::new(AtomicBool::new(false));
+    let place = Arc::new(Mutex::new(Some((job, Done(done.clone())))));
+    let theirs = place.clone();
+    let run = |taken: Option<(Job, Done)>| {
+        if let Some((job, _done)) = taken {
+            job();
+        }
+    };
+    // The first goes to this worker's slot; the second puts it from there into the queue, and calls
+    // somebody.
+    filch::spawn(async move {
+        let taken = theirs.lock().unwrap().take();
+        run(taken);
+    });
+    filch::spawn(async {});
+    for _ in 0..20_000 {
+        if done.load(Ordering::Acquire) {
+            return true;
+        }
+        thread::yield_now();
+    }
+    let taken = place.lock().unwrap().take();
+    if taken.is_some() {
+        run(taken);
+        return false;
+    }
+    while !done.load(Ordering::Acquire) {
+        thread::yield_now();
+    }
+    true
+}
