@@ -1,0 +1,155 @@
+//! Dropping what a file does: the cursor moves when bytes are delivered, and nothing stays open (C1).
+
+mod support;
+
+use filch::fs::{File, OpenOptions};
+use filch_testkit::Cut;
+use filch_testkit::leaks::descriptors;
+use std::io::{SeekFrom, Write};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+use support::{Bytes, TempFile, breathe, everywhere, pattern};
+
+async fn read_some(file: &File, size: usize, to: &Bytes) -> usize {
+    let mut buf = vec![0; size];
+    let read = file.read(&mut buf).await.expect("it reads");
+    to.add(&buf[..read]);
+    read
+}
+
+async fn reads_at_the_cursor(cut: Cut) {
+    let contents = pattern(0, 1000);
+    let temp = TempFile::new("reads", &contents);
+    let file = Arc::new(File::open(&temp.0).await.expect("it is there"));
+    let got = Bytes::default();
+    let reader = {
+        let (file, got) = (file.clone(), got.clone());
+        async move {
+            for size in [10, 300, 1, 64] {
+                read_some(&file, size, &got).await;
+            }
+        }
+    };
+    cut.run(reader).await;
+    let cursor = file.seek(SeekFrom::Current(0)).await.unwrap();
+    assert_eq!(cursor, got.len() as u64, "the cursor is behind what was delivered");
+    while read_some(&file, 77, &got).await > 0 {}
+    assert_eq!(got.take(), contents);
+}
+
+#[test]
+fn the_cursor_moves_with_the_bytes() {
+    everywhere(8, reads_at_the_cursor);
+}
+
+async fn reads_from_a_pipe(cut: Cut) {
+    let (ours, mut theirs) = std::io::pipe().unwrap();
+    let file = File::from_std(std::fs::File::from(OwnedFd::from(ours))).expect("a runtime");
+    let file = Arc::new(file);
+    let sent = pattern(0, 50);
+    let got = Bytes::default();
+    let reader = {
+        let (file, got) = (file.clone(), got.clone());
+        async move {
+            for size in [1, 8, 3] {
+                read_some(&file, size, &got).await;
+            }
+        }
+    };
+    let writer = async {
+        for piece in sent.chunks(9) {
+            breathe().await;
+            theirs.write_all(piece).expect("it fits");
+        }
+        drop(theirs);
+    };
+    filch::join!(cut.run(reader), writer);
+    while read_some(&file, 5, &got).await > 0 {}
+    assert_eq!(got.take(), sent);
+}
+
+#[test]
+fn a_pipe_loses_no_byte() {
+    everywhere(5, reads_from_a_pipe);
+}
+
+async fn a_pipe_that_goes(cut: Cut) {
+    let (ours, mut theirs) = std::io::pipe().unwrap();
+    let file = File::from_std(std::fs::File::from(OwnedFd::from(ours))).expect("a runtime");
+    let reader = async move { file.read(&mut [0; 4]).await.expect("it reads") };
+    let writer = async {
+        breathe().await;
+        let _ = theirs.write_all(b"x");
+    };
+    filch::join!(cut.run(reader), writer);
+    // Without a reader, writing fails: the read was cancelled and the pipe closed (D6).
+    let mut tries = 0;
+    while theirs.write_all(b"y").is_ok() {
+        tries += 1;
+        assert!(tries < 1_000, "the pipe still has a reader");
+        filch::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[test]
+fn a_pipe_that_goes_with_its_read_closes() {
+    everywhere(3, a_pipe_that_goes);
+}
+
+async fn writes_at_the_cursor(cut: Cut) {
+    let temp = TempFile::new("writes", b"");
+    let options = OpenOptions::new().read(true).write(true).clone();
+    let file = Arc::new(options.open(&temp.0).await.expect("it is there"));
+    let all = pattern(0, 3000);
+    let acknowledged = Bytes::default();
+    let writer = {
+        let (file, all, acknowledged) = (file.clone(), all.clone(), acknowledged.clone());
+        async move {
+            for piece in all.chunks(1000) {
+                assert_eq!(file.write(piece).await.expect("it writes"), piece.len());
+                acknowledged.add(piece);
+            }
+        }
+    };
+    cut.run(writer).await;
+    // Whether the dropped write happened or not, what follows comes behind it.
+    assert_eq!(file.write(b"end").await.unwrap(), 3);
+    let written = std::fs::read(&temp.0).unwrap();
+    let (before, end) = written.split_at(written.len() - 3);
+    assert_eq!(end, b"end");
+    assert!(all.starts_with(before), "a prefix, once");
+    let acknowledged = acknowledged.len();
+    assert!((acknowledged..=acknowledged + 1000).contains(&before.len()), "{}", before.len());
+    assert_eq!(file.seek(SeekFrom::Current(0)).await.unwrap(), written.len() as u64);
+}
+
+#[test]
+fn a_dropped_write_is_whole_or_nothing_and_once() {
+    everywhere(5, writes_at_the_cursor);
+}
+
+async fn opens(cut: Cut) {
+    let temp = TempFile::new("opens", b"contents");
+    let path = temp.0.clone();
+    let before = descriptors().len();
+    cut.run(async move {
+        let file = File::open(&path).await.expect("it is there");
+        let (read, _) = file.read_at(Vec::with_capacity(100), 0).await;
+        assert_eq!(read.expect("it reads"), 8);
+        assert_eq!(filch::fs::read(&path).await.expect("it reads"), b"contents");
+        file.close().await.expect("it closes");
+    })
+    .await;
+    let mut tries = 0;
+    while descriptors().len() > before {
+        tries += 1;
+        assert!(tries < 1_000, "still open: {:?}", descriptors());
+        filch::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[test]
+fn what_is_opened_for_nobody_is_closed() {
+    everywhere(8, opens);
+}
