@@ -5,7 +5,7 @@ use super::socket;
 use super::stream::TcpStream;
 use crate::home::Home;
 use crate::io::failed;
-use crate::time::sleep;
+use crate::time::{Sleep, sleep};
 use filch_sync::Lock;
 use filch_uring::{Op, SharedFd, op};
 use socket2::SockRef;
@@ -46,8 +46,9 @@ pub struct TcpListener {
 #[derive(Default)]
 struct Accepting {
     pending: Option<Op<op::Accept>>,
-    /// The last accept found no descriptor or no memory.
-    exhausted: bool,
+    /// What is left of the pause after an accept that found no descriptor or no memory. It passes whether
+    /// anybody waits for it or not, so that accepts that are given up sooner do not begin it again.
+    pause: Option<Sleep>,
 }
 
 impl TcpListener {
@@ -104,15 +105,17 @@ impl TcpListener {
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let mut accepting = self.accepting.lock().await;
         // On another executor there is nothing to sleep on: there the caller has to pause.
-        if accepting.exhausted && Home::current().is_ok() {
-            sleep(PAUSE).await;
+        if let Some(pause) = &mut accepting.pause
+            && Home::current().is_ok()
+        {
+            pause.await;
         }
-        accepting.exhausted = false;
+        accepting.pause = None;
         let accepted = poll_fn(|cx| accepting.poll(self, cx)).await;
         let (fd, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                accepting.exhausted = is_exhaustion(&error);
+                accepting.pause = is_exhaustion(&error).then(|| sleep(PAUSE));
                 return Err(error);
             }
         };
