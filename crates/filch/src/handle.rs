@@ -3,6 +3,7 @@
 use crate::error::NoRuntime;
 use crate::home::Rings;
 use crate::task::JoinHandle;
+use filch_sched::blocking::NoThread;
 use filch_sched::task::Meta;
 use filch_sched::{BlockOnWorker, Enter, WorkerMetrics};
 use std::future::Future;
@@ -64,10 +65,20 @@ impl Handle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        match self.0.spawn_blocking(closure, Meta::here()) {
+        match self.try_spawn_blocking(closure) {
             Ok(handle) => handle,
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// As [`spawn_blocking`](Self::spawn_blocking), for callers that have somebody to tell.
+    #[track_caller]
+    pub(crate) fn try_spawn_blocking<F, T>(&self, closure: F) -> Result<JoinHandle<T>, NoThread>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.0.spawn_blocking(closure, Meta::here())
     }
 
     /// Runs `future` on this thread, which sleeps while it waits.

@@ -1,6 +1,6 @@
 //! From what a person writes to socket addresses.
 
-use crate::task::spawn_blocking;
+use crate::handle::Handle;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
@@ -34,7 +34,8 @@ impl Resolve {
     ///
     /// # Errors
     ///
-    /// If the name is malformed, unknown or has no address.
+    /// If the name is malformed, unknown or has no address; if it has to be looked up and there is no
+    /// thread for that.
     pub(crate) async fn addresses(self) -> io::Result<Vec<SocketAddr>> {
         let (name, found) = match self.0 {
             Kind::Known(addresses) => (String::new(), addresses),
@@ -60,7 +61,8 @@ impl Resolve {
 async fn look_up(
     query: impl FnOnce() -> io::Result<std::vec::IntoIter<SocketAddr>> + Send + 'static,
 ) -> io::Result<Vec<SocketAddr>> {
-    let found = spawn_blocking(query).await.map_err(io::Error::other)??;
+    let found =
+        Handle::try_current()?.try_spawn_blocking(query)?.await.map_err(io::Error::other)??;
     Ok(found.collect())
 }
 
