@@ -70,7 +70,10 @@ impl File {
     pub fn from_std(mut file: std::fs::File) -> io::Result<Self> {
         let home = Home::current()?;
         let position = io::Seek::stream_position(&mut file).unwrap_or(0);
-        let file = Self::new(SharedFd::new(OwnedFd::from(file)), home, false);
+        // SAFETY: a call without pointers.
+        let flags = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) };
+        let append = flags != -1 && flags & libc::O_APPEND != 0;
+        let file = Self::new(SharedFd::new(OwnedFd::from(file)), home, append);
         let mut cursor = file.cursor.try_lock().expect("nobody else has it");
         cursor.set_position(position);
         drop(cursor);
@@ -260,11 +263,14 @@ impl File {
     /// Everything from the beginning, in one buffer of the right size, without a copy.
     pub(super) async fn read_whole(&self) -> io::Result<Vec<u8>> {
         // One byte more than there should be: the read that finds the end needs room.
-        let expected = self.metadata().await?.len() as usize + 1;
-        let mut whole = Vec::with_capacity(expected.max(64));
+        let expected = self.metadata().await?.len().saturating_add(1);
+        let expected = usize::try_from(expected).unwrap_or(usize::MAX);
+        let mut whole = Vec::new();
+        // A file may well be larger than the memory there is: that is an error, not the end.
+        whole.try_reserve_exact(expected.max(64))?;
         loop {
             if whole.len() == whole.capacity() {
-                whole.reserve(whole.capacity());
+                whole.try_reserve(whole.capacity())?;
             }
             let offset = whole.len();
             let (read, part) =

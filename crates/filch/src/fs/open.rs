@@ -106,13 +106,14 @@ impl OpenOptions {
         &self,
         path: P,
     ) -> impl Future<Output = io::Result<File>> + Send + use<P> {
-        let (flags, mode, append) = (self.flags(), self.mode, self.append);
+        let (flags, mode) = (self.flags(), self.mode);
         let path = path.as_ref().to_owned();
         async move {
             let home = Home::current()?;
-            let open = op::Open::new(&path, flags?, mode)?;
+            let flags = flags?;
+            let open = op::Open::new(&path, flags, mode)?;
             match home.run(open).await {
-                Ok(fd) => Ok(File::new(SharedFd::new(fd), home, append)),
+                Ok(fd) => Ok(File::new(SharedFd::new(fd), home, flags & libc::O_APPEND != 0)),
                 Err(error) => Err(failed("open", path.display(), error)),
             }
         }
