@@ -405,7 +405,11 @@ fn end(handle: &Handle, threads: Vec<JoinHandle<()>>, grace: Duration) {
 fn finish(handle: &Handle, threads: Vec<JoinHandle<()>>) {
     let closures = handle.blocking().shutdown(handle.shared().wind_up.deadline());
     let left_behind = handle.shared().wind_up.all_ended();
-    handle.shared().seal();
+    {
+        // The destructors of what is left may spawn, as on a worker.
+        let _entered = handle.enter();
+        handle.shared().seal();
+    }
     if left_behind.workers.is_empty() {
         for thread in threads {
             // It has ended its park, and only returns from its function.

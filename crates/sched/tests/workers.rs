@@ -606,3 +606,49 @@ fn a_worker_may_enter_another_scheduler_and_guards_go_in_any_order() {
         assert_eq!(task.await.unwrap(), 3);
     });
 }
+
+#[test]
+fn sleeps_among_the_timers_of_one_worker_end_with_the_tasks_of_another() {
+    for _ in 0..50 {
+        let scheduler = start(2);
+        // Kept, as by many a program: tasks in a queue that nobody empties would stay with it.
+        let handle = scheduler.handle().clone();
+        let hour = || filch_sched::timer::sleep(Duration::from_secs(3600));
+        let tasks: Vec<_> = (0..64).map(|_| handle.spawn(hour(), Meta::here())).collect();
+        handle.block_on(yield_now()).unwrap();
+        drop(scheduler);
+        for task in tasks {
+            assert!(handle.block_on(task).unwrap().unwrap_err().is_shutdown());
+        }
+        assert_eq!(handle.tasks(), 0);
+    }
+}
+
+#[test]
+fn a_task_that_never_began_is_dropped_where_it_may_spawn() {
+    struct Spawns(mpsc::Sender<bool>);
+    impl Drop for Spawns {
+        fn drop(&mut self) {
+            let caught = std::panic::catch_unwind(|| drop(spawn(async {})));
+            self.0.send(caught.is_ok()).unwrap();
+        }
+    }
+    let (tell, told) = mpsc::channel();
+    for _ in 0..50 {
+        let scheduler = start(1);
+        let tasks: Vec<_> = (0..16)
+            .map(|_| {
+                let spawns = Spawns(tell.clone());
+                let future = async move {
+                    let _spawns = spawns;
+                    std::future::pending::<()>().await;
+                };
+                scheduler.handle().spawn(future, Meta::here())
+            })
+            .collect();
+        drop(scheduler);
+        drop(tasks);
+    }
+    drop(tell);
+    assert!(told.iter().all(|spawned| spawned));
+}
