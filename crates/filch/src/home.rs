@@ -3,10 +3,10 @@
 use crate::error::NoRuntime;
 use filch_sched::with_handle;
 use filch_uring::{Op, Operation, Remote};
-use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::{fmt, io};
 
 /// The rings of a runtime, as anybody may hold them.
 #[derive(Debug)]
@@ -76,6 +76,16 @@ impl Home {
         let mut op = Op::new(operation);
         std::future::poll_fn(move |cx| self.poll(&mut op, cx))
     }
+}
+
+/// Whether an operation ended because the runtime whose ring it was in did. Nobody else cancels one that
+/// an object keeps.
+///
+/// That may have been another runtime than the object's own, whose worker happened to begin the operation.
+/// Then nothing has happened to the object (C2), and the operation is begun anew. If its own is gone, that
+/// gives the error that says so.
+pub(crate) fn lost_its_ring(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ECANCELED)
 }
 
 impl fmt::Debug for Home {

@@ -1,6 +1,6 @@
 //! Reading and writing a file at its cursor: what of it outlives the future that began it.
 
-use crate::home::Home;
+use crate::home::{Home, lost_its_ring};
 use filch_uring::{Op, Position, SharedFd, op};
 use std::ops::Range;
 use std::os::fd::AsRawFd;
@@ -90,21 +90,24 @@ impl Cursor {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let place = self.place();
-        if let Reading::Idle(buffer) = &mut self.reading {
-            let mut buffer = mem::take(buffer);
-            buffer.clear();
-            // The operation fills the capacity, so that should be what was asked for.
-            buffer.shrink_to(buf.len().min(MOST));
-            buffer.reserve_exact(buf.len().min(MOST));
-            self.reading = Reading::Pending(Op::new(op::Read::new(fd.clone(), buffer, place)));
-        }
-        if let Reading::Pending(op) = &mut self.reading {
+        while !matches!(self.reading, Reading::Left(..)) {
+            if let Reading::Idle(buffer) = &mut self.reading {
+                let mut buffer = mem::take(buffer);
+                buffer.clear();
+                // The operation fills the capacity, so that should be what was asked for.
+                buffer.shrink_to(buf.len().min(MOST));
+                buffer.reserve_exact(buf.len().min(MOST));
+                self.reading = Reading::Pending(Op::new(op::Read::new(fd.clone(), buffer, place)));
+            }
+            let Reading::Pending(op) = &mut self.reading else { unreachable!("it has begun") };
             let (read, buffer) = ready!(home.poll(op, cx));
             match read {
                 Ok(read) => self.reading = Reading::Left(buffer, 0..read),
                 Err(error) => {
                     self.reading = Reading::Idle(buffer);
-                    return Poll::Ready(Err(error));
+                    if !lost_its_ring(&error) {
+                        return Poll::Ready(Err(error));
+                    }
                 }
             }
         }
@@ -137,10 +140,18 @@ impl Cursor {
         home: &Home,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        let op = self.writing.as_mut().expect("called when it has begun");
-        let (written, buffer) = ready!(home.poll(op, cx));
-        self.writing = None;
-        self.written = buffer;
+        let written = loop {
+            let op = self.writing.as_mut().expect("called when it has begun");
+            let (written, buffer) = ready!(home.poll(op, cx));
+            if written.as_ref().is_err_and(lost_its_ring) {
+                // Nothing of it was written.
+                self.writing = Some(Op::new(op::Write::new(fd.clone(), buffer, self.place())));
+                continue;
+            }
+            self.writing = None;
+            self.written = buffer;
+            break written;
+        };
         if let Ok(written) = written {
             self.position += written as u64;
             if self.append {

@@ -3,7 +3,7 @@
 use super::addr::ToSocketAddrs;
 use super::socket;
 use super::stream::TcpStream;
-use crate::home::Home;
+use crate::home::{Home, lost_its_ring};
 use crate::io::failed;
 use crate::time::{Sleep, sleep};
 use filch_sync::Lock;
@@ -144,10 +144,15 @@ impl Accepting {
         listener: &TcpListener,
         cx: &mut Context<'_>,
     ) -> Poll<<op::Accept as filch_uring::Operation>::Output> {
-        let op = self.pending.get_or_insert_with(|| Op::new(op::Accept::new(listener.fd.clone())));
-        let accepted = ready!(listener.home.poll(op, cx));
-        self.pending = None;
-        Poll::Ready(accepted)
+        loop {
+            let begin = || Op::new(op::Accept::new(listener.fd.clone()));
+            let op = self.pending.get_or_insert_with(begin);
+            let accepted = ready!(listener.home.poll(op, cx));
+            self.pending = None;
+            if !accepted.as_ref().is_err_and(lost_its_ring) {
+                return Poll::Ready(accepted);
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The receiving half of a stream: what of a read outlives the future that began it.
 
-use crate::home::Home;
+use crate::home::{Home, lost_its_ring};
 use filch_uring::{Op, SharedFd, op};
 use std::mem;
 use std::ops::Range;
@@ -41,19 +41,22 @@ impl Reading {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        if let Self::Idle(buffer) = self {
-            let mut buffer = mem::take(buffer);
-            buffer.clear();
-            buffer.reserve_exact(buf.len().min(MOST));
-            *self = Self::Pending(Op::new(op::Recv::new(fd.clone(), buffer)));
-        }
-        if let Self::Pending(op) = self {
+        while !matches!(self, Self::Left(..)) {
+            if let Self::Idle(buffer) = self {
+                let mut buffer = mem::take(buffer);
+                buffer.clear();
+                buffer.reserve_exact(buf.len().min(MOST));
+                *self = Self::Pending(Op::new(op::Recv::new(fd.clone(), buffer)));
+            }
+            let Self::Pending(op) = self else { unreachable!("it has begun") };
             let (received, buffer) = ready!(home.poll(op, cx));
             match received {
                 Ok(received) => *self = Self::Left(buffer, 0..received),
                 Err(error) => {
                     *self = Self::Idle(buffer);
-                    return Poll::Ready(Err(error));
+                    if !lost_its_ring(&error) {
+                        return Poll::Ready(Err(error));
+                    }
                 }
             }
         }

@@ -125,7 +125,7 @@ impl TcpStream {
         let mut writing = self.writing.lock().await;
         poll_fn(|cx| writing.poll_settled(&self.home, cx)).await;
         writing.begin(&self.fd, buf);
-        poll_fn(|cx| writing.poll(&self.home, cx)).await
+        poll_fn(|cx| writing.poll(&self.fd, &self.home, cx)).await
     }
 
     /// Ends one direction, or both. To end the writing one sends everything written so far, and then

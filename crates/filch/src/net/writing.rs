@@ -1,6 +1,6 @@
 //! The sending half of a stream: what of a write outlives the future that began it.
 
-use crate::home::Home;
+use crate::home::{Home, lost_its_ring};
 use filch_uring::{Op, SharedFd, op};
 use std::mem;
 use std::task::{Context, Poll, ready};
@@ -47,12 +47,24 @@ impl Writing {
     }
 
     /// Waits for what [`begin`](Self::begin) began.
-    pub(crate) fn poll(&mut self, home: &Home, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let Self::Pending(op) = self else { unreachable!("called when it has begun") };
-        let (sent, buffer) = ready!(home.poll(op, cx));
-        debug_assert!(sent.as_ref().is_ok_and(|&sent| sent <= buffer.len()) || sent.is_err());
-        *self = Self::Idle(buffer);
-        Poll::Ready(sent)
+    pub(crate) fn poll(
+        &mut self,
+        fd: &SharedFd,
+        home: &Home,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let Self::Pending(op) = self else { unreachable!("called when it has begun") };
+            let (sent, buffer) = ready!(home.poll(op, cx));
+            debug_assert!(sent.as_ref().is_ok_and(|&sent| sent <= buffer.len()) || sent.is_err());
+            if sent.as_ref().is_err_and(lost_its_ring) {
+                // Nothing of it was sent.
+                *self = Self::Pending(Op::new(op::Send::new(fd.clone(), buffer)));
+            } else {
+                *self = Self::Idle(buffer);
+                return Poll::Ready(sent);
+            }
+        }
     }
 }
 
