@@ -140,7 +140,7 @@ fn a_file_that_is_denied_is_named() {
     child::run("a_file_that_is_denied_is_named", || {
         use std::os::unix::fs::PermissionsExt;
         let temp = TempFile::new("denied", b"x");
-        std::fs::set_permissions(&temp.0, std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(&temp.0, std::fs::Permissions::from_mode(0o000)).unwrap();
         // SAFETY: no pointers. The superuser is denied nothing, so it becomes nobody.
         assert!(unsafe { libc::geteuid() != 0 || libc::seteuid(65_534) == 0 });
         runtime(1).block_on(async {

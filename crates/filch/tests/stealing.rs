@@ -267,13 +267,24 @@ fn a_stream_with_always_more_takes_turns() {
                 }
             })
         };
-        let reader = filch::spawn(async move {
-            // One byte at a time: what is left over is always ready.
-            let mut byte = [0];
-            while stream.read(&mut byte).await.unwrap() == 1 {
-                assert_eq!(byte, [7]);
-            }
-        });
+        let reader = {
+            let stop = stop.clone();
+            filch::spawn(async move {
+                // One byte at a time: what is left over is always ready.
+                let mut buf = [0; 64 * 1024];
+                let mut size = 1;
+                loop {
+                    let read = stream.read(&mut buf[..size]).await.unwrap();
+                    assert_eq!(buf[..read], [7; 64 * 1024][..read]);
+                    if read == 0 {
+                        return;
+                    }
+                    if stop.load(Ordering::Relaxed) {
+                        size = buf.len();
+                    }
+                }
+            })
+        };
         let other = {
             let stop = stop.clone();
             filch::spawn(async move {
