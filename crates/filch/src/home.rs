@@ -3,6 +3,7 @@
 use crate::error::NoRuntime;
 use filch_sched::with_handle;
 use filch_uring::{Op, Operation, Remote};
+use std::panic::Location;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -58,23 +59,25 @@ impl Home {
         .ok_or(NoRuntime(()))
     }
 
-    /// Polls an operation of an object that belongs here.
+    /// Polls an operation of an object that belongs here, and is waited for at `at`.
     pub(crate) fn poll<T: Operation>(
         &self,
         op: &mut Op<T>,
+        at: &'static Location<'static>,
         cx: &mut Context<'_>,
     ) -> Poll<T::Output> {
+        op.waited_for_at(at);
         op.poll_or(cx, || self.0.any())
     }
 
-    /// Runs an operation to its end.
-    #[track_caller]
+    /// Runs an operation, which is waited for at `at`, to its end.
     pub(crate) fn run<T: Operation>(
         &self,
         operation: T,
+        at: &'static Location<'static>,
     ) -> impl Future<Output = T::Output> + use<'_, T> {
         let mut op = Op::new(operation);
-        std::future::poll_fn(move |cx| self.poll(&mut op, cx))
+        std::future::poll_fn(move |cx| self.poll(&mut op, at, cx))
     }
 }
 

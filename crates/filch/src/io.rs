@@ -5,6 +5,11 @@
 //! themselves *and for shared references*, because their methods take `&self`: two tasks may use one
 //! stream, one to read and one to write, without splitting it.
 
+/// Buffers that the kernel may use directly, because it is given them: for
+/// [`File::read_at`](crate::fs::File::read_at) and its kin.
+#[doc(inline)]
+pub use filch_uring::{IoBuf, IoBufMut, Slice};
+
 use std::fmt;
 use std::future::Future;
 use std::io::{Error, ErrorKind, Result};
@@ -93,7 +98,7 @@ pub trait Read: Send {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, what was read is lost.
+    /// Dropped, what was read is lost; so it is after an error.
     fn read_to_string(&mut self, to: &mut String) -> impl Future<Output = Result<usize>> + Send {
         async move {
             let mut bytes = Vec::new();
@@ -143,6 +148,45 @@ pub trait Write: Send {
     }
 }
 
+impl<R: Read + ?Sized> Read for &mut R {
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        (**self).read(buf).await
+    }
+}
+
+impl<R: Read + ?Sized> Read for Box<R> {
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        (**self).read(buf).await
+    }
+}
+
+/// Bytes in memory are read from their beginning, which moves on.
+impl Read for &[u8] {
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
+        std::io::Read::read(self, buf)
+    }
+}
+
+impl<W: Write + ?Sized> Write for &mut W {
+    async fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        (**self).write(buf).await
+    }
+}
+
+impl<W: Write + ?Sized> Write for Box<W> {
+    async fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        (**self).write(buf).await
+    }
+}
+
+/// Bytes are appended.
+impl Write for Vec<u8> {
+    async fn write(&mut self, buf: &[u8]) -> Result<usize> {
+        self.extend_from_slice(buf);
+        Ok(buf.len())
+    }
+}
+
 /// Reads everything from `from` and writes it to `to`. Returns how many bytes there were.
 ///
 /// # Errors
@@ -151,7 +195,7 @@ pub trait Write: Send {
 ///
 /// # Cancel safety
 ///
-/// Dropped, up to 64 KiB that were read may not be written.
+/// Dropped, up to 64 KiB that were read may not be written, or be written a little later.
 pub async fn copy<R, W>(from: &mut R, to: &mut W) -> Result<u64>
 where
     R: Read + ?Sized,

@@ -38,6 +38,7 @@ compile_error!("filch runs on Linux only: it is built on io_uring");
 
 mod error;
 pub mod fs;
+mod half;
 mod handle;
 mod home;
 pub mod io;

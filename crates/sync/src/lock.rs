@@ -89,7 +89,13 @@ impl<T: ?Sized> Lock<T> {
     /// line; dropped when the lock was just handed to it, it hands it on.
     #[track_caller]
     pub fn lock(&self) -> Acquire<'_, T> {
-        Acquire { lock: self, ticket: None, location: Location::caller() }
+        self.lock_at(Location::caller())
+    }
+
+    /// As [`lock`](Self::lock), by a library that waits on behalf of the code at `location`: that is where
+    /// the wait is on record.
+    pub fn lock_at(&self, location: &'static Location<'static>) -> Acquire<'_, T> {
+        Acquire { lock: self, ticket: None, location }
     }
 
     /// Takes the lock if nobody has it and nobody waits.

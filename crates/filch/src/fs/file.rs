@@ -1,8 +1,9 @@
 //! An open file.
 
-use super::cursor::Cursor;
+use super::cursor::{self, Cursor};
 use super::metadata::Metadata;
 use super::open::OpenOptions;
+use crate::half::{Reading, Site, Writing};
 use crate::home::Home;
 use crate::io::by_shared_reference;
 use filch_sync::{Guard, Lock};
@@ -10,6 +11,7 @@ use filch_uring::{IoBuf, IoBufMut, Position, SharedFd, op};
 use std::future::poll_fn;
 use std::io::{self, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::panic::Location;
 use std::path::Path;
 use std::{fmt, mem};
 
@@ -19,15 +21,31 @@ use std::{fmt, mem};
 /// [`write_at`](Self::write_at) take a buffer, which the kernel uses directly, and give it back with the
 /// result; any number of them may be in flight at once. *At the cursor*: [`read`](Self::read) and
 /// [`write`](Self::write) borrow a buffer, copy, and move the cursor when the bytes are delivered; one
-/// at a time, in the order in which they were begun.
+/// at a time, in the order in which they were begun. (Files opened with O_DIRECT ask for aligned
+/// buffers, which only the first way can give them.)
 ///
-/// Dropping it closes the file when the operations in flight are done. What was written is in the
-/// system's cache by then; to have it on the disk, [`sync_all`](Self::sync_all).
+/// What has no positions (a pipe, a terminal) has no cursor either, but two directions, like a
+/// socket: it may be read and written at once, and what arrives when nobody reads any more goes to the
+/// next read.
+///
+/// Dropping it closes the file when the operations in flight are done; a write in flight to what has no
+/// positions is given up. What was written is in the system's cache by then; to have it on the disk,
+/// [`sync_all`](Self::sync_all).
+///
+/// # Deadlocks
+///
+/// Who reads or writes at the cursor has its turn until that is done or dropped. A task that polls a
+/// read once, keeps it without polling it, and begins another one waits for itself.
 #[doc(alias = "aiofiles")]
 pub struct File {
     fd: SharedFd,
     home: Home,
-    cursor: Lock<Cursor>,
+    access: Access,
+}
+
+enum Access {
+    Cursor(Lock<Cursor>),
+    Halves(Lock<Reading<op::Read<Vec<u8>>>>, Lock<Writing<op::Write<Vec<u8>>>>),
 }
 
 impl File {
@@ -54,7 +72,7 @@ impl File {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, the file may have been made or emptied; nothing is left open.
+    /// Dropped, the file may yet be made or emptied, also a little later; nothing is left open.
     #[track_caller]
     pub fn create<P: AsRef<Path>>(
         path: P,
@@ -62,7 +80,10 @@ impl File {
         OpenOptions::new().write(true).create(true).truncate(true).open(path)
     }
 
-    /// Takes over a file of the standard library. The cursor begins where that one's is.
+    /// Takes over a file of the standard library. The cursor begins where that one's is; from then on
+    /// the descriptor's own position is neither looked at nor kept up to date. So a description that is
+    /// shared with others (an inherited standard output, say, that is a file) is not one to use this
+    /// way: their bytes and these would overwrite each other, unless it is open for appending.
     ///
     /// # Errors
     ///
@@ -73,21 +94,24 @@ impl File {
         // SAFETY: a call without pointers.
         let flags = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) };
         let append = flags != -1 && flags & libc::O_APPEND != 0;
-        let file = Self::new(SharedFd::new(OwnedFd::from(file)), home, append);
-        let mut cursor = file.cursor.try_lock().expect("nobody else has it");
-        cursor.set_position(position);
-        drop(cursor);
+        let mut file = Self::new(SharedFd::new(OwnedFd::from(file)), home, append);
+        if let Access::Cursor(cursor) = &mut file.access {
+            cursor.get_mut().set_position(position);
+        }
         Ok(file)
     }
 
     pub(super) fn new(fd: SharedFd, home: Home, append: bool) -> Self {
-        let cursor = Lock::new(Cursor::new(&fd, append));
-        Self { fd, home, cursor }
+        let access = if has_positions(&fd) {
+            Access::Cursor(Lock::new(Cursor::new(append)))
+        } else {
+            Access::Halves(Lock::new(Reading::new()), Lock::new(Writing::new()))
+        };
+        Self { fd, home, access }
     }
 
-    /// Reads at `offset`, in bytes from the beginning, into the spare room of `buf` from its start up to
-    /// its capacity. Gives the number of bytes, 0 at the end of the file, and the buffer. The cursor
-    /// stays.
+    /// Reads at `offset`, in bytes from the beginning, into `buf`: from its first byte up to its
+    /// capacity. Gives the number of bytes, 0 at the end of the file, and the buffer. The cursor stays.
     ///
     /// ```
     /// # filch::run(async {
@@ -105,8 +129,13 @@ impl File {
     /// # Cancel safety
     ///
     /// Dropped, the buffer is gone, and freed when the kernel is done with it.
-    pub async fn read_at<B: IoBufMut>(&self, buf: B, offset: u64) -> (io::Result<usize>, B) {
-        self.home.run(op::Read::new(self.fd.clone(), buf, Position::At(offset))).await
+    #[track_caller]
+    pub fn read_at<B: IoBufMut>(
+        &self,
+        buf: B,
+        offset: u64,
+    ) -> impl Future<Output = (io::Result<usize>, B)> + Send {
+        self.home.run(op::Read::new(self.fd.clone(), buf, Position::At(offset)), Location::caller())
     }
 
     /// Writes the bytes of `buf` at `offset`, in bytes from the beginning. Gives the number of bytes and
@@ -118,9 +147,16 @@ impl File {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, the write runs to its end, and the buffer is gone.
-    pub async fn write_at<B: IoBuf>(&self, buf: B, offset: u64) -> (io::Result<usize>, B) {
-        self.home.run(op::Write::new(self.fd.clone(), buf, Position::At(offset))).await
+    /// Dropped before its first poll, it does nothing; after that it runs to its end, which may come
+    /// later than what the program does next. The buffer is gone.
+    #[track_caller]
+    pub fn write_at<B: IoBuf>(
+        &self,
+        buf: B,
+        offset: u64,
+    ) -> impl Future<Output = (io::Result<usize>, B)> + Send {
+        self.home
+            .run(op::Write::new(self.fd.clone(), buf, Position::At(offset)), Location::caller())
     }
 
     /// Reads some bytes at the cursor into `buf`, at most 256 KiB, and returns how many; 0 at the end,
@@ -132,14 +168,26 @@ impl File {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost: dropped, the cursor has not moved. From a pipe or a terminal, what arrives when
+    /// Nothing is lost: dropped, the cursor has not moved. From what has no positions, what arrives when
     /// nobody reads any more goes to the next read.
-    pub async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        if buf.is_empty() {
-            return Ok(0);
+    #[track_caller]
+    pub fn read(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
+        let site = self.site(Location::caller());
+        async move {
+            if buf.is_empty() {
+                return Ok(0);
+            }
+            match &self.access {
+                Access::Cursor(cursor) => {
+                    let mut cursor = settled(cursor, site).await;
+                    poll_fn(|cx| cursor.poll_read(site, buf, cx)).await
+                }
+                Access::Halves(reading, _) => {
+                    let mut reading = reading.lock_at(site.at).await;
+                    poll_fn(|cx| reading.poll(site, buf, cx)).await
+                }
+            }
         }
-        let mut cursor = self.settled().await;
-        poll_fn(|cx| cursor.poll_read(&self.fd, &self.home, buf, cx)).await
     }
 
     /// Writes some of `buf`, at most 256 KiB, at the cursor (at the end, if opened for appending) and
@@ -147,61 +195,83 @@ impl File {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The system's. If an earlier write was dropped and failed later, that one's error, once, and nothing
+    /// is written.
     ///
     /// # Cancel safety
     ///
     /// Dropped, the write may or may not have begun; begun, it runs to its end, and the next operation at
-    /// the cursor comes after it.
-    pub async fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        if buf.is_empty() {
-            return Ok(0);
+    /// the cursor comes after it. If it fails, the next write, sync or close says so.
+    #[track_caller]
+    pub fn write(&self, buf: &[u8]) -> impl Future<Output = io::Result<usize>> + Send {
+        let site = self.site(Location::caller());
+        async move {
+            if buf.is_empty() {
+                return Ok(0);
+            }
+            match &self.access {
+                Access::Cursor(cursor) => {
+                    let mut cursor = settled(cursor, site).await;
+                    cursor.take_failure()?;
+                    cursor.begin_write(site, buf);
+                    poll_fn(|cx| cursor.poll_write(site, cx)).await
+                }
+                Access::Halves(_, writing) => {
+                    let mut writing = writing.lock_at(site.at).await;
+                    poll_fn(|cx| writing.poll_settled(site, cx)).await?;
+                    writing.begin(site, buf);
+                    poll_fn(|cx| writing.poll(site, cx)).await
+                }
+            }
         }
-        let mut cursor = self.settled().await;
-        cursor.begin_write(&self.fd, buf);
-        poll_fn(|cx| cursor.poll_write(&self.fd, &self.home, cx)).await
     }
 
     /// Moves the cursor, and returns where it is, in bytes from the beginning.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a place before the beginning; the system's,
-    /// for what has no positions.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a place before the beginning, or beyond what a
+    /// file can have (`i64::MAX`); the system's, for what has no positions.
     ///
     /// # Cancel safety
     ///
     /// Dropped, the cursor is where it was.
-    pub async fn seek(&self, to: SeekFrom) -> io::Result<u64> {
-        let mut cursor = self.settled().await;
-        if !cursor.has_positions() {
-            return Err(io::Error::from_raw_os_error(libc::ESPIPE));
+    #[track_caller]
+    pub fn seek(&self, to: SeekFrom) -> impl Future<Output = io::Result<u64>> + Send {
+        let site = self.site(Location::caller());
+        async move {
+            let Access::Cursor(cursor) = &self.access else {
+                return Err(io::Error::from_raw_os_error(libc::ESPIPE));
+            };
+            let mut cursor = settled(cursor, site).await;
+            let (from, by) = match to {
+                SeekFrom::Start(place) => (place, 0),
+                SeekFrom::Current(by) => (cursor.position(), by),
+                SeekFrom::End(by) => (cursor::end(&self.fd)?, by),
+            };
+            let place = from.checked_add_signed(by).filter(|&place| i64::try_from(place).is_ok());
+            let Some(place) = place else {
+                let text = "a file has no such place";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            };
+            cursor.set_position(place);
+            Ok(place)
         }
-        let (from, by) = match to {
-            SeekFrom::Start(place) => (place, 0),
-            SeekFrom::Current(by) => (cursor.position(), by),
-            SeekFrom::End(by) => (self.metadata().await?.len(), by),
-        };
-        let Some(place) = from.checked_add_signed(by) else {
-            let text = "a file has no places before its beginning";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-        };
-        cursor.set_position(place);
-        Ok(place)
     }
 
     /// Has everything written so far put on the disk, with what the system knows of the file.
     ///
     /// # Errors
     ///
-    /// The system's. After a failure it is not known which of the data is on the disk.
+    /// The system's. After a failure it is not known which of the data is on the disk. If an earlier
+    /// write was dropped and failed later, that one's error, once.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it runs to its end.
-    pub async fn sync_all(&self) -> io::Result<()> {
-        drop(self.settled().await);
-        self.home.run(op::Fsync::new(self.fd.clone())).await
+    /// Dropped, it may not have begun; begun, it runs to its end.
+    #[track_caller]
+    pub fn sync_all(&self) -> impl Future<Output = io::Result<()>> + Send {
+        self.sync(op::Fsync::new(self.fd.clone()), Location::caller())
     }
 
     /// As [`sync_all`](Self::sync_all), but of what the system knows of the file only what it takes to
@@ -213,10 +283,17 @@ impl File {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it runs to its end.
-    pub async fn sync_data(&self) -> io::Result<()> {
-        drop(self.settled().await);
-        self.home.run(op::Fsync::data_only(self.fd.clone())).await
+    /// As [`sync_all`](Self::sync_all).
+    #[track_caller]
+    pub fn sync_data(&self) -> impl Future<Output = io::Result<()>> + Send {
+        self.sync(op::Fsync::data_only(self.fd.clone()), Location::caller())
+    }
+
+    async fn sync(&self, sync: op::Fsync, at: &'static Location<'static>) -> io::Result<()> {
+        if let Access::Cursor(cursor) = &self.access {
+            settled(cursor, self.site(at)).await.take_failure()?;
+        }
+        self.home.run(sync, at).await
     }
 
     /// What the system knows of the file.
@@ -228,46 +305,66 @@ impl File {
     /// # Cancel safety
     ///
     /// Dropped, nothing is left behind.
-    pub async fn metadata(&self) -> io::Result<Metadata> {
-        self.home.run(op::Statx::fd(self.fd.clone())).await.map(Metadata::new)
+    #[track_caller]
+    pub fn metadata(&self) -> impl Future<Output = io::Result<Metadata>> + Send {
+        let statx = self.home.run(op::Statx::fd(self.fd.clone()), Location::caller());
+        async { statx.await.map(Metadata::new) }
     }
 
     /// Closes the file, and says whether that went well, which a drop cannot. Waits for a write that was
-    /// left in flight; other operations in flight keep the file open until they are done, and then
+    /// left in flight; one to what has no positions is given up. Other operations in flight
+    /// ([`read_at`](Self::read_at) and the like, dropped) keep the file open until they are done, and then
     /// close it unheard.
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// The system's. If an earlier write was dropped and failed later, that one's error; the file is
+    /// closed all the same.
     ///
     /// # Cancel safety
     ///
     /// Dropped, the file is closed all the same.
-    pub async fn close(self) -> io::Result<()> {
-        drop(self.settled().await);
-        let Self { fd, home, cursor } = self;
-        drop(cursor);
-        match fd.try_unwrap() {
-            Ok(fd) => home.run(op::Close::new(fd)).await,
-            Err(_in_use) => Ok(()),
+    #[track_caller]
+    pub fn close(self) -> impl Future<Output = io::Result<()>> + Send {
+        let at = Location::caller();
+        async move {
+            let mut this = self;
+            let site = Site { fd: &this.fd, home: &this.home, at };
+            let settled = match &mut this.access {
+                Access::Cursor(cursor) => {
+                    let cursor = cursor.get_mut();
+                    poll_fn(|cx| cursor.poll_settled(site, cx)).await;
+                    cursor.take_failure()
+                }
+                Access::Halves(reading, writing) => {
+                    let (reading, writing) = (reading.get_mut(), writing.get_mut());
+                    poll_fn(|cx| reading.poll_end(site, cx)).await;
+                    poll_fn(|cx| writing.poll_end(site, cx)).await
+                }
+            };
+            let Self { fd, home, access } = this;
+            drop(access);
+            let closed = match fd.try_unwrap() {
+                Ok(fd) => home.run(op::Close::new(fd), at).await,
+                Err(_in_use) => Ok(()),
+            };
+            settled.and(closed)
         }
     }
 
-    /// The cursor, when nothing of an earlier future is in flight at it.
-    async fn settled(&self) -> Guard<'_, Cursor> {
-        let mut cursor = self.cursor.lock().await;
-        poll_fn(|cx| cursor.poll_settled(&self.fd, &self.home, cx)).await;
-        cursor
+    fn site(&self, at: &'static Location<'static>) -> Site<'_> {
+        Site { fd: &self.fd, home: &self.home, at }
     }
 
     /// Everything from the beginning, in one buffer of the right size, without a copy.
     pub(super) async fn read_whole(&self) -> io::Result<Vec<u8>> {
-        // One byte more than there should be: the read that finds the end needs room.
-        let expected = self.metadata().await?.len().saturating_add(1);
-        let expected = usize::try_from(expected).unwrap_or(usize::MAX);
+        let metadata = self.metadata().await?;
+        // One byte more than there should be: the read that finds the end needs room. Files of the
+        // kernel's own making say 0.
+        let expected = usize::try_from(metadata.len().saturating_add(1)).unwrap_or(usize::MAX);
         let mut whole = Vec::new();
         // A file may well be larger than the memory there is: that is an error, not the end.
-        whole.try_reserve_exact(expected.max(64))?;
+        whole.try_reserve_exact(if expected == 1 { 4096 } else { expected })?;
         loop {
             if whole.len() == whole.capacity() {
                 whole.try_reserve(whole.capacity())?;
@@ -276,11 +373,34 @@ impl File {
             let (read, part) =
                 self.read_at(mem::take(&mut whole).slice(offset..), offset as u64).await;
             whole = part.into_inner();
-            if read? == 0 {
+            let read = read?;
+            // A regular file gives as much as it has: less than there was room for is its end.
+            let at_end = metadata.is_file() && metadata.len() > 0 && whole.len() < whole.capacity();
+            if read == 0 || at_end {
                 return Ok(whole);
             }
         }
     }
+}
+
+/// The cursor, when nothing of an earlier future is in flight at it.
+async fn settled<'a>(cursor: &'a Lock<Cursor>, site: Site<'_>) -> Guard<'a, Cursor> {
+    let mut cursor = cursor.lock_at(site.at).await;
+    poll_fn(|cx| cursor.poll_settled(site, cx)).await;
+    cursor
+}
+
+/// Whether there are places in it. Not every descriptor that can be sought in has them: an inotify, say,
+/// takes a seek and ignores it, and what was read from it is gone from it.
+fn has_positions(fd: &SharedFd) -> bool {
+    let mut stat = mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: there is room for a `stat`.
+    if unsafe { libc::fstat(fd.as_raw_fd(), stat.as_mut_ptr()) } != 0 {
+        return false;
+    }
+    // SAFETY: the call has filled it in.
+    let kind = unsafe { stat.assume_init() }.st_mode & libc::S_IFMT;
+    matches!(kind, libc::S_IFREG | libc::S_IFBLK | libc::S_IFDIR)
 }
 
 by_shared_reference!(File: Read);

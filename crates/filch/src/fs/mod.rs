@@ -19,9 +19,10 @@ pub use metadata::Metadata;
 pub use open::OpenOptions;
 
 use crate::home::Home;
-use crate::io::{Read, Write, failed};
+use crate::io::{Write, failed};
 use filch_uring::op;
 use std::io;
+use std::panic::Location;
 use std::path::Path;
 
 /// Reads a whole file.
@@ -54,13 +55,12 @@ pub fn read(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Vec<u8>>>
 #[track_caller]
 pub fn read_to_string(path: impl AsRef<Path>) -> impl Future<Output = io::Result<String>> + Send {
     let path = path.as_ref().to_owned();
+    let whole = read(path.clone());
     async move {
-        let mut text = String::new();
-        let mut file = File::open(&path).await?;
-        file.read_to_string(&mut text)
-            .await
-            .map_err(|error| failed("read", path.display(), error))?;
-        Ok(text)
+        String::from_utf8(whole.await?).map_err(|error| {
+            let error = io::Error::new(io::ErrorKind::InvalidData, error.utf8_error());
+            failed("read", path.display(), error)
+        })
     }
 }
 
@@ -72,7 +72,7 @@ pub fn read_to_string(path: impl AsRef<Path>) -> impl Future<Output = io::Result
 ///
 /// # Cancel safety
 ///
-/// Dropped, the file may hold any prefix of `contents`.
+/// Dropped, the file may hold any prefix of `contents`, and a write in progress may still end later.
 #[track_caller]
 pub fn write(
     path: impl AsRef<Path>,
@@ -99,11 +99,11 @@ pub fn write(
 /// Dropped, nothing is left behind.
 #[track_caller]
 pub fn metadata(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Metadata>> + Send {
-    let path = path.as_ref().to_owned();
+    let (path, at) = (path.as_ref().to_owned(), Location::caller());
     async move {
         let home = Home::current()?;
         let statx = op::Statx::path(&path)?;
-        let found = home.run(statx).await;
+        let found = home.run(statx, at).await;
         found.map(Metadata::new).map_err(|error| failed("look at", path.display(), error))
     }
 }

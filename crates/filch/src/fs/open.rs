@@ -5,6 +5,7 @@ use crate::home::Home;
 use crate::io::failed;
 use filch_uring::{SharedFd, op};
 use std::io;
+use std::panic::Location;
 use std::path::Path;
 
 /// How a file is to be opened, as in the standard library.
@@ -100,19 +101,19 @@ impl OpenOptions {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, the file may have been made or emptied; its descriptor is closed.
+    /// Dropped, the file may yet be made or emptied, also a little later; its descriptor is closed.
     #[track_caller]
     pub fn open<P: AsRef<Path>>(
         &self,
         path: P,
     ) -> impl Future<Output = io::Result<File>> + Send + use<P> {
-        let (flags, mode) = (self.flags(), self.mode);
+        let (flags, mode, at) = (self.flags(), self.mode, Location::caller());
         let path = path.as_ref().to_owned();
         async move {
             let home = Home::current()?;
             let flags = flags?;
             let open = op::Open::new(&path, flags, mode)?;
-            match home.run(open).await {
+            match home.run(open, at).await {
                 Ok(fd) => Ok(File::new(SharedFd::new(fd), home, flags & libc::O_APPEND != 0)),
                 Err(error) => Err(failed("open", path.display(), error)),
             }

@@ -1,6 +1,7 @@
 //! From what a person writes to socket addresses.
 
 use crate::handle::Handle;
+use crate::io::failed;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
@@ -41,12 +42,17 @@ impl Resolve {
             Kind::Known(addresses) => (String::new(), addresses),
             Kind::Text(text) => {
                 let name = text.clone();
-                (name, look_up(move || std::net::ToSocketAddrs::to_socket_addrs(&text)).await?)
+                let query = move || std::net::ToSocketAddrs::to_socket_addrs(&text);
+                let found =
+                    look_up(query).await.map_err(|error| failed("look up", &name, error))?;
+                (name, found)
             }
             Kind::Name(host, port) => {
                 let name = format!("{host}:{port}");
                 let query = move || std::net::ToSocketAddrs::to_socket_addrs(&(&*host, port));
-                (name, look_up(query).await?)
+                let found =
+                    look_up(query).await.map_err(|error| failed("look up", &name, error))?;
+                (name, found)
             }
         };
         if found.is_empty() {

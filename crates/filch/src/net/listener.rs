@@ -10,8 +10,9 @@ use filch_sync::Lock;
 use filch_uring::{Op, SharedFd, op};
 use socket2::SockRef;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::panic::Location;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use std::{fmt, io};
@@ -35,6 +36,14 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// # Ok::<(), std::io::Error>(())
 /// # }).unwrap();
 /// ```
+///
+/// Dropping it ends the listening at once, also for duplicates of its descriptor if an accept was left
+/// unfinished. Connections that nobody has accepted are closed.
+///
+/// # Deadlocks
+///
+/// Who accepts has the turn until it is done or dropped. A task that polls an accept once and then keeps
+/// it without polling it keeps everybody else from accepting.
 #[doc(alias = "start_server")]
 pub struct TcpListener {
     fd: SharedFd,
@@ -102,8 +111,16 @@ impl TcpListener {
     /// Nothing is lost: a connection that comes when nobody accepts any more goes to the next accept.
     /// At most one waits in the listener; the others wait in the kernel. Several tasks may accept from
     /// one listener: they are served in turn.
-    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let mut accepting = self.accepting.lock().await;
+    #[track_caller]
+    pub fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send {
+        self.accept_at(Location::caller())
+    }
+
+    async fn accept_at(
+        &self,
+        at: &'static Location<'static>,
+    ) -> io::Result<(TcpStream, SocketAddr)> {
+        let mut accepting = self.accepting.lock_at(at).await;
         // On another executor there is nothing to sleep on: there the caller has to pause.
         if let Some(pause) = &mut accepting.pause
             && Home::current().is_ok()
@@ -111,7 +128,7 @@ impl TcpListener {
             pause.await;
         }
         accepting.pause = None;
-        let accepted = poll_fn(|cx| accepting.poll(self, cx)).await;
+        let accepted = poll_fn(|cx| accepting.poll(self, at, cx)).await;
         let (fd, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -142,12 +159,13 @@ impl Accepting {
     fn poll(
         &mut self,
         listener: &TcpListener,
+        at: &'static Location<'static>,
         cx: &mut Context<'_>,
     ) -> Poll<<op::Accept as filch_uring::Operation>::Output> {
         loop {
             let begin = || Op::new(op::Accept::new(listener.fd.clone()));
             let op = self.pending.get_or_insert_with(begin);
-            let accepted = ready!(listener.home.poll(op, cx));
+            let accepted = ready!(listener.home.poll(op, at, cx));
             self.pending = None;
             if !accepted.as_ref().is_err_and(lost_its_ring) {
                 return Poll::Ready(accepted);
@@ -159,6 +177,16 @@ impl Accepting {
 /// Whether an accept failed for want of something that may come back.
 fn is_exhaustion(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}
+
+impl Drop for TcpListener {
+    fn drop(&mut self) {
+        if self.accepting.get_mut().pending.is_some() {
+            // The kept accept holds the socket until its ring has cancelled it. The address should be free
+            // at once, and nobody be accepted any more.
+            let _ = SockRef::from(&self.fd).shutdown(Shutdown::Both);
+        }
+    }
 }
 
 impl AsFd for TcpListener {

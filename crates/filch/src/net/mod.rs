@@ -6,10 +6,8 @@
 
 mod addr;
 mod listener;
-mod reading;
 mod socket;
 mod stream;
-mod writing;
 
 pub use addr::{Resolve, ToSocketAddrs};
 pub use listener::TcpListener;

@@ -1,9 +1,8 @@
 //! A TCP connection.
 
 use super::addr::ToSocketAddrs;
-use super::reading::Reading;
 use super::socket;
-use super::writing::Writing;
+use crate::half::{Reading, Site, Writing};
 use crate::home::Home;
 use crate::io::{by_shared_reference, failed};
 use filch_sync::Lock;
@@ -12,6 +11,7 @@ use socket2::SockRef;
 use std::future::poll_fn;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::panic::Location;
 use std::{fmt, io};
 
 /// A TCP connection.
@@ -43,14 +43,19 @@ use std::{fmt, io};
 /// # Ok::<(), std::io::Error>(())
 /// # }).unwrap();
 /// ```
+///
+/// # Deadlocks
+///
+/// Who reads, or writes, has that direction's turn until it is done or dropped. A task that polls a read
+/// once, keeps it without polling it, and begins another one waits for itself.
 #[doc(alias = "open_connection")]
 #[doc(alias = "StreamReader")]
 #[doc(alias = "StreamWriter")]
 pub struct TcpStream {
     fd: SharedFd,
     home: Home,
-    reading: Lock<Reading>,
-    writing: Lock<Writing>,
+    reading: Lock<Reading<op::Recv<Vec<u8>>>>,
+    writing: Lock<Writing<op::Send<Vec<u8>>>>,
 }
 
 impl TcpStream {
@@ -65,12 +70,12 @@ impl TcpStream {
     /// Dropped, there is no connection: one that came about meanwhile is closed.
     #[track_caller]
     pub fn connect(address: impl ToSocketAddrs) -> impl Future<Output = io::Result<Self>> + Send {
-        let resolve = address.resolve();
+        let (resolve, at) = (address.resolve(), Location::caller());
         async move {
             let home = Home::current()?;
             let mut refused = None;
             for address in resolve.addresses().await? {
-                match connect_one(&home, address).await {
+                match connect_one(&home, address, at).await {
                     Ok(fd) => return Ok(Self::new(fd, home)),
                     Err(error) => refused = Some(failed("connect to", address, error)),
                 }
@@ -103,33 +108,46 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// Nothing is lost: what arrives when nobody reads any more goes to the next read.
-    pub async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let mut reading = self.reading.lock().await;
-        poll_fn(|cx| reading.poll(&self.fd, &self.home, buf, cx)).await
+    #[track_caller]
+    pub fn read(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
+        let site = self.site(Location::caller());
+        async move {
+            if buf.is_empty() {
+                return Ok(0);
+            }
+            let mut reading = self.reading.lock_at(site.at).await;
+            poll_fn(|cx| reading.poll(site, buf, cx)).await
+        }
     }
 
     /// Writes some of `buf`, at most 128 KiB, and returns how much.
     ///
     /// # Errors
     ///
-    /// The system's, `BrokenPipe` for instance.
+    /// The system's, `BrokenPipe` for instance. If an earlier write was dropped and failed later, that
+    /// one's error, once, and nothing is written.
     ///
     /// # Cancel safety
     ///
     /// Dropped, a prefix of `buf` may or may not be sent: never twice, and never mixed with the next
     /// write, which waits for this one to end.
-    pub async fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        if buf.is_empty() {
-            return Ok(0);
+    #[track_caller]
+    pub fn write(&self, buf: &[u8]) -> impl Future<Output = io::Result<usize>> + Send {
+        let site = self.site(Location::caller());
+        async move {
+            if buf.is_empty() {
+                return Ok(0);
+            }
+            let mut writing = self.writing.lock_at(site.at).await;
+            poll_fn(|cx| writing.poll_settled(site, cx)).await?;
+            writing.begin(site, buf);
+            poll_fn(|cx| writing.poll(site, cx)).await
         }
-        let mut writing = self.writing.lock().await;
-        poll_fn(|cx| writing.poll_settled(&self.home, cx)).await;
-        writing.begin(&self.fd, buf);
-        poll_fn(|cx| writing.poll(&self.fd, &self.home, cx)).await
     }
 
-    /// Ends one direction, or both. To end the writing one sends everything written so far, and then
-    /// the end of the stream.
+    /// Ends one direction, or both. Ending the writing one alone waits for writes in progress, so that
+    /// everything written so far is sent, and then the end of the stream. Ending both waits for nothing:
+    /// it also gets a writer going again that is stuck on a peer that does not read.
     ///
     /// # Errors
     ///
@@ -138,13 +156,25 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// Dropped, the end may or may not be sent.
-    pub async fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        if how != Shutdown::Read {
-            // What a dropped write left in flight goes first.
-            let mut writing = self.writing.lock().await;
-            poll_fn(|cx| writing.poll_settled(&self.home, cx)).await;
+    #[track_caller]
+    pub fn shutdown(&self, how: Shutdown) -> impl Future<Output = io::Result<()>> + Send {
+        let site = self.site(Location::caller());
+        async move {
+            // Kept until the end is on its way: no further write gets in before it.
+            let _writing = match how {
+                Shutdown::Write => {
+                    let mut writing = self.writing.lock_at(site.at).await;
+                    poll_fn(|cx| writing.poll_settled(site, cx)).await?;
+                    Some(writing)
+                }
+                Shutdown::Read | Shutdown::Both => None,
+            };
+            self.home.run(op::Shutdown::new(self.fd.clone(), how), site.at).await
         }
-        self.home.run(op::Shutdown::new(self.fd.clone(), how)).await
+    }
+
+    fn site(&self, at: &'static Location<'static>) -> Site<'_> {
+        Site { fd: &self.fd, home: &self.home, at }
     }
 
     /// Whether small writes are sent at once (TCP_NODELAY).
@@ -185,9 +215,13 @@ impl TcpStream {
     }
 }
 
-async fn connect_one(home: &Home, address: SocketAddr) -> io::Result<SharedFd> {
+async fn connect_one(
+    home: &Home,
+    address: SocketAddr,
+    at: &'static Location<'static>,
+) -> io::Result<SharedFd> {
     let fd = SharedFd::new(OwnedFd::from(socket::tcp(&address)?));
-    home.run(op::Connect::new(fd.clone(), address)).await?;
+    home.run(op::Connect::new(fd.clone(), address), at).await?;
     Ok(fd)
 }
 

@@ -1,7 +1,8 @@
-//! The receiving half of a stream: what of a read outlives the future that began it.
+//! The receiving half: what of a read outlives the future that began it.
 
-use crate::home::{Home, lost_its_ring};
-use filch_uring::{Op, SharedFd, op};
+use super::{Site, Transfer};
+use crate::home::lost_its_ring;
+use filch_uring::Op;
 use std::mem;
 use std::ops::Range;
 use std::task::{Context, Poll, ready};
@@ -16,40 +17,38 @@ const MOST: usize = 64 * 1024;
 ///
 /// The kernel writes into a buffer of the stream's own, because a borrowed one may be gone before the
 /// kernel is done with it (D1). It is as large as the largest read so far, up to 64 KiB.
-pub(crate) enum Reading {
+///
+/// Dropped with the stream, the operation is cancelled (D6).
+pub(crate) enum Reading<T: Transfer> {
     /// Nothing is in flight. The buffer is kept for its memory.
     Idle(Vec<u8>),
     /// An operation is, whether anybody waits for it or not.
-    Pending(Op<op::Recv<Vec<u8>>>),
+    Pending(Op<T>),
     /// Bytes have come that nobody has taken yet.
     Left(Vec<u8>, Range<usize>),
 }
 
-impl Reading {
+impl<T: Transfer> Reading<T> {
     pub(crate) fn new() -> Self {
         Self::Idle(Vec::new())
     }
 
-    /// Reads into `buf`. The caller has the direction's turn.
+    /// Reads into `buf`, which is not empty. The caller has the direction's turn.
     pub(crate) fn poll(
         &mut self,
-        fd: &SharedFd,
-        home: &Home,
+        site: Site<'_>,
         buf: &mut [u8],
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        if buf.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
         while !matches!(self, Self::Left(..)) {
             if let Self::Idle(buffer) = self {
                 let mut buffer = mem::take(buffer);
                 buffer.clear();
                 buffer.reserve_exact(buf.len().min(MOST));
-                *self = Self::Pending(Op::new(op::Recv::new(fd.clone(), buffer)));
+                *self = Self::Pending(Op::new(T::new(site.fd.clone(), buffer)));
             }
             let Self::Pending(op) = self else { unreachable!("it has begun") };
-            let (received, buffer) = ready!(home.poll(op, cx));
+            let (received, buffer) = ready!(site.poll(op, cx));
             match received {
                 Ok(received) => *self = Self::Left(buffer, 0..received),
                 Err(error) => {
@@ -66,7 +65,7 @@ impl Reading {
     /// Hands out bytes that have come; none means that the stream has ended.
     fn take(&mut self, buf: &mut [u8]) -> usize {
         let Self::Left(buffer, left) = self else { unreachable!("called when bytes have come") };
-        let taken = left.len().min(buf.len());
+        let taken = (left.end - left.start).min(buf.len());
         buf[..taken].copy_from_slice(&buffer[left.start..left.start + taken]);
         left.start += taken;
         if left.start == left.end {
@@ -74,14 +73,24 @@ impl Reading {
         }
         taken
     }
+
+    /// Gives up what is in flight and waits until the kernel has, too.
+    pub(crate) fn poll_end(&mut self, site: Site<'_>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Self::Pending(op) = self {
+            op.cancel();
+            let (_, buffer) = ready!(site.poll(op, cx));
+            *self = Self::Idle(buffer);
+        }
+        Poll::Ready(())
+    }
 }
 
-impl fmt::Debug for Reading {
+impl<T: Transfer> fmt::Debug for Reading<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Idle(_) => f.pad("Idle"),
             Self::Pending(_) => f.pad("Pending"),
-            Self::Left(_, left) => write!(f, "Left({} bytes)", left.len()),
+            Self::Left(_, left) => write!(f, "Left({} bytes)", left.end - left.start),
         }
     }
 }

@@ -1,0 +1,63 @@
+//! The two halves of what has no positions: a socket, a pipe, a terminal.
+//!
+//! What is in flight belongs to the half, not to the future that began it (C1).
+
+mod reading;
+mod writing;
+
+pub(crate) use reading::Reading;
+pub(crate) use writing::Writing;
+
+use crate::home::Home;
+use filch_uring::{Op, Operation, Position, SharedFd, op};
+use std::io;
+use std::panic::Location;
+use std::task::{Context, Poll};
+
+/// An operation that moves bytes one way, between a descriptor and a buffer.
+pub(crate) trait Transfer: Operation<Output = (io::Result<usize>, Vec<u8>)> {
+    fn new(fd: SharedFd, buffer: Vec<u8>) -> Self;
+}
+
+impl Transfer for op::Recv<Vec<u8>> {
+    fn new(fd: SharedFd, buffer: Vec<u8>) -> Self {
+        Self::new(fd, buffer)
+    }
+}
+
+impl Transfer for op::Send<Vec<u8>> {
+    fn new(fd: SharedFd, buffer: Vec<u8>) -> Self {
+        Self::new(fd, buffer)
+    }
+}
+
+impl Transfer for op::Read<Vec<u8>> {
+    fn new(fd: SharedFd, buffer: Vec<u8>) -> Self {
+        Self::new(fd, buffer, Position::Current)
+    }
+}
+
+impl Transfer for op::Write<Vec<u8>> {
+    fn new(fd: SharedFd, buffer: Vec<u8>) -> Self {
+        Self::new(fd, buffer, Position::Current)
+    }
+}
+
+/// What a poll needs to know besides the half: the descriptor, the runtime that it belongs to, and where
+/// in the user's source it is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Site<'a> {
+    pub(crate) fd: &'a SharedFd,
+    pub(crate) home: &'a Home,
+    pub(crate) at: &'static Location<'static>,
+}
+
+impl Site<'_> {
+    pub(crate) fn poll<T: Operation>(
+        &self,
+        op: &mut Op<T>,
+        cx: &mut Context<'_>,
+    ) -> Poll<T::Output> {
+        self.home.poll(op, self.at, cx)
+    }
+}

@@ -1,0 +1,107 @@
+//! The sending half: what of a write outlives the future that began it.
+
+use super::{Site, Transfer};
+use crate::home::lost_its_ring;
+use filch_uring::Op;
+use std::mem;
+use std::task::{Context, Poll, ready};
+use std::{fmt, io};
+
+/// As much as one write hands to the kernel: a longer buffer takes several.
+const MOST: usize = 128 * 1024;
+
+/// One direction of a stream. At most one operation is in flight. A future that is dropped leaves it
+/// here, and the next write first waits for its end: so bytes are never sent twice, and those of two
+/// writes are never mixed (C1).
+///
+/// The kernel reads from a copy, because a borrowed buffer may be gone before the kernel is done with
+/// it (D1).
+///
+/// Dropped with the stream, the operation is cancelled: a peer that does not read keeps nothing open
+/// (D6).
+pub(crate) struct Writing<T: Transfer> {
+    pending: Option<Op<T>>,
+    /// The buffer of the last write, for its memory.
+    buffer: Vec<u8>,
+    /// What went wrong with a write that was dropped: the next one hears of it.
+    failed: Option<io::Error>,
+}
+
+impl<T: Transfer> Writing<T> {
+    pub(crate) fn new() -> Self {
+        Self { pending: None, buffer: Vec::new(), failed: None }
+    }
+
+    /// Waits for what an earlier write left behind.
+    ///
+    /// # Errors
+    ///
+    /// That write's, if nobody has heard of it.
+    pub(crate) fn poll_settled(
+        &mut self,
+        site: Site<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.pending.is_some()
+            && let Err(error) = ready!(self.poll(site, cx))
+        {
+            self.failed = Some(error);
+        }
+        Poll::Ready(self.failed.take().map_or(Ok(()), Err))
+    }
+
+    /// Hands the beginning of `buf` to the kernel. Settled before.
+    pub(crate) fn begin(&mut self, site: Site<'_>, buf: &[u8]) {
+        debug_assert!(self.pending.is_none(), "called when it has settled");
+        let mut buffer = mem::take(&mut self.buffer);
+        buffer.clear();
+        buffer.extend_from_slice(&buf[..buf.len().min(MOST)]);
+        self.pending = Some(Op::new(T::new(site.fd.clone(), buffer)));
+    }
+
+    /// Waits for what [`begin`](Self::begin) began.
+    pub(crate) fn poll(&mut self, site: Site<'_>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        loop {
+            let op = self.pending.as_mut().expect("called when it has begun");
+            let (sent, buffer) = ready!(site.poll(op, cx));
+            self.pending = None;
+            if sent.as_ref().is_err_and(lost_its_ring) {
+                // Nothing of it was sent.
+                self.pending = Some(Op::new(T::new(site.fd.clone(), buffer)));
+            } else {
+                self.buffer = buffer;
+                return Poll::Ready(sent);
+            }
+        }
+    }
+
+    /// Gives up what is in flight and waits until the kernel has, too.
+    pub(crate) fn poll_end(
+        &mut self,
+        site: Site<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Some(op) = &mut self.pending {
+            op.cancel();
+            let (_, buffer) = ready!(site.poll(op, cx));
+            self.pending = None;
+            self.buffer = buffer;
+        }
+        Poll::Ready(self.failed.take().map_or(Ok(()), Err))
+    }
+}
+
+impl<T: Transfer> Drop for Writing<T> {
+    fn drop(&mut self) {
+        if let Some(op) = &mut self.pending {
+            // Also where the operation by itself would run to its end, as a write to a file does.
+            op.cancel();
+        }
+    }
+}
+
+impl<T: Transfer> fmt::Debug for Writing<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(if self.pending.is_some() { "Pending" } else { "Idle" })
+    }
+}
