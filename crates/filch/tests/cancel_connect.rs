@@ -70,7 +70,7 @@ async fn looks_up_a_name(cut: Cut) {
 
 #[test]
 fn a_look_up_may_be_dropped() {
-    everywhere(4, looks_up_a_name);
+    everywhere(2, looks_up_a_name);
 }
 
 /// A port where connecting takes for ever: nobody accepts, and the line is full.

@@ -153,3 +153,18 @@ async fn opens(cut: Cut) {
 fn what_is_opened_for_nobody_is_closed() {
     everywhere(8, opens);
 }
+
+#[filch::test]
+async fn the_error_of_a_dropped_write_is_heard_of() {
+    // Opened for reading: a sync goes well, a write does not.
+    let path = std::env::current_exe().unwrap();
+    let file = File::open(&path).await.unwrap();
+    {
+        let mut write = Box::pin(file.write(b"lost"));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(write.as_mut().poll(&mut cx).is_pending());
+    }
+    let error = file.sync_all().await.unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EBADF));
+    file.sync_all().await.unwrap();
+}

@@ -83,18 +83,6 @@ async fn closing_waits_for_no_reader() {
 }
 
 #[filch::test]
-async fn the_error_of_a_dropped_write_is_heard_of() {
-    let full = filch::fs::OpenOptions::new().write(true).open("/dev/full").await.unwrap();
-    {
-        let mut write = Box::pin(full.write(b"lost"));
-        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-        assert!(write.as_mut().poll(&mut cx).is_pending());
-    }
-    let error = full.close().await.unwrap_err();
-    assert_eq!(error.raw_os_error(), Some(libc::ENOSPC));
-}
-
-#[filch::test]
 async fn a_pipe_of_the_standard_library_is_read_to_its_end() {
     let (read, mut write) = pipe();
     let mut file = adopt(read);

@@ -18,6 +18,8 @@ thread_local! {
     static ENTERED: RefCell<Vec<(u64, Handle)>> = const { RefCell::new(Vec::new()) };
     /// How many there are: so that a worker, which has mostly entered none, need not look.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// How many of them were entered before this thread became a worker: on a worker they do not count.
+    static BEFORE: Cell<usize> = const { Cell::new(0) };
     /// The number of the next guard.
     static NEXT: Cell<u64> = const { Cell::new(0) };
 }
@@ -28,6 +30,7 @@ pub(crate) fn set_local(local: Rc<Local>) -> LocalGuard {
         assert!(current.get().is_null(), "a thread runs one worker at a time");
         current.set(Rc::as_ptr(&local));
     });
+    BEFORE.with(|before| before.set(DEPTH.with(Cell::get)));
     LocalGuard { _local: local }
 }
 
@@ -40,6 +43,7 @@ pub(crate) struct LocalGuard {
 impl Drop for LocalGuard {
     fn drop(&mut self) {
         LOCAL.with(|current| current.set(ptr::null()));
+        BEFORE.with(|before| before.set(0));
     }
 }
 
@@ -62,9 +66,16 @@ pub fn worker_index() -> Option<usize> {
     with_local(|local| local.map(|local| local.index))
 }
 
-/// Lends the handle of this thread's scheduler: the one that was entered last, else its worker's own.
+/// Whether a scheduler was entered since this thread became what it is.
+#[inline]
+fn has_entered() -> bool {
+    DEPTH.with(Cell::get) > BEFORE.with(Cell::get)
+}
+
+/// Lends the handle of this thread's scheduler: the one that was entered last, be it as a worker of its
+/// own.
 pub fn with_handle<R>(f: impl FnOnce(Option<&Handle>) -> R) -> R {
-    if DEPTH.with(Cell::get) > 0 {
+    if has_entered() {
         // Cloned, so that `f` may enter another. A thread on its way out has entered nothing.
         let last = |entered: &RefCell<Vec<(u64, Handle)>>| {
             entered.borrow().last().map(|(_, handle)| handle.clone())
@@ -99,11 +110,12 @@ impl Drop for Enter {
         let leave = |entered: &RefCell<Vec<(u64, Handle)>>| {
             let mut entered = entered.borrow_mut();
             let place = entered.iter().rposition(|(number, _)| *number == self.number)?;
-            Some(entered.remove(place))
+            Some((place, entered.remove(place)))
         };
         // The handle that goes may be the last one: not while the list is borrowed.
-        if let Ok(Some(left)) = ENTERED.try_with(leave) {
+        if let Ok(Some((place, left))) = ENTERED.try_with(leave) {
             DEPTH.with(|depth| depth.set(depth.get() - 1));
+            BEFORE.with(|before| before.set(before.get() - usize::from(place < before.get())));
             drop(left);
         }
     }
@@ -129,7 +141,7 @@ pub(crate) fn with_timers<R>(f: impl FnOnce(Option<CurrentTimers<'_>>) -> R) -> 
         return f(Some(CurrentTimers { timers: &timers, is_owner }));
     }
     with_local(|local| match local {
-        Some(local) if DEPTH.with(Cell::get) == 0 => {
+        Some(local) if !has_entered() => {
             f(Some(CurrentTimers { timers: &local.remote().timers, is_owner: true }))
         }
         _ => with_handle(|handle| {

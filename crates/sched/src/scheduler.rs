@@ -418,7 +418,7 @@ fn finish(handle: &Handle, threads: Vec<JoinHandle<()>>) {
     }
     let mut stuck = Vec::new();
     for worker in left_behind.workers {
-        stuck.push(format!("worker {worker}, in a poll (or a destructor) that does not return"));
+        stuck.push(format!("worker {worker}, in a poll that does not return"));
     }
     for (worker, leaked) in left_behind.leaked {
         stuck.push(format!("worker {worker}: {leaked}"));

@@ -83,9 +83,11 @@ impl<T: Transfer> Writing<T> {
     ) -> Poll<io::Result<()>> {
         if let Some(op) = &mut self.pending {
             op.cancel();
-            let (_, buffer) = ready!(site.poll(op, cx));
+            let (sent, buffer) = ready!(site.poll(op, cx));
             self.pending = None;
             self.buffer = buffer;
+            // Cancelled is what was asked for. Another error was faster, and is news (C2).
+            self.failed = sent.err().filter(|error| !lost_its_ring(error));
         }
         Poll::Ready(self.failed.take().map_or(Ok(()), Err))
     }
