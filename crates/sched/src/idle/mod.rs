@@ -74,6 +74,7 @@ impl Idle {
     /// through every queue and, with work there, have a sleeper woken.
     #[must_use]
     fn stop_searching(&self) -> bool {
+        // Relaxed: the fence that follows orders it, for those who read the count after theirs.
         let last = self.searching.fetch_sub(1, Ordering::Relaxed) <= 1;
         if last {
             // Pairs with the fence in `sleeper_to_wake`.
