@@ -19,7 +19,7 @@ use filch_atomic::sync::Arc;
 use io_uring::types::Fd;
 use io_uring::{opcode, squeue};
 use std::cell::{Cell, RefCell, UnsafeCell};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -30,9 +30,9 @@ const EVENT: u64 = u64::MAX;
 const CANCEL: u64 = u64::MAX - 1;
 const CANCEL_ALL: u64 = u64::MAX - 2;
 
-/// How often a turn looks again for completions that did not fit the queue. Bounded for fairness (S6):
-/// the rest waits for the next turn.
-const OVERFLOW_ROUNDS: usize = 8;
+/// How often a turn enters the kernel again for what is left over there. Bounded for fairness (S6): the
+/// rest waits for the next turn. Enough for whatever fits the completion queue.
+const COLLECT_ROUNDS: usize = 32;
 
 thread_local! {
     /// This thread's driver, while it takes operations. Without a destructor, so it can be asked at
@@ -152,7 +152,7 @@ impl Local {
         if self.with_ring(|ring| ring.staged() > 0 || ring.must_enter()) {
             self.enter(Until::Now)?;
         }
-        self.reap()?;
+        self.collect()?;
         Ok(self.dispatch())
     }
 
@@ -165,7 +165,7 @@ impl Local {
         let entered = self.sleep(deadline);
         word.finish();
         entered?;
-        self.reap()?;
+        self.collect()?;
         Ok(self.dispatch())
     }
 
@@ -263,12 +263,6 @@ impl Local {
         self.batch.borrow_mut().push_back(Completion { user_data, result, more: false });
     }
 
-    /// Whether an operation's completion waits to be dispatched. The batch is empty as a rule when this
-    /// is asked, and short otherwise.
-    fn is_in_batch(&self, key: Key) -> bool {
-        self.batch.borrow().iter().any(|completion| completion.user_data == key.user_data())
-    }
-
     /// Does what other threads asked for.
     fn read_mail(&self, closing: bool) {
         let home = self.home();
@@ -278,17 +272,23 @@ impl Local {
         let mut mail = self.mail.take();
         home.inbox.drain(&mut mail);
         home.counters.messages.add(mail.len() as u64);
+        // A set, because there may be thousands. Allocates nothing while it is empty.
+        let mut finished = HashSet::new();
         for message in mail.drain(..) {
             match message {
+                Message::Submit(key) if self.owner.runs_to_its_end(key) => {
+                    self.stage(self.owner.entry(key));
+                }
                 Message::Submit(key) if closing || self.owner.is_unwanted(key) => {
                     self.in_flight.set(self.in_flight.get() + 1);
                     self.finish_unsubmitted(key.user_data());
+                    finished.insert(key);
                 }
                 Message::Submit(key) => self.stage(self.owner.entry(key)),
-                // A shutdown cancels everything anyhow.
-                Message::Cancel(_) if closing => {}
+                // A shutdown cancels what does not run to its end anyhow.
+                Message::Cancel(key) if closing && !self.owner.runs_to_its_end(key) => {}
                 // Dropped before it was staged, and found so a moment ago: nothing to cancel.
-                Message::Cancel(key) if self.is_in_batch(key) => {}
+                Message::Cancel(key) if finished.contains(&key) => {}
                 Message::Cancel(key) => self.cancel(key),
             }
         }
@@ -335,19 +335,27 @@ impl Local {
         }
     }
 
-    /// Moves completions to the batch, those included that did not fit the queue (D5).
-    fn reap(&self) -> io::Result<()> {
-        for _ in 0..OVERFLOW_ROUNDS {
-            let overflown = self.with_ring(|ring| {
-                ring.reap(&mut self.batch.borrow_mut());
-                ring.overflown()
+    /// Has the kernel finish what it put off, and moves all completions to the batch, those included
+    /// that did not fit the queue (D5).
+    ///
+    /// The kernel runs 20 pieces of deferred work in one call, or, if there are more completions in the
+    /// queue, as many as these ([`Ring::enter`]). So they stay there until there is no more to come: the
+    /// portions double, and a few calls bring thousands.
+    fn collect(&self) -> io::Result<()> {
+        for _ in 0..COLLECT_ROUNDS {
+            let more = self.with_ring(|ring| {
+                if ring.overflown() {
+                    self.home().counters.overflows.add(1);
+                    ring.reap(&mut self.batch.borrow_mut());
+                }
+                ring.must_enter()
             });
-            if !overflown {
+            if !more {
                 break;
             }
-            self.home().counters.overflows.add(1);
             self.enter(Until::Now)?;
         }
+        self.with_ring(|ring| ring.reap(&mut self.batch.borrow_mut()));
         Ok(())
     }
 

@@ -113,7 +113,13 @@ impl Ring {
     /// Submits what is staged, lets deferred work run, and waits as told.
     pub(crate) fn enter(&mut self, wait: Wait) -> io::Result<u32> {
         let staged = self.staged();
-        sys::enter(self.ring.as_raw_fd(), staged, wait, self.no_iowait)
+        let at_least = match wait {
+            // As many as there are already: that is no wait, and lets the kernel run as many pieces of
+            // deferred work, where it would otherwise run 20 (since Linux 6.13).
+            Wait::No => self.ring.completion().len() as u32,
+            Wait::Forever | Wait::For(_) => 1,
+        };
+        sys::enter(self.ring.as_raw_fd(), staged, at_least, wait, self.no_iowait)
     }
 
     /// Moves the completions that are there now into `batch`.

@@ -68,11 +68,17 @@ pub(crate) enum Wait {
     For(std::time::Duration),
 }
 
-/// `io_uring_enter`: submits up to `to_submit` entries, lets deferred work run, and waits for one
-/// completion if told to. Always with GETEVENTS, without which deferred completions do not appear.
+/// `io_uring_enter`: submits up to `to_submit` entries, lets deferred work run, and returns when there are
+/// `at_least` completions, or the wait is over. Not to wait takes a number that is there. Always with GETEVENTS, without which deferred completions do not appear.
 ///
 /// Returns how many entries the kernel took. A time-out is not an error.
-pub(crate) fn enter(fd: RawFd, to_submit: u32, wait: Wait, no_iowait: bool) -> io::Result<u32> {
+pub(crate) fn enter(
+    fd: RawFd,
+    to_submit: u32,
+    at_least: u32,
+    wait: Wait,
+    no_iowait: bool,
+) -> io::Result<u32> {
     const GETEVENTS: u32 = 1 << 0;
     const EXT_ARG: u32 = 1 << 3;
     const NO_IOWAIT: u32 = 1 << 7;
@@ -90,7 +96,6 @@ pub(crate) fn enter(fd: RawFd, to_submit: u32, wait: Wait, no_iowait: bool) -> i
     if no_iowait {
         flags |= NO_IOWAIT;
     }
-    let min_complete = u32::from(!matches!(wait, Wait::No));
     let time;
     let argument;
     let (pointer, size) = match wait {
@@ -114,7 +119,7 @@ pub(crate) fn enter(fd: RawFd, to_submit: u32, wait: Wait, no_iowait: bool) -> i
     // SAFETY: the ring's descriptor; the argument, if any, outlives the call, and so does the time it
     // points to. What the submitted entries point to lives until their CQEs (D1).
     let taken = unsafe {
-        libc::syscall(libc::SYS_io_uring_enter, fd, to_submit, min_complete, flags, pointer, size)
+        libc::syscall(libc::SYS_io_uring_enter, fd, to_submit, at_least, flags, pointer, size)
     };
     if taken >= 0 {
         return Ok(taken as u32);

@@ -164,6 +164,26 @@ fn submitted_and_dropped_elsewhere_before_the_owner_looked() {
     assert_eq!(fd.holders(), 1);
 }
 
+/// Each is looked up among the others: thousands take no longer than their number.
+#[test]
+fn thousands_submitted_and_dropped_elsewhere() {
+    const MANY: usize = 100_000;
+    let mut driver = driver();
+    let remote = driver.remote();
+    thread::spawn(move || {
+        for _ in 0..MANY {
+            let mut nop = Op::with_remote(op::Nop::new(), remote.clone());
+            assert!(poll(&mut nop).is_pending());
+        }
+    })
+    .join()
+    .expect("no panic");
+    driver.turn().expect("the ring works");
+    let counts = driver.counts();
+    assert_eq!((counts.completed, counts.cancels), (MANY as u64, 0));
+    assert_eq!(counts.submitted, 0, "the kernel never heard of them");
+}
+
 #[test]
 fn a_write_that_was_begun_elsewhere_and_dropped_is_done_all_the_same() {
     let (mut read, write) = std::io::pipe().expect("a pipe");

@@ -46,6 +46,29 @@ fn an_overflowing_completion_queue_loses_nothing() {
     assert!(polls.iter_mut().all(|op| poll(op).is_ready()));
 }
 
+/// The kernel puts finished work off until it is entered, and then does a portion of it.
+#[test]
+fn one_turn_delivers_all_that_is_done() {
+    const MANY: u64 = 400;
+    for parked in [false, true] {
+        let mut driver = driver();
+        let (fd, mut peer) = pair();
+        let mut polls: Vec<_> =
+            (0..MANY).map(|_| Op::new(op::PollFd::new(fd.clone(), libc::POLLIN))).collect();
+        assert!(!polls.iter_mut().any(|op| poll(op).is_ready()));
+        while driver.counts().submitted < MANY {
+            driver.turn().expect("the ring works");
+        }
+        let before = driver.counts().enters;
+        peer.write_all(b"x").expect("it has room");
+        let turned = if parked { driver.park(None) } else { driver.turn() };
+        assert_eq!(turned.expect("the ring works"), MANY as usize);
+        // The portions double: 20, 20, 40, 80, 160, and the rest.
+        let enters = driver.counts().enters - before;
+        assert!(enters <= 8, "{enters}");
+    }
+}
+
 #[test]
 fn short_reads_and_writes_are_told() {
     let mut driver = driver();

@@ -3,12 +3,15 @@
 mod support;
 
 use filch_atomic::current::WaitKind;
-use filch_uring::{Config, Driver, Features, NoDriver, Op, Operation, SharedFd, WaitWithout, op};
+use filch_uring::{
+    Config, Driver, Features, NoDriver, Op, Operation, Position, SharedFd, WaitWithout, op,
+};
 use io_uring::{opcode, squeue};
-use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::task::Poll;
-use std::thread;
+use std::time::{Duration, Instant};
+use std::{io, thread};
 use support::{CountWaker, descriptors, driver, pair, poll};
 
 #[test]
@@ -83,6 +86,107 @@ fn a_future_kept_on_another_thread_learns_of_it() {
     driver.shutdown(None).expect("sockets can be cancelled");
     drop(driver);
     assert_eq!(kept.join().expect("no panic"), Some(libc::ECANCELED));
+}
+
+/// A file that is gone when it is closed.
+fn file() -> File {
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = libc::O_TMPFILE;
+    File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(flags)
+        .open(std::env::temp_dir())
+        .expect("it opens")
+}
+
+fn shared(file: &File) -> SharedFd {
+    OwnedFd::from(file.try_clone().expect("a descriptor is left")).into()
+}
+
+/// D7: shutting down waits for operations in progress; a write is one from its first poll on.
+#[test]
+fn writes_that_were_begun_are_done() {
+    const LEN: usize = 1 << 20;
+    let (staged, submitted, elsewhere, kept) = (file(), file(), file(), file());
+    let mut driver = driver();
+    let write = |file| op::Write::new(shared(file), vec![7u8; LEN], Position::At(0));
+    let mut op = Op::new(write(&submitted));
+    assert!(poll(&mut op).is_pending());
+    driver.turn().expect("the ring works");
+    drop(op);
+    let mut op = Op::new(write(&staged));
+    assert!(poll(&mut op).is_pending());
+    drop(op);
+    let mut kept_op = Op::new(write(&kept));
+    assert!(poll(&mut kept_op).is_pending());
+    let mut op = Op::with_remote(write(&elsewhere), driver.remote());
+    thread::spawn(move || assert!(poll(&mut op).is_pending())).join().expect("no panic");
+    // Something to cancel beside them.
+    let (fd, _peer) = pair();
+    let mut recv = Op::new(op::Recv::new(fd, Vec::with_capacity(8)));
+    assert!(poll(&mut recv).is_pending());
+    driver.shutdown(None).expect("writes to files end");
+    for (file, which) in
+        [(staged, "staged"), (submitted, "submitted"), (elsewhere, "elsewhere"), (kept, "kept")]
+    {
+        assert_eq!(file.metadata().expect("it is open").len(), LEN as u64, "{which}");
+    }
+    let Poll::Ready((result, _)) = poll(&mut kept_op) else { panic!("it must not hang") };
+    assert_eq!(result.expect("it was done"), LEN);
+    let Poll::Ready((result, _)) = poll(&mut recv) else { panic!("it must not hang") };
+    assert_eq!(result.expect_err("cancelled").raw_os_error(), Some(libc::ECANCELED));
+}
+
+#[test]
+fn writes_that_never_end_are_cancelled_when_time_is_up() {
+    for grace in [0, 30] {
+        let mut driver = driver();
+        let (_reader, writer) = std::io::pipe().expect("a pipe");
+        let writer = SharedFd::new(writer.into());
+        // More than a pipe has room for.
+        let mut write =
+            Op::new(op::Write::new(writer.clone(), vec![0; 1 << 20], Position::Current));
+        assert!(poll(&mut write).is_pending());
+        driver.turn().expect("the ring works");
+        drop(write);
+        let mut second = Op::new(op::Write::new(writer.clone(), "more", Position::Current));
+        assert!(poll(&mut second).is_pending());
+        drop(second);
+        driver.shutdown(Some(Instant::now() + Duration::from_millis(grace))).expect("cancelled");
+        assert_eq!(writer.holders(), 1);
+    }
+}
+
+/// What is asked to stop stops, at a shutdown too.
+#[test]
+fn a_write_that_is_cancelled_does_not_hold_up_a_shutdown() {
+    let mut driver = driver();
+    let (_reader, writer) = std::io::pipe().expect("a pipe");
+    let writer = SharedFd::new(writer.into());
+    let mut write = Op::new(op::Write::new(writer, vec![0; 1 << 20], Position::Current));
+    assert!(poll(&mut write).is_pending());
+    driver.turn().expect("the ring works");
+    thread::spawn(move || write.cancel()).join().expect("no panic");
+    driver.shutdown(None).expect("it was cancelled");
+}
+
+/// The kernel delivers what is cancelled in portions: a shutdown without time takes them all.
+#[test]
+fn a_shutdown_without_time_still_takes_what_can_be_cancelled() {
+    for features in [Features::Plain, Features::Cooperative, Features::Best] {
+        let mut driver = Driver::new(&Config { features, ..Config::default() }).expect("a ring");
+        let (fd, _peer) = pair();
+        let mut kept: Vec<_> =
+            (0..2_000).map(|_| Op::new(op::Recv::new(fd.clone(), Vec::with_capacity(8)))).collect();
+        for recv in &mut kept {
+            assert!(poll(recv).is_pending());
+        }
+        driver.turn().expect("the ring works");
+        driver.shutdown(Some(Instant::now())).expect("sockets can be cancelled");
+        assert!(kept.iter_mut().all(|recv| poll(recv).is_ready()));
+        assert_eq!(fd.holders(), 1);
+    }
 }
 
 /// An operation that the kernel never completes, as one in an uninterruptible sleep: it posts nothing

@@ -77,10 +77,15 @@ impl Owner {
     /// Whether nobody wants the operation, which is not over: its future is gone, and it is one that is
     /// given up with its future (a write, say, is not: what was begun is done).
     pub fn is_unwanted(&self, key: Key) -> bool {
-        // SAFETY: dropped and not over, so only this thread, by completing it, can free the cell: it
-        // stays filled during the call.
-        self.home.state(key) == State::Dropped
-            && unsafe { self.home.cell(key.index()).erased().cancel_on_drop }
+        self.home.state(key) == State::Dropped && !self.runs_to_its_end(key)
+    }
+
+    /// Whether the operation is not over and one that is not given up, neither with its future nor with
+    /// the driver ([`Operation::CANCEL_ON_DROP`]).
+    pub fn runs_to_its_end(&self, key: Key) -> bool {
+        // SAFETY: not over, so only this thread, by completing it, lets anybody free the cell: it stays
+        // filled during the call.
+        self.is_running(key) && unsafe { !self.home.cell(key.index()).erased().cancel_on_drop }
     }
 
     /// Every operation that is not over.

@@ -1,22 +1,28 @@
-//! The end of a driver: cancel, drain, close; or leak (D7).
+//! The end of a driver: cancel what waits, wait for what runs to its end, drain, close; or leak (D7).
 
 use super::{CANCEL, CANCEL_ALL, EVENT, Local, Until};
+use crate::cell::Key;
 use crate::error::Leaked;
-use io_uring::opcode;
 use io_uring::types::CancelBuilder;
+use io_uring::{opcode, squeue};
+use std::collections::VecDeque;
 use std::mem;
 use std::time::{Duration, Instant};
 
 /// How long a shutdown waits before it asks again: a request that was between two states may have been
-/// missed by the cancel.
+/// missed by the cancel. So long before the deadline it also cancels what it would rather see finished.
 const CANCEL_AGAIN: Duration = Duration::from_millis(10);
 
-/// How often a shutdown whose time is up still looks, without waiting.
+/// How often a shutdown whose time is up still looks, without waiting, since the last operation that
+/// ended. The kernel delivers what is cancelled in portions, so progress is what counts.
 const LAST_LOOKS: usize = 4;
 
 impl Local {
-    /// Cancels and drains everything in flight, then closes the ring; or, when the time is up, leaks
-    /// what the kernel still holds (D7).
+    /// Cancels and drains everything in flight, but for what runs to its end
+    /// ([`Operation::CANCEL_ON_DROP`]), which it waits for; then closes the ring. When the time is up,
+    /// cancels that too, and leaks what the kernel still holds (D7).
+    ///
+    /// [`Operation::CANCEL_ON_DROP`]: crate::Operation::CANCEL_ON_DROP
     pub(crate) fn shutdown(&self, deadline: Option<Instant>) -> Result<(), Leaked> {
         if !self.is_open() {
             return Ok(());
@@ -32,48 +38,63 @@ impl Local {
         Err(self.leak())
     }
 
-    /// What the kernel never heard of needs no cancelling.
+    /// What the kernel never heard of needs no cancelling. What runs to its end stays, and so do the
+    /// cancels that were asked for.
     fn drop_backlog(&self) {
-        for entry in self.backlog.take() {
+        let (stay, go) =
+            self.backlog.take().into_iter().partition(|entry| match entry.get_user_data() {
+                EVENT => false,
+                CANCEL | CANCEL_ALL => true,
+                user_data => self.owner.runs_to_its_end(Key::from_user_data(user_data)),
+            });
+        self.backlog.replace(stay);
+        let go: VecDeque<squeue::Entry> = go;
+        for entry in go {
             self.finish_unsubmitted(entry.get_user_data());
         }
     }
 
     fn drain(&self, deadline: Option<Instant>) -> Result<(), ()> {
         let mut looks = 0;
+        let mut ask_at = Instant::now();
         loop {
             self.read_mail(true);
-            self.dispatch();
+            let ended = self.dispatch();
             if self.in_flight.get() == 0 {
                 return Ok(());
             }
-            let again = Instant::now() + CANCEL_AGAIN;
-            let until = match deadline {
-                Some(deadline) if deadline <= again => {
-                    if deadline <= Instant::now() {
-                        looks += 1;
-                    }
-                    deadline
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                looks = if ended > 0 { 0 } else { looks + 1 };
+                if looks > LAST_LOOKS {
+                    return Err(());
                 }
-                _ => again,
-            };
-            if looks > LAST_LOOKS {
-                return Err(());
             }
-            self.cancel_all();
+            let late = deadline.is_some_and(|deadline| deadline <= now + CANCEL_AGAIN);
+            if ask_at <= now || looks > 0 {
+                self.cancel_all(late);
+                ask_at = now + CANCEL_AGAIN;
+            }
             self.flush_backlog().map_err(drop)?;
+            let until = deadline.map_or(ask_at, |deadline| deadline.min(ask_at));
             self.enter(Until::Time(until)).map_err(drop)?;
-            self.reap().map_err(drop)?;
+            self.collect().map_err(drop)?;
         }
     }
 
-    fn cancel_all(&self) {
-        if self.cancel_one_by_one.get() {
-            for key in self.owner.running() {
+    /// Cancels all that is given up at the end; in haste also what should run to its own end.
+    fn cancel_all(&self, in_haste: bool) {
+        let mut keys = self.owner.running();
+        let before = keys.len();
+        if !in_haste {
+            keys.retain(|key| !self.owner.runs_to_its_end(*key));
+        }
+        if self.cancel_one_by_one.get() || keys.len() < before {
+            for key in keys {
                 self.cancel(key);
             }
-            let event = opcode::AsyncCancel::new(EVENT).build().user_data(CANCEL);
-            self.stage(event);
+            let event = opcode::AsyncCancel::new(EVENT).build();
+            self.stage(event.user_data(CANCEL));
         } else {
             let all = opcode::AsyncCancel2::new(CancelBuilder::any().all()).build();
             self.stage(all.user_data(CANCEL_ALL));

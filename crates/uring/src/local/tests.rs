@@ -1,7 +1,8 @@
 //! What only a look inside can test: a kernel that takes nothing, or cannot cancel all at once.
 
 use super::*;
-use crate::{Driver, Op, SharedFd, op};
+use crate::{Driver, Op, Position, SharedFd, op};
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
@@ -58,6 +59,38 @@ fn what_waits_there_at_shutdown_is_given_back() {
     local.stalled.set(false);
     driver.shutdown(None).expect("nothing is stuck");
     assert!(nops.iter_mut().all(is_ready));
+}
+
+#[test]
+fn writes_that_wait_there_at_shutdown_are_done() {
+    let (mut driver, local) = small_driver();
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let writer = SharedFd::new(writer.into());
+    local.stalled.set(true);
+    for _ in 0..100 {
+        let mut write = Op::new(op::Write::new(writer.clone(), "x", Position::Current));
+        assert!(!is_ready(&mut write));
+    }
+    drop(writer);
+    local.stalled.set(false);
+    driver.shutdown(None).expect("nothing is stuck");
+    let mut written = String::new();
+    reader.read_to_string(&mut written).expect("a pipe whose other end is closed");
+    assert_eq!(written.len(), 100);
+}
+
+#[test]
+fn writes_are_done_where_all_cannot_be_cancelled_at_once() {
+    let mut driver = Driver::new(&Config::default()).expect("a ring");
+    Local::current().expect("just made").cancel_one_by_one.set(true);
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let mut write = Op::new(op::Write::new(SharedFd::new(writer.into()), "x", Position::Current));
+    assert!(!is_ready(&mut write));
+    driver.shutdown(None).expect("nothing is stuck");
+    drop(write);
+    let mut written = String::new();
+    reader.read_to_string(&mut written).expect("a pipe whose other end is closed");
+    assert_eq!(written, "x");
 }
 
 #[test]
