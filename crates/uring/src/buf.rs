@@ -45,8 +45,8 @@ pub unsafe trait IoBuf: Send + Sized + 'static {
 /// # Safety
 ///
 /// The memory at `as_mut_ptr() .. as_mut_ptr() + capacity()` belongs to the value alone, may be written
-/// to, and stays at that address while the value is moved about. `as_mut_ptr` and [`IoBuf::as_ptr`] are
-/// the same address.
+/// to, and stays at that address while the value is moved about. Where there are initialised bytes,
+/// `as_mut_ptr` and [`IoBuf::as_ptr`] are the same address.
 pub unsafe trait IoBufMut: IoBuf {
     /// Where it begins.
     fn as_mut_ptr(&mut self) -> *mut u8;
@@ -128,7 +128,7 @@ unsafe impl IoBufMut for Box<[u8]> {
 // SAFETY: a box's memory stays where it is.
 unsafe impl<const N: usize> IoBuf for Box<[u8; N]> {
     fn as_ptr(&self) -> *const u8 {
-        <[u8]>::as_ptr(self.as_slice())
+        (**self).as_ptr()
     }
 
     fn len(&self) -> usize {
@@ -136,14 +136,15 @@ unsafe impl<const N: usize> IoBuf for Box<[u8; N]> {
     }
 
     fn stand_in() -> Self {
-        Self::new([0; N])
+        // By way of a vector: an array may be too large for the stack.
+        vec![0; N].into_boxed_slice().try_into().expect("N bytes")
     }
 }
 
 // SAFETY: as above; all of it is initialised.
 unsafe impl<const N: usize> IoBufMut for Box<[u8; N]> {
     fn as_mut_ptr(&mut self) -> *mut u8 {
-        <[u8]>::as_mut_ptr(self.as_mut_slice())
+        (**self).as_mut_ptr()
     }
 
     fn capacity(&self) -> usize {
@@ -256,9 +257,9 @@ impl<B: IoBuf> Slice<B> {
 // initialised.
 unsafe impl<B: IoBuf> IoBuf for Slice<B> {
     fn as_ptr(&self) -> *const u8 {
-        // Wrapping: beyond the initialised length it may be past the allocation's used part, and the
-        // length is 0 then.
-        self.buffer.as_ptr().wrapping_add(self.begin)
+        let begin = self.begin_within(self.buffer.len());
+        // SAFETY: within the initialised part, or just past it.
+        unsafe { self.buffer.as_ptr().add(begin) }
     }
 
     fn len(&self) -> usize {
@@ -273,7 +274,9 @@ unsafe impl<B: IoBuf> IoBuf for Slice<B> {
 // SAFETY: as above; it is cut off at the capacity.
 unsafe impl<B: IoBufMut> IoBufMut for Slice<B> {
     fn as_mut_ptr(&mut self) -> *mut u8 {
-        self.buffer.as_mut_ptr().wrapping_add(self.begin)
+        let begin = self.begin_within(self.buffer.capacity());
+        // SAFETY: within the buffer, or just past it.
+        unsafe { self.buffer.as_mut_ptr().add(begin) }
     }
 
     fn capacity(&self) -> usize {
@@ -328,6 +331,60 @@ mod tests {
             part.set_init(1);
         }
         assert_eq!(part.into_inner(), [0, 0, 0, 0, 7]);
+    }
+
+    /// What the kernel does with a buffer, and then what the user does.
+    fn is_written_and_read<B: IoBufMut>(mut buffer: B, room: usize) {
+        assert_eq!(buffer.capacity(), room);
+        // SAFETY: within the capacity, and written before it is declared initialised.
+        unsafe {
+            buffer.as_mut_ptr().write_bytes(7, room);
+            buffer.set_init(room);
+        }
+        is_read(buffer, &vec![7; room]);
+    }
+
+    fn is_read<B: IoBuf>(buffer: B, expected: &[u8]) {
+        assert_eq!((buffer.as_slice(), buffer.len()), (expected, expected.len()));
+        assert_eq!(buffer.is_empty(), expected.is_empty());
+        let stand_in = B::stand_in();
+        assert_eq!(stand_in.as_slice().len(), stand_in.len());
+    }
+
+    #[test]
+    fn every_kind_of_buffer_is_written_and_read() {
+        for room in [0, 1, 64] {
+            let mut vec = Vec::<u8>::new();
+            vec.reserve_exact(room);
+            is_written_and_read(vec, room);
+            is_written_and_read(vec![0; room].into_boxed_slice(), room);
+            is_written_and_read(vec![0; room + 9].into_boxed_slice().slice(4..4 + room), room);
+        }
+        is_written_and_read(Box::new([0; 0]), 0);
+        is_written_and_read(Box::new([0; 64]), 64);
+        is_read(&b"bytes"[..], b"bytes");
+        is_read("text", b"text");
+        is_read("text".to_owned(), b"text");
+        is_read("text".slice(1..3), b"ex");
+    }
+
+    #[test]
+    fn an_array_larger_than_the_stack_has_a_stand_in() {
+        assert_eq!(<Box<[u8; 64 << 20]>>::stand_in().len(), 64 << 20);
+    }
+
+    #[test]
+    fn a_slice_beyond_everything_is_empty() {
+        for begin in [9, 1 << 40, usize::MAX] {
+            let mut part = vec![1u8; 8].slice(begin..);
+            // Where a wrapped address would be nowhere, or null.
+            let null = (part.get_ref().as_ptr() as usize).wrapping_neg();
+            assert_eq!((part.len(), part.as_slice(), part.capacity()), (0, &[][..], 0));
+            assert_eq!(part.as_ptr(), part.get_ref()[8..].as_ptr());
+            assert_eq!(part.as_mut_ptr().cast_const(), part.get_ref()[8..].as_ptr());
+            let mut part = part.into_inner().slice(null..);
+            assert!(!part.as_ptr().is_null() && !part.as_mut_ptr().is_null());
+        }
     }
 
     #[test]
