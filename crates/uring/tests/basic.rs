@@ -4,6 +4,8 @@ mod support;
 
 use filch_uring::{IoBuf, NoDriver, Op, Position, SharedFd, op};
 use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 use support::{block_on, driver, pair, poll, run};
 
@@ -48,6 +50,34 @@ fn sockets_talk() {
     let (received, buffer) = block_on(&mut driver, recv);
     assert_eq!(received.expect("it arrived"), 4);
     assert_eq!(buffer, b"back");
+}
+
+/// With MSG_TRUNC, TCP drops bytes and counts them; with MSG_ZEROCOPY the buffer is read later (D1).
+#[test]
+fn flags_that_would_break_a_promise_are_refused() {
+    let mut driver = driver();
+    let (server, client) = tcp_pair();
+    (&client).write_all(b"secret").expect("it has room");
+    for flags in [libc::MSG_TRUNC, libc::MSG_TRUNC | libc::MSG_PEEK, 1 << 30] {
+        let recv = op::Recv::new(server.clone(), Vec::with_capacity(64)).flags(flags);
+        let (result, buffer) = run(&mut driver, recv);
+        let error = result.expect_err("refused");
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{error}");
+        assert!(buffer.is_empty(), "nothing was written to it");
+    }
+    let send = op::Send::new(server.clone(), "bytes").flags(libc::MSG_ZEROCOPY);
+    let error = run(&mut driver, send).0.expect_err("refused");
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{error}");
+    assert_eq!(driver.counts().submitted, 0);
+    let (result, buffer) = run(&mut driver, op::Recv::new(server, Vec::with_capacity(64)));
+    assert_eq!((result.expect("it is all there"), &buffer[..]), (6, &b"secret"[..]));
+}
+
+fn tcp_pair() -> (SharedFd, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let client = TcpStream::connect(listener.local_addr().expect("it is bound"));
+    let (accepted, _) = listener.accept().expect("somebody connects");
+    (OwnedFd::from(accepted).into(), client.expect("it listens"))
 }
 
 #[test]

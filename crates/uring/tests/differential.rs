@@ -278,7 +278,7 @@ fn step(dice: &mut Dice, driver: &mut Driver, worlds: &mut [World; 2]) {
         }
         2 => {
             let fd = dice.pick(&READABLE);
-            let flags = dice.pick(&[0, libc::MSG_PEEK, libc::MSG_DONTWAIT, libc::MSG_TRUNC]);
+            let flags = dice.pick(&[0, libc::MSG_PEEK, libc::MSG_DONTWAIT, libc::MSG_OOB]);
             let room = dice.pick(&[0, 1, 7, 64]);
             let what = format!("recv {fd} {flags:#x} {room}");
             let make =

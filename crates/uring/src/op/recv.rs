@@ -9,6 +9,14 @@ use io_uring::{opcode, squeue, types};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
+/// The flags with which the result is the number of bytes written to the buffer.
+const FLAGS: i32 = libc::MSG_PEEK
+    | libc::MSG_WAITALL
+    | libc::MSG_DONTWAIT
+    | libc::MSG_OOB
+    | libc::MSG_ERRQUEUE
+    | libc::MSG_NOSIGNAL;
+
 /// Receives from a socket into a buffer, from its beginning, at most its capacity. Gives the number of
 /// bytes (0 at the end) and the buffer.
 ///
@@ -27,7 +35,9 @@ impl<B: IoBufMut> Recv<B> {
         Self { fd, buffer, flags: 0 }
     }
 
-    /// With flags, such as `MSG_PEEK`.
+    /// With flags: any of `MSG_PEEK`, `MSG_WAITALL`, `MSG_DONTWAIT`, `MSG_OOB`, `MSG_ERRQUEUE` and
+    /// `MSG_NOSIGNAL`. Others are refused with [`InvalidInput`](io::ErrorKind::InvalidInput), `MSG_TRUNC`
+    /// among them: with that the kernel counts bytes that it did not write.
     pub fn flags(self, flags: i32) -> Self {
         Self { flags, ..self }
     }
@@ -38,6 +48,14 @@ unsafe impl<B: IoBufMut> Operation for Recv<B> {
     type Output = (io::Result<usize>, B);
     const NAME: &'static str = "recv";
     const WAIT: WaitKind = WaitKind::Read;
+
+    fn check(&self) -> io::Result<()> {
+        if self.flags & !FLAGS == 0 {
+            return Ok(());
+        }
+        let message = format!("flags {:#x} to receive with: only {FLAGS:#x} are known", self.flags);
+        Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+    }
 
     fn entry(&mut self) -> squeue::Entry {
         let (pointer, len) = (self.buffer.as_mut_ptr(), transfer(self.buffer.capacity()));
@@ -57,10 +75,9 @@ unsafe impl<B: IoBufMut> Operation for Recv<B> {
 
     fn complete(mut self, result: io::Result<i32>) -> Self::Output {
         let result = result.map(|received| {
-            // With MSG_TRUNC the result may be more than there was room for.
-            let filled = (received as usize).min(self.buffer.capacity());
-            // SAFETY: the kernel wrote so many bytes.
-            unsafe { self.buffer.set_init(filled) };
+            // SAFETY: the kernel wrote so many bytes, of those it was given room for: with the flags that
+            // `check` lets pass it counts no others.
+            unsafe { self.buffer.set_init(received as usize) };
             received as usize
         });
         (result, self.buffer)

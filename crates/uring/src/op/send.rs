@@ -26,7 +26,9 @@ impl<B: IoBuf> Send<B> {
         Self { fd, buffer, flags: libc::MSG_NOSIGNAL }
     }
 
-    /// With further flags, such as `MSG_MORE`.
+    /// With further flags, such as `MSG_MORE`. `MSG_ZEROCOPY` is refused with
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput): with that the kernel reads the buffer after the
+    /// operation is over, when it is somebody else's (D1).
     pub fn flags(self, flags: i32) -> Self {
         Self { flags: flags | libc::MSG_NOSIGNAL, ..self }
     }
@@ -37,6 +39,14 @@ unsafe impl<B: IoBuf> Operation for Send<B> {
     type Output = (io::Result<usize>, B);
     const NAME: &'static str = "send";
     const WAIT: WaitKind = WaitKind::Write;
+
+    fn check(&self) -> io::Result<()> {
+        if self.flags & libc::MSG_ZEROCOPY == 0 {
+            return Ok(());
+        }
+        let message = "MSG_ZEROCOPY: the buffer would be read after the operation";
+        Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+    }
 
     fn entry(&mut self) -> squeue::Entry {
         let (pointer, len) = (self.buffer.as_ptr(), transfer(self.buffer.len()));
