@@ -251,6 +251,30 @@ fn what_the_kernel_keeps_is_leaked_and_named() {
     assert_eq!(fd.holders(), 4, "leaked with the operations, not closed under them");
 }
 
+/// A waker that panics keeps nobody else from learning that it is lost.
+#[test]
+fn every_lost_future_is_told() {
+    struct Panics;
+    impl std::task::Wake for Panics {
+        fn wake(self: std::sync::Arc<Self>) {
+            panic!("on purpose");
+        }
+    }
+    let mut driver = driver();
+    let (fd, _peer) = pair();
+    let (count, good) = CountWaker::new();
+    let bad = std::task::Waker::from(std::sync::Arc::new(Panics));
+    let mut stuck: Vec<_> = (0..6).map(|_| Op::new(Stuck(fd.clone(), Vec::new()))).collect();
+    for (op, waker) in stuck.iter_mut().zip([&good, &bad, &good, &good, &bad, &good]) {
+        let mut cx = std::task::Context::from_waker(waker);
+        assert!(std::pin::Pin::new(op).poll(&mut cx).is_pending());
+    }
+    let shutdown = std::panic::AssertUnwindSafe(|| driver.shutdown(Some(Instant::now())));
+    std::panic::catch_unwind(shutdown).expect_err("the panic goes on");
+    assert_eq!(count.count(), 4);
+    assert!(stuck.iter_mut().all(|op| poll(op).is_ready()));
+}
+
 #[test]
 fn a_remote_outlives_its_driver() {
     let driver = driver();

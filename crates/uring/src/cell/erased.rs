@@ -105,8 +105,8 @@ unsafe fn entry<T: Operation>(payload: *mut Payload) -> squeue::Entry {
 /// As for [`OpCell::empty`].
 unsafe fn dispose<T: Operation>(cell: &OpCell, owner: &Owner, index: u32, result: i32) {
     // SAFETY: the caller's promise.
-    let operation = unsafe { cell.empty::<T>() };
-    owner.give_back(index);
+    let (operation, list) = unsafe { cell.empty::<T>() };
+    owner.give_back(index, list);
     // After the cell is free: a destructor of the user's may do anything, panic included (D8).
     operation.dispose(crate::sys::result(result));
 }

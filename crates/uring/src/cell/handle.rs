@@ -88,9 +88,9 @@ impl<T: Operation> Handle<T> {
         if word & CLAIMED == 0 {
             self.take_waker(word);
             let new = waker.clone();
-            // Acquire: sees a claim, as the exchange below would. Relaxed would do for the test, the
-            // order matters for what `settled_or_again` reads next.
-            let word = cell.word.load(Ordering::Acquire);
+            // Relaxed: a claim that is missed here fails the exchange below; one that is seen is followed
+            // by an Acquire load.
+            let word = cell.word.load(Ordering::Relaxed);
             if word & CLAIMED == 0 {
                 // SAFETY: no WAKER (just taken out) and the claim, which would find none, does not
                 // look into the slot: it is ours.
@@ -126,8 +126,8 @@ impl<T: Operation> Handle<T> {
         if word & WAKER == 0 {
             return;
         }
-        // Acquire: nothing to acquire from, but the drop below must not move up; Release is not
-        // needed, the slot is not handed over.
+        // Acquire: what follows, the drop and the next waker's write, must not move up, before the slot is
+        // known to be ours. Release is not needed: the slot is not handed over.
         let before = cell.word.fetch_and(!WAKER, Ordering::Acquire);
         if before & CLAIMED == 0 {
             // SAFETY: the slot was full, no claim had come, and any claim from now on sees no WAKER.
@@ -146,9 +146,9 @@ impl<T: Operation> Handle<T> {
         // SAFETY: DONE: the result is the future's side's.
         let result = cell.result.with(|result| unsafe { *result });
         // SAFETY: DONE, and this is the one future-side reference: we are last in. `fill` put a `T`.
-        let operation = unsafe { cell.empty::<T>() };
+        let (operation, list) = unsafe { cell.empty::<T>() };
         match owner {
-            Some(owner) => owner.give_back(self.key.index()),
+            Some(owner) => owner.give_back(self.key.index(), list),
             None => {
                 let kept = self.home().give_back(self.key.index());
                 // Perhaps the home's last reference; `self` is not looked at again.

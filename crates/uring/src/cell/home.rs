@@ -101,7 +101,7 @@ impl Home {
         common.live += 1;
         let cell = self.cell(index);
         // SAFETY: the index was in the free list, and is out of it now.
-        let key = unsafe { cell.fill(index, operation, waker) };
+        let key = unsafe { cell.fill(index, word::COMMON, operation, waker) };
         // Under the lock: after `close` no submission comes, so the owner's last look at its inbox
         // finds them all. No code of a user's runs here.
         self.inbox.push(Message::Submit(key));
@@ -123,7 +123,7 @@ impl Home {
     /// later one. Reliable on the owner's thread only, because completion happens there: a key whose
     /// generation matches and which is not done cannot be freed meanwhile.
     pub(super) fn state(&self, key: Key) -> State {
-        // Acquire: pairs with the Releases in `fill` and `take`.
+        // Acquire: pairs with the Releases in `OpCell::fill` and `OpCell::empty`.
         let word = self.cell(key.index()).word.load(Ordering::Acquire);
         let over = word::CLAIMED | word::DONE | word::LOST | word::FREE;
         if word::generation(word) != key.generation() || word & over != 0 {
@@ -133,6 +133,12 @@ impl Home {
         } else {
             State::Wanted
         }
+    }
+
+    /// How many cells there are, in use or not.
+    #[cfg(all(test, not(filch_loom)))]
+    pub(crate) fn cells(&self) -> u32 {
+        chunk_first(self.common.lock().grown as usize)
     }
 
     /// Takes a cell back from a thread that does not own the ring. What it returns may be the last

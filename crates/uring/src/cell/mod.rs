@@ -18,7 +18,7 @@ use filch_atomic::sync::atomic::{AtomicU64, Ordering};
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::task::Waker;
-use word::{CLAIMED, DONE, DROPPED, FREE, LOST, WAKER};
+use word::{CLAIMED, COMMON, DONE, DROPPED, FREE, LOST, WAKER};
 
 /// One operation's stable place in memory, from its staging to the delivery of its result.
 ///
@@ -58,12 +58,19 @@ impl OpCell {
         }
     }
 
-    /// Fills a cell that was just taken from a free list, and gives its key.
+    /// Fills a cell that was just taken from a free list (`list` is `COMMON`, or 0 for the owner's), and
+    /// gives its key.
     ///
     /// # Safety
     ///
     /// The cell is free and the caller alone has its index.
-    unsafe fn fill<T: crate::Operation>(&self, index: u32, operation: T, waker: Waker) -> Key {
+    unsafe fn fill<T: crate::Operation>(
+        &self,
+        index: u32,
+        list: u64,
+        operation: T,
+        waker: Waker,
+    ) -> Key {
         // Relaxed: the index came through a free list, and with it everything done to the cell.
         let free = self.word.load(Ordering::Relaxed);
         debug_assert!(word::state(free) == FREE, "cell {index} is in use");
@@ -75,7 +82,7 @@ impl OpCell {
         self.waker.with_mut(|slot| unsafe { (*slot).write(waker) });
         let key = Key::new(index, word::generation(free));
         // Release: pairs with the Acquire loads of whoever completes or polls it on another thread.
-        self.word.store(word::filled(key.generation()) | WAKER, Ordering::Release);
+        self.word.store(word::filled(key.generation()) | WAKER | list, Ordering::Release);
         key
     }
 
@@ -121,18 +128,17 @@ impl OpCell {
     }
 
     /// The kernel side gives up on the operation: its driver is gone and the kernel may hold the
-    /// payload for ever. The cell is never used again (D7).
+    /// payload for ever. The cell is never used again (D7). Gives the waker of the future, if there is
+    /// one: the caller wakes it.
     ///
     /// # Safety
     ///
     /// As for [`complete`](Self::complete), except that no CQE came and none will be looked at.
-    unsafe fn lose(&self) {
+    unsafe fn lose(&self) -> Option<Waker> {
         let waker = self.claim();
         // Release, Acquire: as in `complete`.
         self.word.fetch_or(LOST, Ordering::AcqRel);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        waker
     }
 
     /// Takes the waker, if one is in the slot, and keeps the future from putting another there.
@@ -145,20 +151,21 @@ impl OpCell {
     }
 
     /// Takes the operation out and marks the cell free for its next use. The index has yet to be given
-    /// back to a free list.
+    /// back to a free list; which one it came from (`COMMON` or 0) is told too.
     ///
     /// # Safety
     ///
     /// `DONE` is set, the cell is filled with a `T`, and the caller is the last one in (D4).
-    unsafe fn empty<T: crate::Operation>(&self) -> T {
+    unsafe fn empty<T: crate::Operation>(&self) -> (T, u64) {
         // SAFETY: the caller owns the cell; moved out once, because the cell is free next.
         let operation = self.payload.with(|payload| unsafe { erased::read::<T>(payload) });
         // Relaxed: only the side that frees changes the word now.
-        let generation = word::generation(self.word.load(Ordering::Relaxed));
+        let word = self.word.load(Ordering::Relaxed);
+        let generation = word::generation(word);
         // The next generation: from here on a late message for this operation misses (D4).
         // Release: pairs with the Acquire load in `Home::state`.
         self.word.store(word::free(generation.wrapping_add(1)), Ordering::Release);
-        operation
+        (operation, word & COMMON)
     }
 }
 

@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::task::Waker;
+use std::{panic, thread};
 
 /// The owning thread's side of a [`Home`]. Not `Send`.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ impl Owner {
         self.live.set(self.live.get() + 1);
         let cell = self.home.cell(index);
         // SAFETY: the index was in the free list, and is out of it now.
-        let key = unsafe { cell.fill(index, operation, waker) };
+        let key = unsafe { cell.fill(index, 0, operation, waker) };
         Handle::new(&self.home, cell, key)
     }
 
@@ -99,9 +100,16 @@ impl Owner {
         keys
     }
 
-    pub(super) fn give_back(&self, index: u32) {
-        self.free.borrow_mut().push(index);
-        self.live.set(self.live.get() - 1);
+    /// Takes a cell back, for this side's list or the common one, whichever it came from: if this side
+    /// kept what others took, they would need new ones for ever.
+    pub(super) fn give_back(&self, index: u32, list: u64) {
+        if list == word::COMMON {
+            let kept = self.home.give_back(index);
+            debug_assert!(kept.is_none(), "a home keeps itself only without an owner");
+        } else {
+            self.free.borrow_mut().push(index);
+            self.live.set(self.live.get() - 1);
+        }
     }
 
     /// Gives up on all operations that are not over: their futures learn that no result will come,
@@ -118,12 +126,25 @@ impl Owner {
             let name = unsafe { self.home.cell(key.index()).erased().name };
             *kinds.entry(name).or_insert(0) += 1;
         }
-        for key in lost {
-            // SAFETY: as above. Wakers run here: no lock is held, and what they do cannot release a
-            // cell that is not done.
-            unsafe { self.home.cell(key.index()).lose() };
-        }
+        // SAFETY: as above.
+        let wakers = lost.iter().filter_map(|key| unsafe { self.home.cell(key.index()).lose() });
+        // All are told before the first waker, a user's code, runs (D8): it may panic.
+        wake_all(wakers.collect());
         kinds
+    }
+}
+
+/// Wakes each, whether or not others panic; goes on with the first panic afterwards.
+fn wake_all(wakers: Vec<Waker>) {
+    let mut panicked = None;
+    for waker in wakers {
+        let woken = panic::catch_unwind(panic::AssertUnwindSafe(|| waker.wake()));
+        panicked = panicked.or(woken.err());
+    }
+    if let Some(payload) = panicked
+        && !thread::panicking()
+    {
+        panic::resume_unwind(payload);
     }
 }
 

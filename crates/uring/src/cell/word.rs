@@ -14,6 +14,8 @@ pub(super) const LOST: u64 = 1 << 3;
 pub(super) const WAKER: u64 = 1 << 4;
 /// Nobody uses the cell.
 pub(super) const FREE: u64 = 1 << 5;
+/// The cell came from the common free list, and goes back there.
+pub(super) const COMMON: u64 = 1 << 6;
 
 /// Which operation: a cell and the generation of its use. It travels as the SQE's `user_data`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -93,6 +93,43 @@ fn writes_are_done_where_all_cannot_be_cancelled_at_once() {
     assert_eq!(written, "x");
 }
 
+/// Others submit, the owner disposes, or takes: the cells go back to the others, and are enough.
+#[test]
+fn cells_go_back_to_where_they_came_from() {
+    const BURST: usize = 50;
+    let (mut driver, local) = small_driver();
+    for round in 0..100 {
+        let remote = driver.remote();
+        let theirs = thread::spawn(move || {
+            let mut nops: Vec<_> =
+                (0..BURST).map(|_| Op::with_remote(op::Nop::new(), remote.clone())).collect();
+            assert!(!nops.iter_mut().any(is_ready));
+            // Dropped here, or taken or dropped by the owner.
+            if round % 3 == 0 { Vec::new() } else { nops }
+        });
+        let mut theirs = theirs.join().expect("no panic");
+        if round % 3 == 1 {
+            theirs.clear();
+        }
+        let mut ours: Vec<_> = (0..BURST).map(|_| Op::new(op::Nop::new())).collect();
+        assert!(!ours.iter_mut().any(is_ready));
+        while local.in_flight.get() > 0 {
+            driver.turn().expect("the ring works");
+        }
+        assert!(theirs.iter_mut().chain(&mut ours).all(is_ready));
+        // Ours are taken there: cells flow the other way.
+        let mut taken: Vec<_> = (0..BURST).map(|_| Op::new(op::Nop::new())).collect();
+        assert!(!taken.iter_mut().any(is_ready));
+        while local.in_flight.get() > 0 {
+            driver.turn().expect("the ring works");
+        }
+        let taker = thread::spawn(move || taken.iter_mut().all(is_ready));
+        assert!(taker.join().expect("no panic"));
+    }
+    // 150 in use at once at most, in chunks of 64, 128, 256.
+    assert!(local.home().cells() <= 64 + 128 + 256, "{}", local.home().cells());
+}
+
 #[test]
 fn a_kernel_that_cannot_cancel_all_at_once_is_asked_one_by_one() {
     let mut driver = Driver::new(&Config::default()).expect("a ring");
