@@ -73,6 +73,38 @@ fn flags_that_would_break_a_promise_are_refused() {
     assert_eq!((result.expect("it is all there"), &buffer[..]), (6, &b"secret"[..]));
 }
 
+/// A FIFO without readers is waited for in a kernel thread, and only there.
+#[test]
+fn a_fifo_is_opened_when_there_is_a_reader() {
+    let path = std::env::temp_dir().join(format!("filch-fifo-{}", std::process::id()));
+    let name = op::c_path(&path).expect("no NUL");
+    // SAFETY: the name ends with a NUL.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    let mut driver = driver();
+    let open = || op::Open::new(&path, libc::O_WRONLY, 0).expect("no NUL");
+    // So that the path is cached, and the kernel tries.
+    std::fs::metadata(&path).expect("it is there");
+    let error = run(&mut driver, open()).expect_err("there is no reader");
+    assert_eq!(error.raw_os_error(), Some(libc::ENXIO));
+    let mut waiting = Op::new(open().in_kernel_thread());
+    assert!(poll(&mut waiting).is_pending());
+    driver.turn().expect("the ring works");
+    let reader = std::thread::spawn({
+        let path = path.clone();
+        move || std::fs::read_to_string(path).expect("somebody writes")
+    });
+    let writer = block_on(&mut driver, waiting).expect("there is a reader");
+    std::fs::File::from(writer).write_all(b"through").expect("there is a reader");
+    assert_eq!(reader.join().expect("no panic"), "through");
+    // One that waits can be given up.
+    let mut waiting = Op::new(open().in_kernel_thread());
+    assert!(poll(&mut waiting).is_pending());
+    driver.turn().expect("the ring works");
+    waiting.cancel();
+    block_on(&mut driver, waiting).expect_err("cancelled");
+    std::fs::remove_file(&path).expect("it is there");
+}
+
 fn tcp_pair() -> (SharedFd, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let client = TcpStream::connect(listener.local_addr().expect("it is bound"));
