@@ -5,6 +5,8 @@ use std::ops::{Bound, RangeBounds};
 
 /// A buffer that an operation owns while the kernel reads from it.
 ///
+/// The methods must not panic: [`Operation::entry`](crate::Operation::entry) calls them.
+///
 /// # Safety
 ///
 /// The bytes at `as_ptr() .. as_ptr() + len()` are initialised, and stay at that address, unchanged,

@@ -7,8 +7,8 @@ pub struct Config {
     /// the system has not enough memory. More operations than this may be staged: they queue in user
     /// space.
     pub entries: u32,
-    /// Completion queue entries, or four times `entries` if 0. More may complete: the kernel keeps
-    /// them until there is room.
+    /// Completion queue entries, or four times `entries` if 0. Halved along with them. More may complete:
+    /// the kernel keeps them until there is room.
     pub completions: u32,
     /// How much of what recent kernels offer may be used.
     pub features: Features,

@@ -15,12 +15,16 @@ const DROP_GRACE: Duration = Duration::from_secs(5);
 
 /// A ring, and everything in flight in it. Made on the thread that uses it, and bound to that thread.
 ///
-/// While it exists, it is its thread's *current* driver: operations first polled on the thread are
-/// staged in it. (If a thread makes a second one, the first stays current.) Staged operations reach the
-/// kernel with the next [`turn`](Self::turn) or [`park`](Self::park), in one system call for all of
-/// them; the same calls deliver results and run wakers.
+/// Until it is shut down, it is its thread's *current* driver: operations first polled on the thread are
+/// staged in it. (One that is made while the thread has another is never current, not even when the other
+/// is gone: only other threads reach it, by its [`Remote`].) Staged operations reach the kernel with the
+/// next [`turn`](Self::turn) or [`park`](Self::park), in one system call for all of them; the same calls
+/// deliver results and run wakers.
 ///
 /// Dropping a driver shuts it down, waiting at most five seconds.
+///
+/// It is not for a child after `fork(2)`: the ring's memory is not there, and touching the driver, were it
+/// only to drop it, ends the child with SIGSEGV. A child that goes on with `exec` is fine.
 #[derive(Debug)]
 pub struct Driver {
     local: Rc<Local>,
@@ -74,9 +78,13 @@ impl Driver {
         self.local.park(deadline)
     }
 
-    /// Cancels everything in flight, waits until the kernel is done with it, and closes the ring (D7).
-    /// From now on this driver takes no operations; those it had have results. Does nothing the second
-    /// time.
+    /// Cancels what is in flight, waits until the kernel is done with it, and closes the ring (D7). From
+    /// now on this driver takes no operations; those it had have results. Does nothing the second time.
+    ///
+    /// Operations that run to their end whatever becomes of their futures
+    /// ([`CANCEL_ON_DROP`](crate::Operation::CANCEL_ON_DROP) is false: writes to files and the like) do so
+    /// here too, and are cancelled only just before the deadline. Without one, a write to a pipe that
+    /// nobody reads holds up the shutdown for ever, unless it is [cancelled](crate::Op::cancel).
     ///
     /// # Errors
     ///

@@ -52,9 +52,12 @@ compile_error!("filch runs on Linux only: it is built on io_uring");
 
 mod addr;
 pub mod buf;
-// Public for the models alone.
-#[doc(hidden)]
+// For the models public, and else not: it takes care to use it soundly.
+#[cfg(filch_loom)]
 pub mod cell;
+#[cfg(not(filch_loom))]
+#[expect(unreachable_pub, reason = "the models reach it")]
+mod cell;
 mod config;
 mod counters;
 mod driver;
@@ -64,9 +67,11 @@ mod local;
 pub mod op;
 mod ring;
 mod sys;
-// Public for the models alone.
-#[doc(hidden)]
+#[cfg(filch_loom)]
 pub mod wake;
+#[cfg(not(filch_loom))]
+#[expect(unreachable_pub, reason = "the models reach it")]
+mod wake;
 
 pub use addr::SockAddr;
 pub use buf::{IoBuf, IoBufMut, Slice};

@@ -53,8 +53,8 @@ pub unsafe trait Operation: marker::Send + 'static {
     /// Its name, for reports.
     const NAME: &'static str;
 
-    /// Whether dropping the future in flight asks the kernel to stop. Writes to files and the like
-    /// rather run to their end.
+    /// Whether dropping the future in flight, or shutting the driver down, asks the kernel to stop. Writes
+    /// to files and the like rather run to their end; a shutdown waits for them until its deadline.
     const CANCEL_ON_DROP: bool = true;
 
     /// What a task that waits for it is said to wait for.
@@ -71,9 +71,13 @@ pub unsafe trait Operation: marker::Send + 'static {
     }
 
     /// The submission queue entry. Its `user_data` is set by the driver.
+    ///
+    /// Must not panic: it may be asked for on behalf of another thread, in the midst of other messages,
+    /// which would be lost. Whoever waits for those would wait for ever.
     fn entry(&mut self) -> squeue::Entry;
 
-    /// The plain system call, for arguments that [`check`](Self::check) let pass. It may block, except as [`wait_without`](Self::wait_without) says.
+    /// The plain system call, for arguments that [`check`](Self::check) let pass. It may block, except as
+    /// [`wait_without`](Self::wait_without) says.
     ///
     /// # Errors
     ///

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
 use std::{fmt, io};
 
-/// The least a submission queue is halved to before the set-up is given up.
+/// Both queues are halved until neither is larger than this; then the set-up is given up.
 const ENTRIES_LEAST: u32 = 8;
 
 /// A ring and its owner's view of it. Used by one thread.
@@ -32,14 +32,14 @@ impl Ring {
     /// where memory is short.
     pub(crate) fn new(config: &Config) -> Result<Self, SetupError> {
         let mut entries = config.entries.clamp(1, 1 << 15);
+        let mut completions = match config.completions {
+            0 => entries.saturating_mul(4),
+            completions => completions,
+        };
         let mut features = config.features;
         loop {
-            let completions = match config.completions {
-                0 => entries.saturating_mul(4),
-                // The kernel wants more completions than submissions.
-                completions => completions.max(entries),
-            };
-            let error = match build(entries, completions, features) {
+            // The kernel wants no fewer completions than submissions.
+            let error = match build(entries, completions.max(entries), features) {
                 Ok(ring) => return Self::check(ring, features),
                 Err(error) => error,
             };
@@ -51,7 +51,10 @@ impl Ring {
                         _ => Features::Plain,
                     };
                 }
-                Some(libc::ENOMEM) if entries > ENTRIES_LEAST => entries /= 2,
+                Some(libc::ENOMEM) if entries.max(completions) > ENTRIES_LEAST => {
+                    entries = halved(entries);
+                    completions = halved(completions);
+                }
                 _ => return Err(SetupError::new("io_uring_setup", error)),
             }
         }
@@ -130,6 +133,10 @@ impl Ring {
             more: cqueue::more(entry.flags()),
         }));
     }
+}
+
+fn halved(entries: u32) -> u32 {
+    if entries > ENTRIES_LEAST { entries / 2 } else { entries }
 }
 
 fn build(entries: u32, completions: u32, features: Features) -> io::Result<IoUring> {

@@ -93,41 +93,41 @@ fn writes_are_done_where_all_cannot_be_cancelled_at_once() {
     assert_eq!(written, "x");
 }
 
-/// Others submit, the owner disposes, or takes: the cells go back to the others, and are enough.
+/// A burst of operations that another thread submits and the owner disposes of or takes; and, if told
+/// to, one that the owner submits and another thread takes.
+fn burst(driver: &mut Driver, local: &Local, round: usize, both_ways: bool) {
+    const BURST: usize = 50;
+    let remote = driver.remote();
+    let theirs = thread::spawn(move || {
+        let mut nops: Vec<_> =
+            (0..BURST).map(|_| Op::with_remote(op::Nop::new(), remote.clone())).collect();
+        assert!(!nops.iter_mut().any(is_ready));
+        nops
+    });
+    let mut theirs = theirs.join().expect("no panic");
+    if round.is_multiple_of(2) {
+        theirs.clear();
+    }
+    let mut ours: Vec<_> = (0..BURST).map(|_| Op::new(op::Nop::new())).collect();
+    assert!(!ours.iter_mut().any(is_ready));
+    while local.in_flight.get() > 0 {
+        driver.turn().expect("the ring works");
+    }
+    assert!(theirs.iter_mut().all(is_ready));
+    let mut taken = move || assert!(ours.iter_mut().all(is_ready));
+    if both_ways { thread::spawn(taken).join().expect("no panic") } else { taken() }
+}
+
+/// Each side's cells are enough for it, however often the other side is the one to finish with them.
 #[test]
 fn cells_go_back_to_where_they_came_from() {
-    const BURST: usize = 50;
-    let (mut driver, local) = small_driver();
-    for round in 0..100 {
-        let remote = driver.remote();
-        let theirs = thread::spawn(move || {
-            let mut nops: Vec<_> =
-                (0..BURST).map(|_| Op::with_remote(op::Nop::new(), remote.clone())).collect();
-            assert!(!nops.iter_mut().any(is_ready));
-            // Dropped here, or taken or dropped by the owner.
-            if round % 3 == 0 { Vec::new() } else { nops }
-        });
-        let mut theirs = theirs.join().expect("no panic");
-        if round % 3 == 1 {
-            theirs.clear();
-        }
-        let mut ours: Vec<_> = (0..BURST).map(|_| Op::new(op::Nop::new())).collect();
-        assert!(!ours.iter_mut().any(is_ready));
-        while local.in_flight.get() > 0 {
-            driver.turn().expect("the ring works");
-        }
-        assert!(theirs.iter_mut().chain(&mut ours).all(is_ready));
-        // Ours are taken there: cells flow the other way.
-        let mut taken: Vec<_> = (0..BURST).map(|_| Op::new(op::Nop::new())).collect();
-        assert!(!taken.iter_mut().any(is_ready));
-        while local.in_flight.get() > 0 {
-            driver.turn().expect("the ring works");
-        }
-        let taker = thread::spawn(move || taken.iter_mut().all(is_ready));
-        assert!(taker.join().expect("no panic"));
+    for both_ways in [false, true] {
+        let (mut driver, local) = small_driver();
+        (0..100).for_each(|round| burst(&mut driver, &local, round, both_ways));
+        // 100 in use at once, in chunks of 64, 128, 256.
+        assert!(local.home().cells() <= 64 + 128 + 256, "{}", local.home().cells());
+        drop(driver);
     }
-    // 150 in use at once at most, in chunks of 64, 128, 256.
-    assert!(local.home().cells() <= 64 + 128 + 256, "{}", local.home().cells());
 }
 
 #[test]

@@ -37,7 +37,8 @@ unsafe impl Operation for Accept {
     fn entry(&mut self) -> squeue::Entry {
         let address = (&raw mut self.address).cast();
         opcode::Accept::new(types::Fd(self.fd.as_raw_fd()), address, &raw mut self.len)
-            // Never SOCK_NONBLOCK: a ring's operations would then not wait.
+            // Never SOCK_NONBLOCK: with it a ring's operations do not wait on older kernels, and do on
+            // recent ones (6.18, say). What is blocking waits on all of them.
             .flags(libc::SOCK_CLOEXEC)
             .build()
     }

@@ -60,7 +60,8 @@ impl<T: Operation> Op<T> {
 
     #[track_caller]
     fn with(operation: T, remote: Option<Remote>) -> Self {
-        let resource = operation.descriptor() as usize;
+        // Without a descriptor: 0, which stands for nothing in particular.
+        let resource = usize::try_from(operation.descriptor()).unwrap_or(0);
         Self { state: State::New(operation, remote), resource, location: Location::caller() }
     }
 
