@@ -126,8 +126,9 @@ pub enum Position {
 }
 
 impl Position {
-    /// No file reaches beyond `i64::MAX`. Which calls say so, and before or after what other errors,
-    /// differs; and an SQE takes some such positions for "current".
+    /// No file reaches beyond `i64::MAX`, and a transfer that would is refused here, always with `EINVAL`:
+    /// an SQE takes a position beyond (the last of them means "current"), where the plain calls do not;
+    /// and of one before it, from which the length leads beyond, each says something else.
     fn check(self, len: usize) -> io::Result<()> {
         match self {
             Self::At(at) if at.saturating_add(transfer(len).into()) > i64::MAX as u64 => {
