@@ -4,6 +4,7 @@
 //! while that driver runs their wakers. Hence each borrow is short, and none is held while code of a
 //! user's runs (D8): completions are first moved to a batch, then dispatched one at a time.
 
+mod mail;
 mod shutdown;
 #[cfg(all(test, not(filch_loom)))]
 mod tests;
@@ -19,7 +20,7 @@ use filch_atomic::sync::Arc;
 use io_uring::types::Fd;
 use io_uring::{opcode, squeue};
 use std::cell::{Cell, RefCell, UnsafeCell};
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -261,38 +262,6 @@ impl Local {
     fn finish_unsubmitted(&self, user_data: u64) {
         let result = -libc::ECANCELED;
         self.batch.borrow_mut().push_back(Completion { user_data, result, more: false });
-    }
-
-    /// Does what other threads asked for.
-    fn read_mail(&self, closing: bool) {
-        let home = self.home();
-        if home.inbox.is_empty() {
-            return;
-        }
-        let mut mail = self.mail.take();
-        home.inbox.drain(&mut mail);
-        home.counters.messages.add(mail.len() as u64);
-        // A set, because there may be thousands. Allocates nothing while it is empty.
-        let mut finished = HashSet::new();
-        for message in mail.drain(..) {
-            match message {
-                Message::Submit(key) if self.owner.runs_to_its_end(key) => {
-                    self.stage(self.owner.entry(key));
-                }
-                Message::Submit(key) if closing || self.owner.is_unwanted(key) => {
-                    self.in_flight.set(self.in_flight.get() + 1);
-                    self.finish_unsubmitted(key.user_data());
-                    finished.insert(key);
-                }
-                Message::Submit(key) => self.stage(self.owner.entry(key)),
-                // A shutdown cancels what does not run to its end anyhow.
-                Message::Cancel(key) if closing && !self.owner.runs_to_its_end(key) => {}
-                // Dropped before it was staged, and found so a moment ago: nothing to cancel.
-                Message::Cancel(key) if finished.contains(&key) => {}
-                Message::Cancel(key) => self.cancel(key),
-            }
-        }
-        self.mail.replace(mail);
     }
 
     /// Enters the kernel: submits, lets deferred work run, waits as told.

@@ -69,7 +69,8 @@ pub(crate) enum Wait {
 }
 
 /// `io_uring_enter`: submits up to `to_submit` entries, lets deferred work run, and returns when there are
-/// `at_least` completions, or the wait is over. Not to wait takes a number that is there. Always with GETEVENTS, without which deferred completions do not appear.
+/// `at_least` completions, or the wait is over. Not to wait takes a number that is there. Always with
+/// GETEVENTS, without which deferred completions do not appear.
 ///
 /// Returns how many entries the kernel took. A time-out is not an error.
 pub(crate) fn enter(

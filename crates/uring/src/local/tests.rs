@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::{Driver, Op, Position, SharedFd, op};
-use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
-use std::task::Context;
+use std::task::{Context, Poll};
 
 fn is_ready<T: Operation>(op: &mut Op<T>) -> bool {
     Pin::new(op).poll(&mut Context::from_waker(Waker::noop())).is_ready()
@@ -79,18 +79,41 @@ fn writes_that_wait_there_at_shutdown_are_done() {
     assert_eq!(written.len(), 100);
 }
 
+/// A write that waits in the kernel goes on waiting, while what waits beside it is cancelled.
 #[test]
-fn writes_are_done_where_all_cannot_be_cancelled_at_once() {
-    let mut driver = Driver::new(&Config::default()).expect("a ring");
-    Local::current().expect("just made").cancel_one_by_one.set(true);
-    let (mut reader, writer) = std::io::pipe().expect("a pipe");
-    let mut write = Op::new(op::Write::new(SharedFd::new(writer.into()), "x", Position::Current));
-    assert!(!is_ready(&mut write));
-    driver.shutdown(None).expect("nothing is stuck");
-    drop(write);
-    let mut written = String::new();
-    reader.read_to_string(&mut written).expect("a pipe whose other end is closed");
-    assert_eq!(written, "x");
+fn writes_that_wait_in_the_kernel_at_shutdown_are_done() {
+    for one_by_one in [false, true] {
+        let mut driver = Driver::new(&Config::default()).expect("a ring");
+        Local::current().expect("just made").cancel_one_by_one.set(one_by_one);
+        let (mut reader, mut writer) = std::io::pipe().expect("a pipe");
+        // SAFETY: no pointers.
+        let room = unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_GETPIPE_SZ) };
+        writer.write_all(&vec![0; room as usize]).expect("it has room");
+        let writer = SharedFd::new(writer.into());
+        let (ours, _theirs) = UnixStream::pair().expect("a pair");
+        let fd = SharedFd::from(OwnedFd::from(ours));
+        let mut recv = Op::new(op::Recv::new(fd, Vec::with_capacity(8)));
+        let mut write = Op::new(op::Write::new(writer, "more", Position::Current));
+        assert!(!is_ready(&mut recv) && !is_ready(&mut write));
+        driver.turn().expect("the ring works");
+        let remote = driver.remote();
+        let read = thread::spawn(move || {
+            while remote.counts().cancels == 0 {
+                thread::yield_now();
+            }
+            let mut read = Vec::new();
+            reader.read_to_end(&mut read).expect("it can be read");
+            assert!(read.ends_with(b"more"));
+        });
+        driver.shutdown(None).expect("nothing is stuck");
+        assert!(is_ready(&mut recv));
+        let waker = &mut Context::from_waker(Waker::noop());
+        let Poll::Ready((written, _)) = Pin::new(&mut write).poll(waker) else {
+            panic!("it must not hang")
+        };
+        assert_eq!(written.expect("it was not cancelled"), 4);
+        read.join().expect("no panic");
+    }
 }
 
 /// A burst of operations that another thread submits and the owner disposes of or takes; and, if told
