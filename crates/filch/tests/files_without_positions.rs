@@ -92,3 +92,23 @@ async fn a_pipe_of_the_standard_library_is_read_to_its_end() {
     assert_eq!(text, "to the end");
     writer.await.unwrap();
 }
+
+#[filch::test]
+async fn a_fifo_to_be_written_waits_for_its_reader() {
+    let path = std::env::temp_dir().join(format!("filch-fifo-{}", std::process::id()));
+    let name = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
+    // SAFETY: a path that ends with a NUL.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    // So that the kernel knows the path by heart: then it does not wait at its first attempt.
+    std::fs::metadata(&path).unwrap();
+    let to_write = filch::fs::OpenOptions::new().write(true).open(&path);
+    let mut to_write = std::pin::pin!(to_write);
+    assert!(timeout(SHORT, &mut to_write).await.is_err(), "nobody reads");
+    let reader = path.clone();
+    let reader = filch::spawn_blocking(move || std::fs::read_to_string(reader).unwrap());
+    let file = to_write.await.unwrap();
+    (&file).write_all(b"through").await.unwrap();
+    drop(file);
+    assert_eq!(reader.await.unwrap(), "through");
+    std::fs::remove_file(&path).unwrap();
+}

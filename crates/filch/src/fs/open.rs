@@ -86,7 +86,8 @@ impl OpenOptions {
         self
     }
 
-    /// Further flags of `open(2)`. Not O_NONBLOCK: the ring would then not wait.
+    /// Further flags of `open(2)`. O_NONBLOCK is no use: it depends on the kernel whether the ring then
+    /// waits all the same.
     pub fn custom_flags(&mut self, flags: i32) -> &mut Self {
         self.custom_flags = flags;
         self
@@ -112,8 +113,13 @@ impl OpenOptions {
         async move {
             let home = Home::current()?;
             let flags = flags?;
-            let open = op::Open::new(&path, flags, mode)?;
-            match home.run(open, at).await {
+            let mut opened = home.run(op::Open::new(&path, flags, mode)?, at).await;
+            if has_no_reader(&opened) && flags & libc::O_NONBLOCK == 0 {
+                // A FIFO to be written waits for its reader. A ring does not, at the first attempt.
+                let patient = op::Open::new(&path, flags, mode)?.in_kernel_thread();
+                opened = home.run(patient, at).await;
+            }
+            match opened {
                 Ok(fd) => Ok(File::new(SharedFd::new(fd), home, flags & libc::O_APPEND != 0)),
                 Err(error) => Err(failed("open", path.display(), error)),
             }
@@ -151,6 +157,11 @@ impl Default for OpenOptions {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Whether an open failed as that of a FIFO does that nobody reads.
+fn has_no_reader<T>(opened: &io::Result<T>) -> bool {
+    opened.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::ENXIO))
 }
 
 fn contradiction(what: &str) -> io::Result<i32> {

@@ -1,6 +1,7 @@
 //! The calls on sockets that do not wait, and so need no ring.
 //!
-//! Every socket of filch is *blocking*: with O_NONBLOCK the ring would answer EAGAIN in place of waiting.
+//! Every socket of filch is *blocking*: with O_NONBLOCK it depends on the kernel whether the ring waits or
+//! answers EAGAIN.
 
 use filch_uring::SharedFd;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
