@@ -3,7 +3,7 @@
 use super::cursor::{self, Cursor};
 use super::metadata::Metadata;
 use super::open::OpenOptions;
-use crate::half::{Reading, Site, Writing};
+use crate::half::{self, Reading, Site, Writing};
 use crate::home::Home;
 use crate::io::by_shared_reference;
 use filch_sync::{Guard, Lock};
@@ -174,18 +174,13 @@ impl File {
     pub fn read(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
         let site = self.site(Location::caller());
         async move {
-            if buf.is_empty() {
-                return Ok(0);
-            }
             match &self.access {
+                Access::Cursor(_) if buf.is_empty() => Ok(0),
                 Access::Cursor(cursor) => {
                     let mut cursor = settled(cursor, site).await;
                     poll_fn(|cx| cursor.poll_read(site, buf, cx)).await
                 }
-                Access::Halves(reading, _) => {
-                    let mut reading = reading.lock_at(site.at).await;
-                    poll_fn(|cx| reading.poll(site, buf, cx)).await
-                }
+                Access::Halves(reading, _) => half::read(reading, site, buf).await,
             }
         }
     }
@@ -206,22 +201,15 @@ impl File {
     pub fn write(&self, buf: &[u8]) -> impl Future<Output = io::Result<usize>> + Send {
         let site = self.site(Location::caller());
         async move {
-            if buf.is_empty() {
-                return Ok(0);
-            }
             match &self.access {
+                Access::Cursor(_) if buf.is_empty() => Ok(0),
                 Access::Cursor(cursor) => {
                     let mut cursor = settled(cursor, site).await;
                     cursor.take_failure()?;
                     cursor.begin_write(site, buf);
                     poll_fn(|cx| cursor.poll_write(site, cx)).await
                 }
-                Access::Halves(_, writing) => {
-                    let mut writing = writing.lock_at(site.at).await;
-                    poll_fn(|cx| writing.poll_settled(site, cx)).await?;
-                    writing.begin(site, buf);
-                    poll_fn(|cx| writing.poll(site, cx)).await
-                }
+                Access::Halves(_, writing) => half::write(writing, site, buf).await,
             }
         }
     }

@@ -9,10 +9,40 @@ pub(crate) use reading::Reading;
 pub(crate) use writing::Writing;
 
 use crate::home::Home;
+use filch_sync::Lock;
 use filch_uring::{Op, Operation, Position, SharedFd, op};
+use std::future::poll_fn;
 use std::io;
 use std::panic::Location;
 use std::task::{Context, Poll};
+
+/// Reads some bytes into `buf`, when the direction has its turn for it.
+pub(crate) async fn read<T: Transfer>(
+    half: &Lock<Reading<T>>,
+    site: Site<'_>,
+    buf: &mut [u8],
+) -> io::Result<usize> {
+    if buf.is_empty() {
+        return Ok(0);
+    }
+    let mut reading = half.lock_at(site.at).await;
+    poll_fn(|cx| reading.poll(site, buf, cx)).await
+}
+
+/// Writes some of `buf`, when the direction has its turn for it, and nothing is left of an earlier write.
+pub(crate) async fn write<T: Transfer>(
+    half: &Lock<Writing<T>>,
+    site: Site<'_>,
+    buf: &[u8],
+) -> io::Result<usize> {
+    if buf.is_empty() {
+        return Ok(0);
+    }
+    let mut writing = half.lock_at(site.at).await;
+    poll_fn(|cx| writing.poll_settled(site, cx)).await?;
+    writing.begin(site, buf);
+    poll_fn(|cx| writing.poll(site, cx)).await
+}
 
 /// An operation that moves bytes one way, between a descriptor and a buffer.
 pub(crate) trait Transfer: Operation<Output = (io::Result<usize>, Vec<u8>)> {

@@ -2,7 +2,7 @@
 
 use super::addr::ToSocketAddrs;
 use super::socket;
-use crate::half::{Reading, Site, Writing};
+use crate::half::{self, Reading, Site, Writing};
 use crate::home::Home;
 use crate::io::{by_shared_reference, failed};
 use filch_sync::Lock;
@@ -110,14 +110,7 @@ impl TcpStream {
     /// Nothing is lost: what arrives when nobody reads any more goes to the next read.
     #[track_caller]
     pub fn read(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
-        let site = self.site(Location::caller());
-        async move {
-            if buf.is_empty() {
-                return Ok(0);
-            }
-            let mut reading = self.reading.lock_at(site.at).await;
-            poll_fn(|cx| reading.poll(site, buf, cx)).await
-        }
+        half::read(&self.reading, self.site(Location::caller()), buf)
     }
 
     /// Writes some of `buf`, at most 128 KiB, and returns how much.
@@ -133,16 +126,7 @@ impl TcpStream {
     /// write, which waits for this one to end.
     #[track_caller]
     pub fn write(&self, buf: &[u8]) -> impl Future<Output = io::Result<usize>> + Send {
-        let site = self.site(Location::caller());
-        async move {
-            if buf.is_empty() {
-                return Ok(0);
-            }
-            let mut writing = self.writing.lock_at(site.at).await;
-            poll_fn(|cx| writing.poll_settled(site, cx)).await?;
-            writing.begin(site, buf);
-            poll_fn(|cx| writing.poll(site, cx)).await
-        }
+        half::write(&self.writing, self.site(Location::caller()), buf)
     }
 
     /// Ends one direction, or both. Ending the writing one alone waits for writes in progress, so that
