@@ -524,3 +524,32 @@ fn objects_whose_runtime_is_gone_say_so() {
     drop((listener, stream, peer));
     before.check();
 }
+
+#[test]
+fn wakers_that_panic_while_a_runtime_ends_keep_nothing_from_ending() {
+    let _alone = alone(PATIENCE);
+    struct Panics;
+    impl std::task::Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker of somebody else's");
+        }
+    }
+    let runtime = runtime(1);
+    let streams: Vec<_> = (0..3).map(|_| runtime.block_on(async { pair() })).collect();
+    let waker = std::task::Waker::from(Arc::new(Panics));
+    let mut bufs = [[0; 4]; 3];
+    let mut reads: Vec<_> = streams
+        .iter()
+        .zip(&mut bufs)
+        .map(|((stream, _peer), buf)| Box::pin(stream.read(buf)))
+        .collect();
+    for read in &mut reads {
+        assert!(read.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending());
+    }
+    let handle = runtime.handle().clone();
+    drop(runtime);
+    assert!(handle.is_shut_down());
+    for read in reads {
+        assert!(exec::block_on(read).is_err());
+    }
+}

@@ -4,7 +4,7 @@ use filch::fs::File;
 use filch::io::{Read, Write};
 use filch::time::{sleep, timeout};
 use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,4 +111,37 @@ async fn a_fifo_to_be_written_waits_for_its_reader() {
     drop(file);
     assert_eq!(reader.await.unwrap(), "through");
     std::fs::remove_file(&path).unwrap();
+}
+
+/// The two sides of a new pseudo-terminal.
+fn terminal() -> (OwnedFd, OwnedFd) {
+    // SAFETY: a call without pointers.
+    let ours = unsafe { libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC) };
+    assert!(ours >= 0);
+    // SAFETY: just opened, and nobody else's.
+    let ours = unsafe { OwnedFd::from_raw_fd(ours) };
+    let mut name = [0; 64];
+    // SAFETY: calls on an open descriptor; the name has room for its length.
+    unsafe {
+        assert_eq!(libc::grantpt(ours.as_raw_fd()), 0);
+        assert_eq!(libc::unlockpt(ours.as_raw_fd()), 0);
+        assert_eq!(libc::ptsname_r(ours.as_raw_fd(), name.as_mut_ptr(), name.len()), 0);
+    }
+    // SAFETY: the call has written a name that ends with a NUL.
+    let theirs =
+        unsafe { libc::open(name.as_ptr(), libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC) };
+    assert!(theirs >= 0);
+    // SAFETY: as above.
+    (ours, unsafe { OwnedFd::from_raw_fd(theirs) })
+}
+
+#[filch::test(workers = 1)]
+async fn a_terminal_that_takes_no_more_holds_up_its_writer_alone() {
+    let (screen, program) = terminal();
+    let program = adopt(program);
+    let much = vec![b'x'; 1 << 20];
+    // Nobody looks at the screen. The worker goes on: else the time would never be over.
+    assert!(timeout(Duration::from_millis(50), (&program).write_all(&much)).await.is_err());
+    program.close().await.unwrap();
+    drop(screen);
 }

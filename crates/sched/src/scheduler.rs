@@ -12,7 +12,7 @@ use crate::queue::Queue;
 use crate::rng::Rng;
 use crate::shared::{PeerCell, Remote, Shared};
 use crate::slot::Slot;
-use crate::task::{ErrorHook, Report, Task, caught};
+use crate::task::{ErrorHook, Report, Task, caught, drop_caught};
 use crate::timer::Timers;
 use crate::wind_up::WindUp;
 use crate::worker::Worker;
@@ -224,7 +224,11 @@ where
     match outcome {
         Ok(Ok(())) => Ok(output.expect("the loop ends when the main future is done")),
         Ok(Err(error)) => broken(0, &error),
-        Err(panic) => resume_unwind(panic),
+        Err(panic) => {
+            // The output of a main future whose destructor panicked: another panic would be one too many.
+            drop_caught(output);
+            resume_unwind(panic)
+        }
     }
 }
 
@@ -405,12 +409,8 @@ fn end(handle: &Handle, threads: Vec<JoinHandle<()>>, grace: Duration) {
 fn finish(handle: &Handle, threads: Vec<JoinHandle<()>>) {
     let closures = handle.blocking().shutdown(handle.shared().wind_up.deadline());
     let left_behind = handle.shared().wind_up.all_ended();
-    {
-        // The destructors of what is left may spawn, as on a worker.
-        let _entered = handle.enter();
-        handle.shared().seal();
-    }
-    if left_behind.workers.is_empty() {
+    let some_are_left = !left_behind.workers.is_empty();
+    if !some_are_left {
         for thread in threads {
             // It has ended its park, and only returns from its function.
             let _ = thread.join();
@@ -429,4 +429,23 @@ fn finish(handle: &Handle, threads: Vec<JoinHandle<()>>) {
     if !stuck.is_empty() {
         handle.shared().hook.report(&Report::shutdown_stuck(stuck.join("; ")));
     }
+    if some_are_left {
+        seal_aside(handle.clone());
+    } else {
+        seal(handle);
+    }
+}
+
+/// Ends what still comes from outside. The destructors of that may spawn, as on a worker.
+fn seal(handle: &Handle) {
+    let _entered = handle.enter();
+    handle.shared().seal();
+}
+
+/// The same where a worker was left behind, and with it, perhaps, tasks that nobody has taken: their
+/// destructors may wait for that worker, and the one who shuts down has waited long enough.
+fn seal_aside(handle: Handle) {
+    let thread = thread::Builder::new().name("filch-end".into());
+    // Without a thread they stay where they are.
+    drop(thread.spawn(move || seal(&handle)));
 }

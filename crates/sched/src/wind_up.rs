@@ -70,7 +70,7 @@ impl WindUp {
         tasks: &OwnedTasks,
         timers: &Timers,
         mut queued: impl FnMut() -> Option<Task>,
-        end_park: impl FnOnce(Option<Instant>) -> Result<(), Leaked>,
+        mut end_park: impl FnMut(Option<Instant>) -> Result<(), Leaked>,
     ) -> bool {
         tasks.shutdown_all();
         // Wakes those who sleep by this worker's timers. Another worker's task may be among them: that
@@ -81,7 +81,14 @@ impl WindUp {
         std::iter::from_fn(&mut queued).for_each(Task::shutdown);
         // Nobody closes a ring while a task on another worker could still hold one of its operations.
         self.all_tasks_ended();
-        let ended = end_park(self.deadline());
+        // It wakes, too, and disposes of what nobody wants: each panic has used up one of those, so this
+        // comes to its end.
+        let ended = loop {
+            match caught(|| end_park(self.deadline())) {
+                Ok(ended) => break ended,
+                Err(payload) => std::mem::forget(payload),
+            }
+        };
         // What the park's end woke: a task of a worker that is late, whose queue this is not. Left here,
         // it would keep the queue alive that keeps it.
         std::iter::from_fn(queued).for_each(Task::shutdown);

@@ -41,6 +41,7 @@ pub struct File {
     fd: SharedFd,
     home: Home,
     access: Access,
+    is_device: bool,
 }
 
 enum Access {
@@ -102,12 +103,15 @@ impl File {
     }
 
     pub(super) fn new(fd: SharedFd, home: Home, append: bool) -> Self {
-        let access = if has_positions(&fd) {
+        let kind = kind_of(&fd);
+        // Not every descriptor that can be sought in has places: an inotify, say, takes a seek and ignores
+        // it, and what was read from it is gone from it.
+        let access = if matches!(kind, libc::S_IFREG | libc::S_IFBLK | libc::S_IFDIR) {
             Access::Cursor(Lock::new(Cursor::new(append)))
         } else {
             Access::Halves(Lock::new(Reading::new()), Lock::new(Writing::new()))
         };
-        Self { fd, home, access }
+        Self { fd, home, access, is_device: kind == libc::S_IFCHR }
     }
 
     /// Reads at `offset`, in bytes from the beginning, into `buf`: from its first byte up to its
@@ -317,7 +321,8 @@ impl File {
         let at = Location::caller();
         async move {
             let mut this = self;
-            let site = Site { fd: &this.fd, home: &this.home, at };
+            let is_device = this.is_device;
+            let site = Site { fd: &this.fd, home: &this.home, at, is_device };
             let settled = match &mut this.access {
                 Access::Cursor(cursor) => {
                     let cursor = cursor.get_mut();
@@ -330,7 +335,7 @@ impl File {
                     poll_fn(|cx| writing.poll_end(site, cx)).await
                 }
             };
-            let Self { fd, home, access } = this;
+            let Self { fd, home, access, .. } = this;
             drop(access);
             let closed = match fd.try_unwrap() {
                 Ok(fd) => home.run(op::Close::new(fd), at).await,
@@ -341,7 +346,7 @@ impl File {
     }
 
     fn site(&self, at: &'static Location<'static>) -> Site<'_> {
-        Site { fd: &self.fd, home: &self.home, at }
+        Site { fd: &self.fd, home: &self.home, at, is_device: self.is_device }
     }
 
     /// Everything from the beginning, in one buffer of the right size, without a copy.
@@ -378,17 +383,15 @@ async fn settled<'a>(cursor: &'a Lock<Cursor>, site: Site<'_>) -> Guard<'a, Curs
     cursor
 }
 
-/// Whether there are places in it. Not every descriptor that can be sought in has them: an inotify, say,
-/// takes a seek and ignores it, and what was read from it is gone from it.
-fn has_positions(fd: &SharedFd) -> bool {
+/// What kind of file it is: one of `S_IFREG` and its kin, or 0 if the system does not say.
+fn kind_of(fd: &SharedFd) -> libc::mode_t {
     let mut stat = mem::MaybeUninit::<libc::stat>::uninit();
     // SAFETY: there is room for a `stat`.
     if unsafe { libc::fstat(fd.as_raw_fd(), stat.as_mut_ptr()) } != 0 {
-        return false;
+        return 0;
     }
     // SAFETY: the call has filled it in.
-    let kind = unsafe { stat.assume_init() }.st_mode & libc::S_IFMT;
-    matches!(kind, libc::S_IFREG | libc::S_IFBLK | libc::S_IFDIR)
+    unsafe { stat.assume_init() }.st_mode & libc::S_IFMT
 }
 
 by_shared_reference!(File: Read);

@@ -93,7 +93,8 @@ impl OpenOptions {
         self
     }
 
-    /// Opens the file.
+    /// Opens the file. A FIFO to be written waits for its reader, and holds one of the kernel's few threads
+    /// for files (four for each processor) meanwhile: many of them at a time keep other files waiting.
     ///
     /// # Errors
     ///

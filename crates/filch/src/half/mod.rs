@@ -46,30 +46,31 @@ pub(crate) async fn write<T: Transfer>(
 
 /// An operation that moves bytes one way, between a descriptor and a buffer.
 pub(crate) trait Transfer: Operation<Output = (io::Result<usize>, Vec<u8>)> {
-    fn new(fd: SharedFd, buffer: Vec<u8>) -> Self;
+    fn new(site: Site<'_>, buffer: Vec<u8>) -> Self;
 }
 
 impl Transfer for op::Recv<Vec<u8>> {
-    fn new(fd: SharedFd, buffer: Vec<u8>) -> Self {
-        Self::new(fd, buffer)
+    fn new(site: Site<'_>, buffer: Vec<u8>) -> Self {
+        Self::new(site.fd.clone(), buffer)
     }
 }
 
 impl Transfer for op::Send<Vec<u8>> {
-    fn new(fd: SharedFd, buffer: Vec<u8>) -> Self {
-        Self::new(fd, buffer)
+    fn new(site: Site<'_>, buffer: Vec<u8>) -> Self {
+        Self::new(site.fd.clone(), buffer)
     }
 }
 
 impl Transfer for op::Read<Vec<u8>> {
-    fn new(fd: SharedFd, buffer: Vec<u8>) -> Self {
-        Self::new(fd, buffer, Position::Current)
+    fn new(site: Site<'_>, buffer: Vec<u8>) -> Self {
+        Self::new(site.fd.clone(), buffer, Position::Current)
     }
 }
 
 impl Transfer for op::Write<Vec<u8>> {
-    fn new(fd: SharedFd, buffer: Vec<u8>) -> Self {
-        Self::new(fd, buffer, Position::Current)
+    fn new(site: Site<'_>, buffer: Vec<u8>) -> Self {
+        let write = Self::new(site.fd.clone(), buffer, Position::Current);
+        if site.is_device { write.in_kernel_thread() } else { write }
     }
 }
 
@@ -80,6 +81,9 @@ pub(crate) struct Site<'a> {
     pub(crate) fd: &'a SharedFd,
     pub(crate) home: &'a Home,
     pub(crate) at: &'static Location<'static>,
+    /// A character device. Some of their drivers (terminals) wait in the midst of a write, whatever they
+    /// are told.
+    pub(crate) is_device: bool,
 }
 
 impl Site<'_> {

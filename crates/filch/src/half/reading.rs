@@ -45,7 +45,7 @@ impl<T: Transfer> Reading<T> {
                 let mut buffer = mem::take(buffer);
                 buffer.clear();
                 buffer.reserve_exact(buf.len().min(MOST));
-                *self = Self::Pending(Op::new(T::new(site.fd.clone(), buffer)));
+                *self = Self::Pending(Op::new(T::new(site, buffer)));
             }
             let Self::Pending(op) = self else { unreachable!("it has begun") };
             let (received, buffer) = ready!(site.poll(op, cx));

@@ -56,7 +56,7 @@ impl<T: Transfer> Writing<T> {
         let mut buffer = mem::take(&mut self.buffer);
         buffer.clear();
         buffer.extend_from_slice(&buf[..buf.len().min(MOST)]);
-        self.pending = Some(Op::new(T::new(site.fd.clone(), buffer)));
+        self.pending = Some(Op::new(T::new(site, buffer)));
     }
 
     /// Waits for what [`begin`](Self::begin) began.
@@ -67,7 +67,7 @@ impl<T: Transfer> Writing<T> {
             self.pending = None;
             if sent.as_ref().is_err_and(lost_its_ring) {
                 // Nothing of it was sent.
-                self.pending = Some(Op::new(T::new(site.fd.clone(), buffer)));
+                self.pending = Some(Op::new(T::new(site, buffer)));
             } else {
                 self.buffer = buffer;
                 return Poll::Ready(sent);
@@ -87,10 +87,15 @@ impl<T: Transfer> Writing<T> {
             self.pending = None;
             self.buffer = buffer;
             // Cancelled is what was asked for. Another error was faster, and is news (C2).
-            self.failed = sent.err().filter(|error| !lost_its_ring(error));
+            self.failed = sent.err().filter(|error| !was_given_up(error));
         }
         Poll::Ready(self.failed.take().map_or(Ok(()), Err))
     }
+}
+
+/// Whether an operation ended because it was cancelled: in a ring, or in one of the kernel's threads.
+fn was_given_up(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ECANCELED | libc::EINTR))
 }
 
 impl<T: Transfer> Drop for Writing<T> {

@@ -3,9 +3,10 @@
 use super::addr::ToSocketAddrs;
 use super::socket;
 use super::stream::TcpStream;
+use crate::handle::Handle;
 use crate::home::{Home, lost_its_ring};
 use crate::io::failed;
-use crate::time::{Sleep, sleep};
+use crate::time::sleep_until;
 use filch_sync::Lock;
 use filch_uring::{Op, SharedFd, op};
 use socket2::SockRef;
@@ -14,7 +15,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::panic::Location;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 /// How long an accept waits after one that failed for want of descriptors or memory. The connection
@@ -55,9 +56,9 @@ pub struct TcpListener {
 #[derive(Default)]
 struct Accepting {
     pending: Option<Op<op::Accept>>,
-    /// What is left of the pause after an accept that found no descriptor or no memory. It passes whether
+    /// When the pause is over after an accept that found no descriptor or no memory. It passes whether
     /// anybody waits for it or not, so that accepts that are given up sooner do not begin it again.
-    pause: Option<Sleep>,
+    not_before: Option<Instant>,
 }
 
 impl TcpListener {
@@ -121,18 +122,18 @@ impl TcpListener {
         at: &'static Location<'static>,
     ) -> io::Result<(TcpStream, SocketAddr)> {
         let mut accepting = self.accepting.lock_at(at).await;
-        // On another executor there is nothing to sleep on: there the caller has to pause.
-        if let Some(pause) = &mut accepting.pause
-            && Home::current().is_ok()
+        // Without a runtime that runs there is nothing to sleep on: then the caller has to pause.
+        if let Some(end) = accepting.not_before
+            && Handle::try_current().is_ok_and(|handle| !handle.is_shut_down())
         {
-            pause.await;
+            sleep_until(end).await;
         }
-        accepting.pause = None;
+        accepting.not_before = None;
         let accepted = poll_fn(|cx| accepting.poll(self, at, cx)).await;
         let (fd, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                accepting.pause = is_exhaustion(&error).then(|| sleep(PAUSE));
+                accepting.not_before = is_exhaustion(&error).then(|| Instant::now() + PAUSE);
                 return Err(error);
             }
         };

@@ -158,7 +158,7 @@ impl TcpStream {
     }
 
     fn site(&self, at: &'static Location<'static>) -> Site<'_> {
-        Site { fd: &self.fd, home: &self.home, at }
+        Site { fd: &self.fd, home: &self.home, at, is_device: false }
     }
 
     /// Whether small writes are sent at once (TCP_NODELAY).

@@ -19,8 +19,8 @@ pub use header::{Header, Meta};
 pub use id::{Name, TaskId, id, name, try_id};
 pub use join::{AbortHandle, JoinHandle};
 pub use owned::{OwnedTasks, TaskInfo};
-pub(crate) use report::caught;
 pub use report::{ErrorHook, Report};
+pub(crate) use report::{caught, drop_caught};
 pub use runnable::Task;
 pub use yield_now::{YieldNow, yield_now};
 

@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::task::Waker;
-use std::{panic, thread};
+use std::{mem, panic};
 
 /// The owning thread's side of a [`Home`]. Not `Send`.
 #[derive(Debug)]
@@ -134,17 +134,14 @@ impl Owner {
     }
 }
 
-/// Wakes each, whether or not others panic; goes on with the first panic afterwards.
+/// Wakes each, whether or not others panic. The panics have been said by whoever hooks panics, and have
+/// nowhere to go: the caller is about to report what is lost.
 fn wake_all(wakers: Vec<Waker>) {
-    let mut panicked = None;
     for waker in wakers {
-        let woken = panic::catch_unwind(panic::AssertUnwindSafe(|| waker.wake()));
-        panicked = panicked.or(woken.err());
-    }
-    if let Some(payload) = panicked
-        && !thread::panicking()
-    {
-        panic::resume_unwind(payload);
+        if let Err(payload) = panic::catch_unwind(panic::AssertUnwindSafe(|| waker.wake())) {
+            // Its destructor may panic in its turn.
+            mem::forget(payload);
+        }
     }
 }
 

@@ -18,12 +18,19 @@ pub struct Write<B> {
     fd: SharedFd,
     buffer: B,
     position: Position,
+    in_kernel_thread: bool,
 }
 
 impl<B: IoBuf> Write<B> {
     /// Writes to `fd` at `position`.
     pub fn new(fd: SharedFd, buffer: B, position: Position) -> Self {
-        Self { fd, buffer, position }
+        Self { fd, buffer, position, in_kernel_thread: false }
+    }
+
+    /// Writes in a thread of the kernel's, without trying first whether it can be done at once. Needed for
+    /// a terminal, whose driver takes no hint: it would hold up the ring's thread until there is room.
+    pub fn in_kernel_thread(self) -> Self {
+        Self { in_kernel_thread: true, ..self }
     }
 }
 
@@ -42,9 +49,13 @@ unsafe impl<B: IoBuf> Operation for Write<B> {
 
     fn entry(&mut self) -> squeue::Entry {
         let (pointer, len) = (self.buffer.as_ptr(), transfer(self.buffer.len()));
-        opcode::Write::new(types::Fd(self.fd.as_raw_fd()), pointer, len)
+        let entry = opcode::Write::new(types::Fd(self.fd.as_raw_fd()), pointer, len)
             .offset(self.position.offset())
-            .build()
+            .build();
+        match self.in_kernel_thread {
+            true => entry.flags(squeue::Flags::ASYNC),
+            false => entry,
+        }
     }
 
     fn call(&mut self) -> io::Result<i32> {
