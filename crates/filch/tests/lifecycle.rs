@@ -114,7 +114,7 @@ fn operations_in_flight_end_with_the_runtime() {
         let grace = Duration::from_secs(3600);
         let builder = Runtime::builder().workers(workers).grace(grace).on_error(reports.hook());
         let runtime = builder.build().unwrap();
-        let mut peer = runtime.block_on(async {
+        let (mut peer, full) = runtime.block_on(async {
             let (stream, peer) = pair();
             let stream = Arc::new(stream);
             let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
@@ -139,10 +139,9 @@ fn operations_in_flight_end_with_the_runtime() {
                 drop(filch::spawn(async move { TcpStream::connect(address).await.map(drop) }));
             }
             sleep(Duration::from_millis(5)).await;
-            drop(full);
             // A stream that belongs to nobody any more but its read.
             drop(stream);
-            peer
+            (peer, full)
         });
         // Sleeping, reading, waiting on threads that block, too.
         let (begun, is_begun) = mpsc::channel();
@@ -172,7 +171,7 @@ fn operations_in_flight_end_with_the_runtime() {
         drop(runtime);
         peer.set_nonblocking(false).unwrap();
         assert_eq!(peer.read(&mut [0; 1]).unwrap(), 0, "the connection is closed");
-        drop(peer);
+        drop((peer, full));
         let ends: Vec<_> = closures.into_iter().map(exec::block_on).collect();
         let error = ends[0].as_ref().unwrap_err();
         assert!(error.is_panic() && error.to_string().contains("was shut down"), "{error}");

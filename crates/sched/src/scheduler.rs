@@ -12,7 +12,7 @@ use crate::queue::Queue;
 use crate::rng::Rng;
 use crate::shared::{PeerCell, Remote, Shared};
 use crate::slot::Slot;
-use crate::task::{ErrorHook, Report, Task, caught, drop_caught};
+use crate::task::{ErrorHook, Report, Task, caught, drop_caught, message_of};
 use crate::timer::Timers;
 use crate::wind_up::WindUp;
 use crate::worker::Worker;
@@ -370,7 +370,9 @@ fn work<P, F>(
         Ok(Ok(())) => {}
         Ok(Err(error)) => broken(seat.worker, &error),
         // Tasks catch their own panics, and so do wakers: this is a mistake of ours.
-        Err(_) => broken(seat.worker, &"its loop panicked (see above)"),
+        Err(payload) => {
+            broken(seat.worker, &format_args!("it panicked: {}", message_of(&*payload)))
+        }
     }
     worker.wind_up();
     drop(entered);
@@ -379,7 +381,10 @@ fn work<P, F>(
 /// A worker's loop failed beyond repair. What is in flight there can neither be finished nor cancelled,
 /// and its tasks would wait for ever: better a dead process that says why than one that hangs.
 fn broken(worker: usize, error: &dyn fmt::Display) -> ! {
-    eprintln!("filch: worker {worker} cannot go on, ending the process: {error}");
+    use std::io::{self, Write};
+    // Not `eprintln!`: what that writes in a test is held back, and would be lost.
+    let _ =
+        writeln!(io::stderr(), "filch: worker {worker} cannot go on, ending the process: {error}");
     process::abort()
 }
 

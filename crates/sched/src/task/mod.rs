@@ -19,6 +19,8 @@ pub use header::{Header, Meta};
 pub use id::{Name, TaskId, id, name, try_id};
 pub use join::{AbortHandle, JoinHandle};
 pub use owned::{OwnedTasks, TaskInfo};
+#[cfg(not(filch_loom))]
+pub(crate) use report::message_of;
 pub use report::{ErrorHook, Report};
 pub(crate) use report::{caught, drop_caught};
 pub use runnable::Task;

@@ -176,7 +176,7 @@ pub(super) fn failure_text<T: 'static>(output: &T) -> Option<String> {
 }
 
 /// What a panic said, if it said something.
-pub(super) fn message_of(payload: &(dyn Any + Send)) -> String {
+pub(crate) fn message_of(payload: &(dyn Any + Send)) -> String {
     if let Some(text) = payload.downcast_ref::<&'static str>() {
         (*text).to_owned()
     } else if let Some(text) = payload.downcast_ref::<String>() {
