@@ -19,10 +19,10 @@ pub use header::{Header, Meta};
 pub use id::{Name, TaskId, id, name, try_id};
 pub use join::{AbortHandle, JoinHandle};
 pub use owned::{OwnedTasks, TaskInfo};
-#[cfg(not(filch_loom))]
-pub(crate) use report::message_of;
+pub(crate) use report::caught;
 pub use report::{ErrorHook, Report};
-pub(crate) use report::{caught, drop_caught};
+#[cfg(not(filch_loom))]
+pub(crate) use report::{drop_caught, message_of};
 pub use runnable::Task;
 pub use yield_now::{YieldNow, yield_now};
 
