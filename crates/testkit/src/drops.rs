@@ -96,9 +96,9 @@ impl DropAtEveryPoll {
         for point in 0..2 * MOST_POLLS {
             let outcome = Arc::new(Outcome::default());
             let cut = Cut { point, outcome: outcome.clone(), mover: self.mover.clone() };
-            let told = Tell(cut.to_string());
+            let tell = Tell(cut.to_string());
             scenario(cut).await;
-            std::mem::forget(told);
+            drop(tell);
             // Relaxed, all: the scenario is over.
             summary.polls += outcome.polls.load(Ordering::Relaxed);
             let dropped = outcome.dropped.load(Ordering::Relaxed);
