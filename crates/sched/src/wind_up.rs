@@ -88,6 +88,9 @@ impl WindUp {
                 Ok(ended) => break ended,
                 Err(payload) => std::mem::forget(payload),
             }
+            if self.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
+                break Err(Leaked { operations: 0, what: "ending it panicked".into() });
+            }
         };
         // What the park's end woke: a task of a worker that is late, whose queue this is not. Left here,
         // it would keep the queue alive that keeps it.
