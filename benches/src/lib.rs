@@ -1,4 +1,4 @@
-//! Benchmarks of filch, and its comparison with tokio and with bare io_uring loops.
+//! Benchmarks of filch, and its comparison with tokio, with smol and with bare io_uring loops.
 //!
 //! The comparison is the `compare` binary. One *row* is one kind of work (`rows/`, a file each); one *contender* is what
 //! does it: a runtime (`runtimes/`, an implementation of [`runtime::Runtime`] each) or the bare ring loop, which shows what
@@ -18,8 +18,10 @@ pub mod cli;
 pub mod instructions;
 pub mod load;
 pub mod measure;
+pub mod paced;
 pub mod plan;
 pub mod quiet;
+pub mod random;
 pub mod report;
 pub mod ring;
 pub mod rows;

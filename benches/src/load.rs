@@ -145,19 +145,19 @@ impl Connection {
 }
 
 /// The measured part.
-struct Window {
-    opened: Instant,
+pub(crate) struct Window {
+    pub(crate) opened: Instant,
     server: Duration,
     own: Duration,
 }
 
 impl Window {
-    fn open(server: u32, now: Instant) -> io::Result<Self> {
+    pub(crate) fn open(server: u32, now: Instant) -> io::Result<Self> {
         let server = sys::cpu_of_process(server)?;
         Ok(Self { opened: now, server, own: sys::cpu_of_self() })
     }
 
-    fn close(&self, server: u32, now: Instant, requests: u64) -> io::Result<Sample> {
+    pub(crate) fn close(&self, server: u32, now: Instant, requests: u64) -> io::Result<Sample> {
         let wall = (now - self.opened).as_secs_f64();
         let server = (sys::cpu_of_process(server)? - self.server).as_secs_f64();
         let own = (sys::cpu_of_self() - self.own).as_secs_f64();

@@ -39,6 +39,16 @@ pub const P50_US: Metric = lower("p50_us");
 pub const P99_US: Metric = lower("p99_us");
 /// 99.9th percentile of latency, in microseconds.
 pub const P999_US: Metric = lower("p999_us");
+/// The longest latency, in microseconds.
+pub const MAX_US: Metric = lower("max_us");
+/// Share of the requests that took longer than a millisecond, in per cent.
+pub const LATE: Metric = lower("late_pct");
+/// How late the load generator itself sent, in microseconds: 99th percentile.
+pub const SENT_LATE: Metric = lower("sent_late_us");
+/// Connections, of 63, without an answer while one request spins: the mean over the times one did.
+pub const UNANSWERED: Metric = lower("unanswered");
+/// As [`UNANSWERED`], the worst time.
+pub const UNANSWERED_MAX: Metric = lower("unanswered_max");
 /// Cores the server kept busy.
 pub const SERVER_CPU: Metric = lower("server_cores");
 /// Cores the load generator kept busy.

@@ -19,8 +19,10 @@ pub struct Row {
     pub shapes: &'static [Shape],
     /// Who does it. Those that have one thread only are left out of shapes with two workers.
     pub contenders: &'static [&'static str],
-    /// What its trials report. The first is the headline and the second what it costs in CPU time: their ratios to tokio
-    /// are printed.
+    /// The contender that the others are compared with.
+    pub baseline: &'static str,
+    /// What its trials report, in some shapes or in all. The first is the headline and the second what it costs in CPU time:
+    /// their ratios to the baseline are printed.
     pub columns: &'static [Metric],
     /// How much of it a trial does: rounds or milliseconds, as the row understands it.
     pub size: Size,

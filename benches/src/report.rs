@@ -4,13 +4,10 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::measure::Sample;
+use crate::measure::{Metric, Sample};
 use crate::plan::{Row, Shape, title};
 use crate::quiet::Others;
 use crate::stats::{Summary, median, speed};
-
-/// What the ratios compare with.
-pub const BASELINE: &str = "tokio-mt";
 
 /// One trial's figures and what else went on.
 #[derive(Debug, Clone)]
@@ -65,7 +62,7 @@ struct Ratio {
 impl Table {
     fn ratio(&self, entry: &Entry, column: usize) -> Option<Ratio> {
         let metric = self.row.columns[column];
-        let base = self.entries.iter().find(|entry| entry.contender == BASELINE)?;
+        let base = self.entries.iter().find(|entry| entry.contender == self.row.baseline)?;
         let pairs = entry.outcomes.iter().zip(&base.outcomes);
         let ratios: Vec<_> = pairs
             .filter_map(|(ours, theirs)| {
@@ -76,6 +73,14 @@ impl Table {
         let low = ratios.iter().copied().fold(f64::INFINITY, f64::min);
         let high = ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         Some(Ratio { median: median(&ratios)?, low, high })
+    }
+
+    /// The columns that somebody has figures for, with their places; the first two always, since the ratios are theirs.
+    fn columns(&self) -> impl Iterator<Item = (usize, Metric)> {
+        let columns = self.row.columns.iter().copied().enumerate();
+        columns.filter(|(column, metric)| {
+            *column < 2 || self.entries.iter().any(|entry| !entry.values(metric.name).is_empty())
+        })
     }
 
     /// The table for people.
@@ -100,18 +105,21 @@ impl Table {
     }
 
     fn header(&self) -> Vec<String> {
-        let [headline, rest @ ..] = self.row.columns else { unreachable!("a row has columns") };
-        let mut cells = vec![String::new(), headline.name.to_owned()];
-        cells.extend(["best".to_owned(), "spread%".to_owned()]);
-        cells.extend(rest.iter().map(|metric| metric.name.to_owned()));
-        cells.extend(["x tokio-mt".to_owned(), "low..high".to_owned(), "x cpu".to_owned()]);
-        cells.push("notes".to_owned());
+        let mut cells = vec![String::new()];
+        for (column, metric) in self.columns() {
+            cells.push(metric.name.to_owned());
+            if column == 0 {
+                cells.extend(["best".to_owned(), "spread%".to_owned()]);
+            }
+        }
+        cells.push(format!("x {}", self.row.baseline));
+        cells.extend(["low..high".to_owned(), "x cpu".to_owned(), "notes".to_owned()]);
         cells
     }
 
     fn line(&self, entry: &Entry) -> Vec<String> {
         let mut cells = vec![entry.contender.to_owned()];
-        for (column, metric) in self.row.columns.iter().enumerate() {
+        for (column, metric) in self.columns() {
             let summary = Summary::of(&entry.values(metric.name), metric.better);
             cells.push(cell(summary.map(|summary| figure(summary.median))));
             if column == 0 {
@@ -149,6 +157,7 @@ impl Table {
                 |ratio| json!({ "median": ratio.median, "low": ratio.low, "high": ratio.high }),
             )
         };
+        let versus = self.row.baseline.replace('-', "_");
         json!({
             "row": self.row.name,
             "variant": self.shape.variant,
@@ -159,8 +168,8 @@ impl Table {
             "not_quiet_before": entry.count(|outcome| !outcome.quiet),
             "disturbed": entry.count(|outcome| outcome.others.disturb()),
             "metrics": metrics.collect::<serde_json::Map<_, _>>(),
-            "speed_vs_tokio_mt": ratio(0),
-            "cpu_vs_tokio_mt": ratio(1),
+            (format!("speed_vs_{versus}")): ratio(0),
+            (format!("cpu_vs_{versus}")): ratio(1),
         })
     }
 
@@ -214,7 +223,7 @@ mod tests {
         let row = find("spawn_join").unwrap();
         let entries = vec![
             entry("filch", &[Some(50.0), None, Some(60.0), Some(40.0)]),
-            entry(BASELINE, &[Some(100.0), Some(1.0), Some(180.0), Some(100.0)]),
+            entry(row.baseline, &[Some(100.0), Some(1.0), Some(180.0), Some(100.0)]),
         ];
         Table { row, shape: row.shapes[0], entries }
     }

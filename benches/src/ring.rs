@@ -34,12 +34,13 @@ pub fn ring(entries: u32) -> io::Result<IoUring> {
 /// An echo server, which serves until the load generator goes.
 ///
 /// Accepts that many connections, shares them out among `threads` threads, and echoes what they send: a single-shot
-/// receive into the connection's own buffer, then a send, then the next receive.
+/// receive into the connection's own buffer, then a send, then the next receive. `heed` looks at what has arrived, and may
+/// take its time, before it is sent back.
 ///
 /// # Errors
 ///
 /// When a system call fails.
-pub fn echo(threads: usize, connections: usize, buffer: usize) -> io::Result<()> {
+pub fn echo(threads: usize, connections: usize, buffer: usize, heed: fn(&[u8])) -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     child::announce(listener.local_addr()?.port())?;
     let mut shares: Vec<Vec<TcpStream>> = (0..threads).map(|_| Vec::new()).collect();
@@ -48,7 +49,7 @@ pub fn echo(threads: usize, connections: usize, buffer: usize) -> io::Result<()>
         stream.set_nodelay(true)?;
         shares[connection % threads].push(stream);
     }
-    each_on_its_thread(shares, |share| echo_share(share, buffer)).map(|_| ())
+    each_on_its_thread(shares, |share| echo_share(share, buffer, heed)).map(|_| ())
 }
 
 /// One connection of an echo server.
@@ -59,7 +60,7 @@ struct Echo {
 
 const SEND: u64 = 1 << 32;
 
-fn echo_share(streams: Vec<TcpStream>, buffer: usize) -> io::Result<()> {
+fn echo_share(streams: Vec<TcpStream>, buffer: usize, heed: fn(&[u8])) -> io::Result<()> {
     let connections: Vec<_> =
         streams.into_iter().map(|stream| Echo { stream, buffer: vec![0; buffer] }).collect();
     let connections = connections.leak();
@@ -82,6 +83,7 @@ fn echo_share(streams: Vec<TcpStream>, buffer: usize) -> io::Result<()> {
             let next = if id & SEND != 0 {
                 connection.receive(index)
             } else if count > 0 {
+                heed(&connection.buffer[..count]);
                 connection.send(index, count)
             } else {
                 return Ok(());
@@ -218,8 +220,9 @@ fn each_on_its_thread<S: Send, T: Send>(
 /// When the kernel refuses to take what is staged.
 pub(crate) fn push(ring: &mut IoUring, entry: squeue::Entry) -> io::Result<()> {
     loop {
-        // SAFETY: D1. The buffers belong to connections and readers that are leaked, so that they live as long as the process,
-        // however a loop ends. Each has one operation in flight that writes, so that nobody else touches its buffer.
+        // SAFETY: D1. The buffers belong to connections and readers, or are slots, that are leaked, so that they live as long
+        // as the process, however a loop ends. Each has one operation in flight that writes, so that nobody else touches its
+        // buffer.
         if unsafe { ring.submission().push(&entry) }.is_ok() {
             return Ok(());
         }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use futures_channel::oneshot;
 
-use super::{EXECUTORS, PER_OP, measured, nothing};
+use super::{EXECUTORS, PER_OP, TOKIO, measured, nothing};
 use crate::measure::Sample;
 use crate::plan::{Conduct, Row, Shape, Size, Trial};
 use crate::runtime::Runtime;
@@ -19,6 +19,7 @@ pub(super) static ROW: Row = Row {
     by_default: false,
     shapes: Shape::ONE_AND_TWO,
     contenders: EXECUTORS,
+    baseline: TOKIO,
     columns: PER_OP,
     size: Size { full: 1_000_000, quick: 100_000 },
     instructions: Some((10_000, 40_000)),

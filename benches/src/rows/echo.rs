@@ -6,7 +6,7 @@
 
 use std::io;
 
-use super::nothing;
+use super::{TOKIO, nothing};
 use crate::child;
 use crate::load::{self, Target};
 use crate::measure::{KRPS, KRPS_CPU, LOAD_CPU, P50_US, P99_US, P999_US, SERVER_CPU, Sample};
@@ -24,7 +24,8 @@ pub(super) static ROW: Row = Row {
     about: "64 connections x 128 B over loopback TCP, closed loop",
     by_default: true,
     shapes: &[Shape { variant: "single", workers: 1 }, Shape { variant: "dual", workers: 2 }],
-    contenders: &["filch", "tokio-mt", "tokio-ct", RING],
+    contenders: &["filch", "tokio-mt", "tokio-ct", "smol", RING],
+    baseline: TOKIO,
     columns: &[KRPS, KRPS_CPU, P50_US, P99_US, P999_US, SERVER_CPU, LOAD_CPU],
     size: Size { full: 3_000, quick: 300 },
     instructions: None,
@@ -35,17 +36,21 @@ pub(super) static ROW: Row = Row {
 fn serve(trial: &Trial) -> io::Result<()> {
     let workers = trial.shape.workers;
     match trial.contender.as_str() {
-        RING => ring::echo(workers, CONNECTIONS, BUFFER),
-        name => with_net!(name, R => R::run(workers, accept::<R>()))?,
+        RING => ring::echo(workers, CONNECTIONS, BUFFER, |_| ()),
+        name => with_net!(name, R => R::run(workers, accept::<R, _>(echo::<R>)))?,
     }
 }
 
-async fn accept<R: Net>() -> io::Result<()> {
+/// Listens, announces the port, and spawns a task for each connection.
+pub(super) async fn accept<R: Net, F>(serve: fn(R::Stream) -> F) -> io::Result<()>
+where
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
     let (mut listener, address) = R::listen().await?;
     child::announce(address.port())?;
     loop {
         let stream = R::accept(&mut listener).await?;
-        drop(R::spawn(echo::<R>(stream)));
+        drop(R::spawn(serve(stream)));
     }
 }
 

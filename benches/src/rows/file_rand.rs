@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
+use super::TOKIO;
 use crate::measure::{CPU_NS_OP, KIOPS, P50_US, P99_US, P999_US, Sample, histogram};
 use crate::plan::{Conduct, Row, Shape, Size, Trial};
+use crate::random::Random;
 use crate::ring;
 use crate::runtime::Files;
 use crate::runtimes::{RING, with_files};
@@ -26,6 +28,7 @@ pub(super) static ROW: Row = Row {
     by_default: true,
     shapes: Shape::ONE_AND_TWO,
     contenders: &["filch", "tokio-mt", "tokio-ct", "tokio-fs", RING],
+    baseline: TOKIO,
     columns: &[KIOPS, CPU_NS_OP, P50_US, P99_US, P999_US],
     size: Size { full: 2_000, quick: 200 },
     instructions: None,
@@ -147,25 +150,22 @@ pub(crate) fn check(block: u64, count: usize, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Random block numbers, the same for every contender (xorshift).
+/// Random block numbers, the same for every contender.
 #[derive(Debug)]
 pub(crate) struct Offsets {
-    state: u64,
+    random: Random,
     blocks: u64,
 }
 
 impl Offsets {
     /// The sequence number `seed` over that many blocks.
     pub(crate) fn new(seed: u64, blocks: u64) -> Self {
-        Self { state: (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15), blocks }
+        Self { random: Random::new(seed), blocks }
     }
 
     /// The next block's number.
     pub(crate) fn next_block(&mut self) -> u64 {
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
-        self.state % self.blocks
+        self.random.below(self.blocks)
     }
 }
 

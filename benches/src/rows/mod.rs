@@ -6,6 +6,7 @@
 mod chained_spawn;
 mod echo;
 pub(crate) mod file_rand;
+mod hog;
 mod ping_pong;
 mod spawn_join;
 mod yield_now;
@@ -23,11 +24,15 @@ pub static ROWS: &[&Row] = &[
     &yield_now::ROW,
     &chained_spawn::ROW,
     &echo::ROW,
+    &hog::ROW,
     &file_rand::ROW,
 ];
 
 /// The runtimes of a row that needs tasks only.
-const EXECUTORS: &[&str] = &["filch", "tokio-mt", "tokio-ct"];
+const EXECUTORS: &[&str] = &["filch", "tokio-mt", "tokio-ct", "smol"];
+
+/// The runtime that the others are compared with.
+const TOKIO: &str = "tokio-mt";
 
 /// The columns of a row that needs tasks only.
 const PER_OP: &[Metric] = &[NS_OP, CPU_NS_OP];

@@ -5,7 +5,7 @@ use std::io;
 
 use futures_channel::oneshot;
 
-use super::{EXECUTORS, PER_OP, measured, nothing};
+use super::{EXECUTORS, PER_OP, TOKIO, measured, nothing};
 use crate::measure::Sample;
 use crate::plan::{Conduct, Row, Shape, Size, Trial};
 use crate::runtime::Runtime;
@@ -19,6 +19,7 @@ pub(super) static ROW: Row = Row {
     by_default: true,
     shapes: Shape::ONE_AND_TWO,
     contenders: EXECUTORS,
+    baseline: TOKIO,
     columns: PER_OP,
     size: Size { full: 300, quick: 30 },
     instructions: Some((5, 20)),

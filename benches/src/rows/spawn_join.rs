@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{EXECUTORS, PER_OP, measured, nothing};
+use super::{EXECUTORS, PER_OP, TOKIO, measured, nothing};
 use crate::measure::Sample;
 use crate::plan::{Conduct, Row, Shape, Size, Trial};
 use crate::runtime::Runtime;
@@ -16,6 +16,7 @@ pub(super) static ROW: Row = Row {
     by_default: true,
     shapes: Shape::ONE_AND_TWO,
     contenders: EXECUTORS,
+    baseline: TOKIO,
     columns: PER_OP,
     size: Size { full: 1_000, quick: 100 },
     instructions: Some((10, 40)),

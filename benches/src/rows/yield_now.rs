@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::{EXECUTORS, PER_OP, measured, nothing};
+use super::{EXECUTORS, PER_OP, TOKIO, measured, nothing};
 use crate::measure::Sample;
 use crate::plan::{Conduct, Row, Shape, Size, Trial};
 use crate::runtime::Runtime;
@@ -29,6 +29,7 @@ pub(super) static ROW: Row = Row {
         Shape { variant: OWN, workers: 2 },
     ],
     contenders: EXECUTORS,
+    baseline: TOKIO,
     columns: PER_OP,
     size: Size { full: 10_000, quick: 1_000 },
     instructions: Some((20, 120)),

@@ -5,9 +5,11 @@
 //! rows it should run in.
 
 mod filch;
+mod smol;
 mod tokio;
 
 pub use self::filch::Filch;
+pub use self::smol::Smol;
 pub use self::tokio::{TokioCt, TokioFs, TokioMt};
 
 /// The name of the bare ring loop, which is no runtime: the rows that have one handle it themselves.
@@ -16,14 +18,14 @@ pub const RING: &str = "ring";
 /// Evaluates an expression with `$runtime` standing for the runtime called `$name`; an error when there is none.
 macro_rules! with_runtime {
     ($name:expr, $runtime:ident => $body:expr) => {
-        $crate::runtimes::choose!($name, $runtime => $body, Filch, TokioMt, TokioCt)
+        $crate::runtimes::choose!($name, $runtime => $body, Filch, TokioMt, TokioCt, Smol)
     };
 }
 
 /// `with_runtime!` for the runtimes that have streams.
 macro_rules! with_net {
     ($name:expr, $runtime:ident => $body:expr) => {
-        $crate::runtimes::choose!($name, $runtime => $body, Filch, TokioMt, TokioCt)
+        $crate::runtimes::choose!($name, $runtime => $body, Filch, TokioMt, TokioCt, Smol)
     };
 }
 
