@@ -3,7 +3,7 @@
 use filch_sched::{Leaked, Park, Peer};
 use filch_uring::{Driver, Remote};
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A worker's ring.
 #[derive(Debug)]
@@ -39,5 +39,13 @@ pub(crate) struct RingPeer(Remote);
 impl Peer for RingPeer {
     fn unpark(&self) {
         self.0.unpark();
+    }
+
+    fn alarm(&self, after: Option<Duration>) {
+        self.0.alarm(after);
+    }
+
+    fn rescue(&self) -> io::Result<usize> {
+        self.0.rescue()
     }
 }

@@ -6,7 +6,7 @@ use crate::home::Rings;
 use crate::ring_park::RingPark;
 use filch_sched::task::{ErrorHook, Report};
 use filch_sched::{BlockOnWorker, Config, Enter, ParkError, Scheduler};
-use filch_uring::Driver;
+use filch_uring::{Driver, Rescue};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,6 +105,7 @@ impl Runtime {
 pub struct Builder {
     config: Config,
     ring: filch_uring::Config,
+    no_rescue: bool,
 }
 
 impl Builder {
@@ -158,6 +159,36 @@ impl Builder {
         self
     }
 
+    /// Whether a worker that is stuck in a long poll may be sent a signal, so that what lies in its ring
+    /// goes on meanwhile (S5). By default yes.
+    ///
+    /// The signal's handler runs on the stuck thread, in the middle of whatever code keeps it busy. It
+    /// makes a few system calls and touches nothing else. But a wait of the system's that the signal
+    /// interrupts may return `EINTR`: `poll`, `epoll_wait`, `nanosleep` and sockets with a time-out do,
+    /// whatever the handler says. The standard library begins such waits again, most C libraries do too;
+    /// turn this off where one that blocks your tasks does not. Then the tasks and timers of a stuck worker
+    /// still go on elsewhere, only its completions wait.
+    ///
+    /// With one worker there is nobody to help, and no signal.
+    pub fn rescue(mut self, rescue: bool) -> Self {
+        self.no_rescue = !rescue;
+        self
+    }
+
+    /// Which signal that is. By default SIGURG, which does nothing to a program that does not wait for it.
+    /// A handler that is installed for it already is called as well.
+    pub fn rescue_signal(mut self, number: i32) -> Self {
+        self.ring.rescue = Rescue::Signal(number);
+        self
+    }
+
+    /// How long a worker may be stuck in one poll before that is reported through the error hook, with the
+    /// task's name ([`Report::TaskStuck`]). By default 100 ms; `None` for never.
+    pub fn report_stuck_after(mut self, time: Option<Duration>) -> Self {
+        self.config.stuck_report = time;
+        self
+    }
+
     /// Builds the runtime: starts the workers, each with its ring.
     ///
     /// # Errors
@@ -192,7 +223,10 @@ impl Builder {
         let workers = self.config.workers.max(1);
         let rings = Arc::new(Rings::new(workers));
         let config = Config { workers, extension: rings.clone(), ..self.config };
-        let ring = self.ring;
+        let mut ring = self.ring;
+        if self.no_rescue || workers == 1 {
+            ring.rescue = Rescue::Off;
+        }
         let make_park = move |worker| {
             let driver = Driver::new(&ring)?;
             rings.set(worker, driver.remote());
