@@ -47,6 +47,22 @@ impl<T> Inbox<T> {
         !self.has_mail.load(Ordering::Acquire)
     }
 
+    /// Takes out the messages that `keep` gives up, oldest first; the others stay, in their order. For
+    /// threads that help the owner: unlike it, they may not use up what they cannot do.
+    ///
+    /// `keep` runs under the lock.
+    pub fn retain(&self, keep: impl FnMut(&T) -> bool) {
+        if self.is_empty() {
+            return;
+        }
+        let mut mail = self.mail.lock();
+        mail.retain(keep);
+        if mail.is_empty() {
+            // Relaxed: under the lock, which `push` takes as well; a later push raises it again.
+            self.has_mail.store(false, Ordering::Relaxed);
+        }
+    }
+
     /// Moves every message to the end of `into`, oldest first. For the owner alone.
     pub fn drain(&self, into: &mut Vec<T>) {
         if self.is_empty() {
@@ -84,6 +100,24 @@ mod tests {
         inbox.drain(&mut mail);
         assert_eq!(mail, [0, 1, 2]);
         assert!(inbox.push(3));
+    }
+
+    #[test]
+    fn a_helper_takes_only_what_it_can_do() {
+        let inbox = Inbox::new();
+        inbox.retain(|_| panic!("there is nothing"));
+        (0..6).for_each(|n| {
+            inbox.push(n);
+        });
+        inbox.retain(|n| n % 2 == 0);
+        let mut mail = Vec::new();
+        inbox.drain(&mut mail);
+        assert_eq!(mail, [0, 2, 4]);
+        inbox.push(6);
+        inbox.retain(|_| false);
+        assert!(inbox.is_empty());
+        assert!(inbox.push(7), "the next one is noticed again");
+        assert!(!inbox.is_empty());
     }
 
     #[test]
