@@ -1,6 +1,6 @@
 //! A payload whose type only its table of functions knows.
 
-use super::{OpCell, Owner};
+use super::{Home, OpCell, Owner};
 use crate::Operation;
 use io_uring::squeue;
 use std::mem::MaybeUninit;
@@ -24,13 +24,11 @@ impl Payload {
 pub struct Erased {
     /// The operation's name, for reports.
     pub name: &'static str,
-    /// Whether it is given up with its future ([`Operation::CANCEL_ON_DROP`]).
-    pub(super) cancel_on_drop: bool,
     /// Describes the operation to the kernel. It takes the payload's address, which stays valid and
     /// the same until the cell is completed.
     pub(super) entry: unsafe fn(*mut Payload) -> squeue::Entry,
     /// Frees the cell, then lets the operation dispose of its result.
-    pub(super) dispose: unsafe fn(&OpCell, &Owner, u32, i32),
+    pub(super) dispose: unsafe fn(&OpCell, &Home, Option<&Owner>, u32, i32),
 }
 
 impl Erased {
@@ -38,7 +36,6 @@ impl Erased {
         const {
             &Self {
                 name: T::NAME,
-                cancel_on_drop: T::CANCEL_ON_DROP,
                 entry: entry::<T>,
                 dispose: dispose::<T>,
             }
@@ -102,11 +99,21 @@ unsafe fn entry<T: Operation>(payload: *mut Payload) -> squeue::Entry {
 
 /// # Safety
 ///
-/// As for [`OpCell::empty`].
-unsafe fn dispose<T: Operation>(cell: &OpCell, owner: &Owner, index: u32, result: i32) {
+/// As for [`OpCell::empty`]; the caller holds a reference to the home.
+unsafe fn dispose<T: Operation>(
+    cell: &OpCell,
+    home: &Home,
+    owner: Option<&Owner>,
+    index: u32,
+    result: i32,
+) {
     // SAFETY: the caller's promise.
     let (operation, list) = unsafe { cell.empty::<T>() };
-    owner.give_back(index, list);
+    match owner {
+        Some(owner) => owner.give_back(index, list),
+        // Not the last reference: the caller has one.
+        None => drop(home.give_back(index)),
+    }
     // After the cell is free: a destructor of the user's may do anything, panic included (D8).
     operation.dispose(crate::sys::result(result));
 }

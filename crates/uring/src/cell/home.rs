@@ -119,20 +119,40 @@ impl Home {
         self.common.lock().closed
     }
 
-    /// Whether the operation of this key is with the kernel side: not completed, not replaced by a
-    /// later one. Reliable on the owner's thread only, because completion happens there: a key whose
-    /// generation matches and which is not done cannot be freed meanwhile.
+    /// How far the operation of this key is: with the kernel side, or completed, or replaced by a later
+    /// one. Of one that was never submitted, what the owner reads stays true, because nobody else
+    /// completes it (but that `Wanted` may become `Dropped`). One that the kernel has may be completed by
+    /// a rescuer at any moment, and its cell freed and filled again: only `Over` stays true.
     pub(super) fn state(&self, key: Key) -> State {
         // Acquire: pairs with the Releases in `OpCell::fill` and `OpCell::empty`.
         let word = self.cell(key.index()).word.load(Ordering::Acquire);
         let over = word::CLAIMED | word::DONE | word::LOST | word::FREE;
+        let to_end = word & word::TO_END != 0;
         if word::generation(word) != key.generation() || word & over != 0 {
             State::Over
         } else if word & word::DROPPED != 0 {
-            State::Dropped
+            State::Dropped { to_end }
         } else {
-            State::Wanted
+            State::Wanted { to_end }
         }
+    }
+
+    /// Whether the operation is with the kernel side still. See [`state`](Self::state) for how long that
+    /// may be relied on.
+    pub fn is_running(&self, key: Key) -> bool {
+        self.state(key) != State::Over
+    }
+
+    /// Completes an operation on a thread that does not own the ring, for an owner that is stuck. Wakes
+    /// its future or disposes of the result; user code runs (D8).
+    ///
+    /// # Safety
+    ///
+    /// `key`'s final CQE was reaped by the caller, who holds a reference to this home. (Nothing is
+    /// completed here that was not submitted.)
+    pub unsafe fn complete(&self, key: Key, result: i32) {
+        // SAFETY: the caller's promise.
+        unsafe { self.cell(key.index()).complete(self, None, key.index(), result) };
     }
 
     /// How many cells there are, in use or not.
@@ -199,13 +219,13 @@ impl Home {
     }
 }
 
-/// How far an operation is, as its ring's owner sees it.
+/// How far an operation is; `to_end`: not to be given up with its future.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     /// Not done, and its future waits.
-    Wanted,
+    Wanted { to_end: bool },
     /// Not done, and its future is gone.
-    Dropped,
+    Dropped { to_end: bool },
     /// Done, or the cell holds another operation by now.
     Over,
 }

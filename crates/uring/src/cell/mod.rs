@@ -18,7 +18,7 @@ use filch_atomic::sync::atomic::{AtomicU64, Ordering};
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::task::Waker;
-use word::{CLAIMED, COMMON, DONE, DROPPED, FREE, LOST, WAKER};
+use word::{CLAIMED, COMMON, DONE, DROPPED, FREE, LOST, TO_END, WAKER};
 
 /// One operation's stable place in memory, from its staging to the delivery of its result.
 ///
@@ -82,7 +82,8 @@ impl OpCell {
         self.waker.with_mut(|slot| unsafe { (*slot).write(waker) });
         let key = Key::new(index, word::generation(free));
         // Release: pairs with the Acquire loads of whoever completes or polls it on another thread.
-        self.word.store(word::filled(key.generation()) | WAKER | list, Ordering::Release);
+        let to_end = if T::CANCEL_ON_DROP { 0 } else { TO_END };
+        self.word.store(word::filled(key.generation()) | WAKER | list | to_end, Ordering::Release);
         key
     }
 
@@ -98,18 +99,20 @@ impl OpCell {
     }
 
     /// The kernel side's last act on the cell: the operation is over with `result`. Wakes the future,
-    /// or, if that is gone, disposes of the payload and the result (D2).
+    /// or, if that is gone, disposes of the payload and the result (D2). Does nothing if the operation
+    /// was lost before. `home` is the cell's; `owner`, its owner, if this is the owner's thread.
     ///
     /// Runs a waker or a destructor (D8: the caller holds no lock and no borrow).
     ///
     /// # Safety
     ///
     /// The final CQE of the operation that fills this cell was reaped (or it was never submitted), and
-    /// this is the only call for it.
-    unsafe fn complete(&self, owner: &Owner, index: u32, result: i32) {
-        // SAFETY: until DONE the result is the completer's.
+    /// this is the only call for it. The caller holds a reference to the home.
+    unsafe fn complete(&self, home: &Home, owner: Option<&Owner>, index: u32, result: i32) {
+        // The owner gave up while a rescuer had the completion in hand: the future knows it as lost.
+        let Some(waker) = self.claim() else { return };
+        // SAFETY: the claim is ours, and until DONE the result is the claimer's.
         self.result.with_mut(|slot| unsafe { *slot = result });
-        let waker = self.claim();
         // Release: publishes the result and the end of our reading of the waker slot; pairs with the
         // Acquire loads in `Handle::poll` and `Handle::abandon`. Acquire: pairs with the DROPPED of
         // `Handle::abandon`, whose side is then over with the cell.
@@ -124,29 +127,55 @@ impl OpCell {
         drop(waker);
         // SAFETY: DONE and DROPPED: both sides are through, and we were the second, so the cell is
         // ours (D4).
-        unsafe { (self.erased().dispose)(self, owner, index, result) };
+        unsafe { (self.erased().dispose)(self, home, owner, index, result) };
     }
 
     /// The kernel side gives up on the operation: its driver is gone and the kernel may hold the
-    /// payload for ever. The cell is never used again (D7). Gives the waker of the future, if there is
-    /// one: the caller wakes it.
+    /// payload for ever. The cell is never used again (D7). Gives the operation's name and the waker of
+    /// the future, if there is one: the caller wakes it. None if the operation of this `generation` is
+    /// over, or a rescuer is completing it just now.
     ///
     /// # Safety
     ///
-    /// As for [`complete`](Self::complete), except that no CQE came and none will be looked at.
-    unsafe fn lose(&self) -> Option<Waker> {
-        let waker = self.claim();
+    /// As for [`complete`](Self::complete), except that the owner saw no CQE and will look at none.
+    unsafe fn lose(&self, generation: u32) -> Option<(&'static str, Option<Waker>)> {
+        // Relaxed: the exchange decides.
+        let mut word = self.word.load(Ordering::Relaxed);
+        let waker = loop {
+            if word::generation(word) != generation || word & (CLAIMED | FREE) != 0 {
+                return None;
+            }
+            // Not `claim`, which may find the cell free by now. Acquire: pairs with the Release that
+            // set WAKER, and with `fill`, which wrote what the cell holds.
+            match self.word.compare_exchange(
+                word,
+                word | CLAIMED,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => break self.take_claimed(word),
+                Err(now) => word = now,
+            }
+        };
+        // SAFETY: the claim is ours, so nobody sets DONE, without which nobody frees the cell.
+        let name = unsafe { self.erased().name };
         // Release, Acquire: as in `complete`.
         self.word.fetch_or(LOST, Ordering::AcqRel);
-        waker
+        Some((name, waker))
     }
 
-    /// Takes the waker, if one is in the slot, and keeps the future from putting another there.
-    fn claim(&self) -> Option<Waker> {
+    /// Takes the right to settle the operation, and with it the waker, if one is in the slot; keeps the
+    /// future from putting another there. None if somebody has claimed it before.
+    fn claim(&self) -> Option<Option<Waker>> {
         // Acquire: pairs with the Release that set WAKER. AcqRel is not needed: nothing is published.
         let before = self.word.fetch_or(CLAIMED, Ordering::Acquire);
-        // SAFETY: WAKER was set at the moment of the claim: the slot is full, the future does not
-        // write it any more (it sees CLAIMED first), and only this claim moves the value out.
+        (before & CLAIMED == 0).then(|| self.take_claimed(before))
+    }
+
+    /// The waker, for who just set `CLAIMED`; `before` is the word it was set in.
+    fn take_claimed(&self, before: u64) -> Option<Waker> {
+        // SAFETY: WAKER was set at the moment of the claim, the first: the slot is full, the future does
+        // not write it any more (it sees CLAIMED first), and only this claim moves the value out.
         (before & WAKER != 0).then(|| self.waker.with(|slot| unsafe { (*slot).assume_init_read() }))
     }
 

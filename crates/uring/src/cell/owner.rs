@@ -52,8 +52,8 @@ impl Owner {
     pub fn entry(&self, key: Key) -> squeue::Entry {
         debug_assert!(self.home.state(key) != State::Over, "staged after it was over");
         let cell = self.home.cell(key.index());
-        // SAFETY: the cell is filled and not submitted, and only this thread completes it, so it
-        // cannot be released during the call; the payload has its final address (D1).
+        // SAFETY: the cell is filled and not submitted, so that only this thread can complete it: it is
+        // not released during the call; the payload has its final address (D1).
         let entry = cell.payload.with_mut(|payload| unsafe { (cell.erased().entry)(payload) });
         entry.user_data(key.user_data())
     }
@@ -67,29 +67,30 @@ impl Owner {
         let cell = self.home.cell(key.index());
         debug_assert!(self.home.state(key) != State::Over, "a CQE for a cell that is over");
         // SAFETY: the caller's promise.
-        unsafe { cell.complete(self, key.index(), result) };
+        unsafe { cell.complete(&self.home, Some(self), key.index(), result) };
     }
 
-    /// Whether the operation is still with the kernel side (so that a cancel can mean it, D4).
+    /// Whether the operation is still with the kernel side (so that a cancel can mean it, D4). A rescuer
+    /// may complete it a moment later; a cancel then finds nothing.
     pub fn is_running(&self, key: Key) -> bool {
-        self.home.state(key) != State::Over
+        self.home.is_running(key)
     }
 
     /// Whether nobody wants the operation, which is not over: its future is gone, and it is one that is
-    /// given up with its future (a write, say, is not: what was begun is done).
+    /// given up with its future (a write, say, is not: what was begun is done). Of one that was never
+    /// submitted this stays true: nobody else completes it.
     pub fn is_unwanted(&self, key: Key) -> bool {
-        self.home.state(key) == State::Dropped && !self.runs_to_its_end(key)
+        matches!(self.home.state(key), State::Dropped { to_end: false })
     }
 
     /// Whether the operation is not over and one that is not given up, neither with its future nor with
-    /// the driver ([`Operation::CANCEL_ON_DROP`]).
+    /// the driver ([`Operation::CANCEL_ON_DROP`]). One look: a rescuer may free the cell meanwhile.
     pub fn runs_to_its_end(&self, key: Key) -> bool {
-        // SAFETY: not over, so only this thread, by completing it, lets anybody free the cell: it stays
-        // filled during the call.
-        self.is_running(key) && unsafe { !self.home.cell(key.index()).erased().cancel_on_drop }
+        let state = self.home.state(key);
+        matches!(state, State::Wanted { to_end: true } | State::Dropped { to_end: true })
     }
 
-    /// Every operation that is not over.
+    /// Every operation that is not over. A rescuer may complete some of them meanwhile.
     pub fn running(&self) -> Vec<Key> {
         let mut keys = Vec::new();
         self.home.for_each_used(|index, word| {
@@ -113,23 +114,24 @@ impl Owner {
     }
 
     /// Gives up on all operations that are not over: their futures learn that no result will come,
-    /// their cells are never used again. Returns how many there were of each kind (D7).
+    /// their cells are never used again. Returns how many there were of each kind (D7). What a rescuer
+    /// has in hand and settles first is not lost.
     ///
     /// # Safety
     ///
-    /// No completion will be looked at any more.
+    /// No completion will be reaped any more, by nobody: the ring is out of reach. Nobody submits.
     pub unsafe fn lose_all(&self) -> BTreeMap<&'static str, usize> {
-        let lost = self.running();
         let mut kinds = BTreeMap::new();
-        for key in &lost {
-            // SAFETY: it is not done, and only this thread completes, so its cell stays filled.
-            let name = unsafe { self.home.cell(key.index()).erased().name };
+        let mut wakers = Vec::new();
+        for key in self.running() {
+            let cell = self.home.cell(key.index());
+            // SAFETY: the caller's promise; the claim decides between us and a rescuer.
+            let Some((name, waker)) = (unsafe { cell.lose(key.generation()) }) else { continue };
             *kinds.entry(name).or_insert(0) += 1;
+            wakers.extend(waker);
         }
-        // SAFETY: as above.
-        let wakers = lost.iter().filter_map(|key| unsafe { self.home.cell(key.index()).lose() });
         // All are told before the first waker, a user's code, runs (D8): it may panic.
-        wake_all(wakers.collect());
+        wake_all(wakers);
         kinds
     }
 }

@@ -17,6 +17,10 @@ pub(super) const FREE: u64 = 1 << 5;
 /// The cell came from the common free list, and goes back there.
 pub(super) const COMMON: u64 = 1 << 6;
 
+/// The operation is not given up with its future. Of the operation, not of how far it is; in the word, so
+/// that whoever has only a key can ask without a look into a cell that may be freed meanwhile.
+pub(super) const TO_END: u64 = 1 << 7;
+
 /// Which operation: a cell and the generation of its use. It travels as the SQE's `user_data`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key(u64);
