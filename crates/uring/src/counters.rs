@@ -30,9 +30,9 @@ macro_rules! counters {
 counters! {
     /// `io_uring_enter` calls.
     enters,
-    /// Entries handed to the kernel, cancels and the driver's own wake-up read included.
+    /// Entries handed to the kernel, cancels and the driver's own included.
     submitted,
-    /// Operations completed.
+    /// Operations completed, by whomever.
     completed,
     /// Parks that may have slept (the token was not there, nothing was ready).
     parks,
@@ -44,8 +44,18 @@ counters! {
     backlogged,
     /// Cancels asked for.
     cancels,
-    /// Messages from other threads.
+    /// Messages from other threads, but for cancels that rescuers took.
     messages,
+    /// Times another thread completed operations because this one was stuck.
+    rescues,
+    /// Operations completed so.
+    rescued,
+    /// Signals sent for that.
+    signals_sent,
+    /// Signals that arrived and found the ring.
+    signals_handled,
+    /// Alarms set or taken back.
+    alarms,
 }
 
 /// A number that one thread writes and any thread reads.

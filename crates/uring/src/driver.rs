@@ -5,6 +5,7 @@ use crate::config::{Config, Features};
 use crate::counters::Counts;
 use crate::error::{Leaked, SetupError};
 use crate::local::Local;
+use crate::rescue;
 use filch_atomic::sync::Arc;
 use std::io;
 use std::rc::Rc;
@@ -101,7 +102,7 @@ impl Driver {
 
     /// What it did so far.
     pub fn counts(&self) -> Counts {
-        self.local.home().counters.read()
+        self.local.home().counts()
     }
 
     /// What the kernel let it use.
@@ -129,9 +130,50 @@ impl Remote {
         unpark(&self.home);
     }
 
+    /// Its thread is stuck in user code: makes completions visible, delivers them here, and returns how
+    /// many operations completed. What it has staged is submitted, and what others want cancelled is
+    /// cancelled. Wakers, and destructors of what nobody waits for, run on this thread, under no lock.
+    ///
+    /// Cheap when there is nothing to gain: a few looks at memory, and no system call. Else its thread
+    /// gets a signal ([`Rescue::Signal`](crate::Rescue::Signal)), and is given some microseconds to
+    /// answer. Should that be too little, the next call finds what came of it. After a signal that gained
+    /// nothing the next calls send none: 1, 2, 4 and so on up to 64 of them, until something is gained.
+    /// Meant to be called about every millisecond while the thread is stuck; harmless at any time, from
+    /// any number of threads.
+    ///
+    /// What stays with the stuck thread: operations that are not in its ring yet, because the submission
+    /// queue was full, or because a thread without a driver sent them there; results that it has reaped
+    /// and not yet delivered, when it is a waker or destructor of one of those that holds it up; and
+    /// everything, while it is in a system call that no signal interrupts.
+    ///
+    /// Does nothing if the driver has been shut down or was made with
+    /// [`Rescue::Off`](crate::Rescue::Off).
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses to send the signal. What was visible without it was delivered.
+    ///
+    /// # Panics
+    ///
+    /// If a waker or destructor panics; all others have run by then.
+    pub fn rescue(&self) -> io::Result<usize> {
+        rescue::rescue(&self.home)
+    }
+
+    /// Wakes the driver's thread after `after`, if it sleeps then; it does not wake it now. Replaces an
+    /// alarm that was set before; None takes that back. It goes off once.
+    ///
+    /// Any thread may set it, the driver's own included. One system call, for the caller alone: the
+    /// parked thread has been waiting for the timer all along, and a park costs no more for it.
+    #[doc(alias = "call_later")]
+    pub fn alarm(&self, after: Option<Duration>) {
+        self.home.counters.alarms.add_shared(1);
+        self.home.wake.alarm(after);
+    }
+
     /// What the driver did so far.
     pub fn counts(&self) -> Counts {
-        self.home.counters.read()
+        self.home.counts()
     }
 
     /// Whether the driver was shut down: it takes no more operations.

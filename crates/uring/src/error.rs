@@ -25,6 +25,8 @@ pub enum Cause {
     Descriptors,
     /// The kernel has no io_uring, or one without what the driver needs.
     Kernel,
+    /// The signal that was asked for cannot be handled ([`Rescue::Signal`](crate::Rescue::Signal)).
+    Signal,
     /// None of the above.
     Unknown,
 }
@@ -41,6 +43,11 @@ impl SetupError {
             _ => Cause::Unknown,
         };
         Self { call, cause, error }
+    }
+
+    /// No handler can be installed.
+    pub(crate) fn signal(error: io::Error) -> Self {
+        Self { call: "sigaction", cause: Cause::Signal, error }
     }
 
     /// The kernel took the call but lacks `what`.
@@ -85,6 +92,7 @@ impl SetupError {
             Cause::Kernel => {
                 "the kernel has no usable io_uring: Linux 5.11 is the least, 6.1 advised"
             }
+            Cause::Signal => "the signal for rescues cannot be handled: choose another, or none",
             Cause::Unknown => "this is not a failure known of io_uring: see the error number",
         }
     }

@@ -65,6 +65,12 @@ mod error;
 mod fd;
 mod local;
 pub mod op;
+#[cfg(filch_loom)]
+pub mod rescue;
+#[cfg(not(filch_loom))]
+#[expect(unreachable_pub, reason = "the models reach it")]
+mod rescue;
+#[cfg_attr(not(filch_loom), expect(unreachable_pub, reason = "the models reach it"))]
 mod ring;
 mod sys;
 #[cfg(filch_loom)]
@@ -75,7 +81,7 @@ mod wake;
 
 pub use addr::SockAddr;
 pub use buf::{IoBuf, IoBufMut, Slice};
-pub use config::{Config, Features};
+pub use config::{Config, Features, Rescue};
 pub use counters::Counts;
 pub use driver::{Driver, Remote};
 pub use error::{Cause, Leaked, NoDriver, SetupError};

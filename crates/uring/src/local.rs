@@ -10,9 +10,10 @@ mod shutdown;
 mod tests;
 
 use crate::cell::{Handle, Home, Key, Message, Owner};
-use crate::config::{Config, Features};
+use crate::config::{Config, Features, Rescue};
 use crate::error::SetupError;
 use crate::op::Operation;
+use crate::rescue::{Enrolled, OWN};
 use crate::ring::{Completion, Ring};
 use crate::sys::Wait;
 use crate::wake::Wake;
@@ -30,6 +31,8 @@ use std::{io, mem, ptr, thread};
 const EVENT: u64 = u64::MAX;
 const CANCEL: u64 = u64::MAX - 1;
 const CANCEL_ALL: u64 = u64::MAX - 2;
+const ALARM: u64 = u64::MAX - 3;
+const _: () = assert!(ALARM >= OWN, "a rescuer leaves them to the owner");
 
 /// How often a turn enters the kernel again for what is left over there. Bounded for fairness (S6): the
 /// rest waits for the next turn. Enough for whatever fits the completion queue.
@@ -55,9 +58,12 @@ pub(crate) struct Local {
     mail: RefCell<Vec<Message>>,
     /// Entries staged whose final completion was not dispatched yet, the driver's own included.
     in_flight: Cell<usize>,
-    /// Where the kernel puts the eventfd's count.
-    event_count: Box<UnsafeCell<u64>>,
+    /// Where the kernel puts the counts of eventfd and timer.
+    counts: Box<UnsafeCell<[u64; 2]>>,
     event_armed: Cell<bool>,
+    alarm_armed: Cell<bool>,
+    /// None if the driver is not to be rescued, or is shut down.
+    enrolled: RefCell<Option<Enrolled>>,
     /// The kernel does not know how to cancel all at once.
     cancel_one_by_one: Cell<bool>,
     /// Plays a kernel that takes nothing.
@@ -77,7 +83,11 @@ impl Local {
     /// Makes the thread's driver, and makes it current if there is no other.
     pub(crate) fn new(config: &Config) -> Result<Rc<Self>, SetupError> {
         let ring = Ring::new(config)?;
-        let wake = Wake::new().map_err(|error| SetupError::new("eventfd", error))?;
+        let wake = Wake::new()?;
+        let enrolled = match config.rescue {
+            Rescue::Off => None,
+            Rescue::Signal(signal) => Some(Enrolled::ready(signal).map_err(SetupError::signal)?),
+        };
         let local = Rc::new(Self {
             owner: Owner::new(Home::new(wake)),
             features: ring.features(),
@@ -86,12 +96,22 @@ impl Local {
             batch: RefCell::default(),
             mail: RefCell::default(),
             in_flight: Cell::new(0),
-            event_count: Box::new(UnsafeCell::new(0)),
+            counts: Box::default(),
             event_armed: Cell::new(false),
+            alarm_armed: Cell::new(false),
+            enrolled: RefCell::default(),
             cancel_one_by_one: Cell::new(false),
             #[cfg(test)]
             stalled: Cell::new(false),
         });
+        local.with_ring(|ring| local.home().cq.open_with(ring.view().clone()));
+        if let Some(enrolled) = enrolled {
+            // Last: now that the ring is up, the thread may be signalled for it.
+            // SAFETY: made on this thread, and bound to it; `part_with_rescuers` comes before the ring
+            // goes.
+            local.with_ring(|ring| unsafe { enrolled.enrol(local.home(), ring) });
+            local.enrolled.replace(Some(enrolled));
+        }
         if CURRENT.get().is_null() {
             CURRENT.set(Rc::as_ptr(&local));
         }
@@ -174,16 +194,14 @@ impl Local {
     fn sleep(&self, deadline: Option<Instant>) -> io::Result<()> {
         // What was sent before we announced the park, by a sender that saw us awake.
         self.read_mail(false);
-        if !self.event_armed.replace(true) {
-            let event = Fd(self.home().wake.event());
-            let entry = opcode::Read::new(event, self.event_count.get().cast(), 8).build();
-            self.stage(entry.user_data(EVENT));
-        }
+        self.arm();
         self.flush_backlog()?;
-        // With a backlog the read of the eventfd may not be with the kernel yet: no sleep.
+        // With a backlog the read of the eventfd may not be with the kernel yet: no sleep. What a rescuer
+        // set aside is looked at once more in `enter`, with rescuers shut out.
         let ready = !self.batch.borrow().is_empty()
             || !self.backlog.borrow().is_empty()
-            || self.with_ring(Ring::has_completions);
+            || self.home().cq.has_left()
+            || self.with_ring(|ring| ring.has_completions());
         let until = match deadline {
             _ if ready => Until::Now,
             Some(deadline) => Until::Time(deadline),
@@ -195,6 +213,19 @@ impl Local {
             return Ok(());
         }
         self.enter(until)
+    }
+
+    /// Has the kernel read the eventfd and the timer, if it does not already.
+    fn arm(&self) {
+        let armed = [(&self.event_armed, EVENT), (&self.alarm_armed, ALARM)];
+        for (which, (armed, user_data)) in armed.into_iter().enumerate() {
+            if !armed.replace(true) {
+                let fd = Fd(self.home().wake.descriptors()[which]);
+                let count = self.counts.get().cast::<u64>().wrapping_add(which);
+                let entry = opcode::Read::new(fd, count.cast(), 8).build();
+                self.stage(entry.user_data(user_data));
+            }
+        }
     }
 
     fn with_ring<R>(&self, f: impl FnOnce(&mut Ring) -> R) -> R {
@@ -245,7 +276,7 @@ impl Local {
         loop {
             let Some(entry) = self.backlog.borrow_mut().pop_front() else { return };
             let user_data = entry.get_user_data();
-            if user_data < CANCEL_ALL && self.owner.is_unwanted(Key::from_user_data(user_data)) {
+            if user_data < OWN && self.owner.is_unwanted(Key::from_user_data(user_data)) {
                 // Dropped before the kernel heard of it: no need to tell it.
                 self.finish_unsubmitted(user_data);
                 continue;
@@ -284,7 +315,7 @@ impl Local {
                 }
             };
             counters.enters.add(1);
-            match self.with_ring(|ring| ring.enter(wait)) {
+            match self.enter_once(wait) {
                 Ok(taken) => {
                     // Fewer than were staged, or none: spurious, the rest goes with the next call.
                     counters.submitted.add(taken.into());
@@ -304,6 +335,31 @@ impl Local {
         }
     }
 
+    /// One call. Rescuers are shut out of it if it tells the kernel a number of completions: that has to
+    /// stay true.
+    fn enter_once(&self, wait: Wait) -> io::Result<u32> {
+        let cq = &self.home().cq;
+        if matches!(wait, Wait::No) && !self.with_ring(|ring| ring.has_completions()) {
+            return self.with_ring(|ring| ring.enter(Wait::No, 0));
+        }
+        let there = cq.shut();
+        // Among what was set aside may be the read that would end the wait.
+        let wait = if there.set_aside { Wait::No } else { wait };
+        let result = self.with_ring(|ring| ring.enter(wait, there.completions));
+        cq.open();
+        result
+    }
+
+    /// Moves to the batch what completed, and hears of what rescuers completed.
+    fn reap(&self) {
+        let cq = &self.home().cq;
+        // Usually there is nothing, and no lock to take.
+        if self.with_ring(|ring| ring.has_completions()) || cq.has_left() {
+            let rescued = cq.reap(&mut self.batch.borrow_mut());
+            self.in_flight.set(self.in_flight.get() - rescued);
+        }
+    }
+
     /// Has the kernel finish what it put off, and moves all completions to the batch, those included
     /// that did not fit the queue (D5).
     ///
@@ -312,19 +368,21 @@ impl Local {
     /// portions double, and a few calls bring thousands.
     fn collect(&self) -> io::Result<()> {
         for _ in 0..COLLECT_ROUNDS {
-            let more = self.with_ring(|ring| {
+            let (overflown, more) = self.with_ring(|ring| {
                 if ring.overflown() {
                     self.home().counters.overflows.add(1);
-                    ring.reap(&mut self.batch.borrow_mut());
                 }
-                ring.must_enter()
+                (ring.overflown(), ring.must_enter())
             });
+            if overflown {
+                self.reap();
+            }
             if !more {
                 break;
             }
             self.enter(Until::Now)?;
         }
-        self.with_ring(|ring| ring.reap(&mut self.batch.borrow_mut()));
+        self.reap();
         Ok(())
     }
 
@@ -337,6 +395,7 @@ impl Local {
             self.in_flight.set(self.in_flight.get() - 1);
             match completion.user_data {
                 EVENT => self.event_armed.set(false),
+                ALARM => self.alarm_armed.set(false),
                 CANCEL => {}
                 CANCEL_ALL => {
                     if completion.result == -libc::EINVAL {
@@ -366,8 +425,8 @@ impl Drop for Local {
             let _ = self.leak();
         }
         if self.in_flight.get() > 0 {
-            // The kernel may still write the eventfd's count.
-            mem::forget(mem::replace(&mut self.event_count, Box::new(UnsafeCell::new(0))));
+            // The kernel may still write the counts of eventfd and timer.
+            mem::forget(mem::take(&mut self.counts));
         }
     }
 }

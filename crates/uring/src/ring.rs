@@ -1,30 +1,39 @@
 //! One ring: set up with the best flags the kernel takes, entered through our own wrapper.
 
+mod view;
+
+pub(crate) use view::{View, has_deferred_work};
+
 use crate::config::{Config, Features};
 use crate::error::SetupError;
 use crate::sys::{self, Wait};
-use io_uring::{IoUring, cqueue, squeue};
-use std::collections::VecDeque;
-use std::os::fd::AsRawFd;
+use io_uring::{IoUring, squeue};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
 use std::{fmt, io};
 
 /// Both queues are halved until neither is larger than this; then the set-up is given up.
 const ENTRIES_LEAST: u32 = 8;
 
-/// A ring and its owner's view of it. Used by one thread.
+/// A ring and its owner's view of it. Used by one thread. The crate's own queue is for staging only:
+/// completions are behind a lock ([`CqLock`](crate::rescue::CqLock)), and the crate's queue writes their
+/// head back whenever it is looked at.
 pub(crate) struct Ring {
+    view: Arc<View>,
     ring: IoUring,
     no_iowait: bool,
     features: Features,
 }
 
 /// One completion.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Completion {
-    pub(crate) user_data: u64,
-    pub(crate) result: i32,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Completion {
+    /// What the entry was staged with.
+    pub user_data: u64,
+    /// The kernel's result.
+    pub result: i32,
     /// Whether more completions of the same entry follow.
-    pub(crate) more: bool,
+    pub more: bool,
 }
 
 impl Ring {
@@ -69,7 +78,17 @@ impl Ring {
             return Err(SetupError::lacking("waits cannot time out (no FEAT_EXT_ARG)"));
         }
         let no_iowait = parameters.is_feature_no_iowait();
-        Ok(Self { ring, no_iowait, features })
+        let view = View::new(&ring).map_err(|error| SetupError::new("mmap", error))?;
+        Ok(Self { view: Arc::new(view), ring, no_iowait, features })
+    }
+
+    /// What a rescuer sees of it.
+    pub(crate) fn view(&self) -> &Arc<View> {
+        &self.view
+    }
+
+    pub(crate) fn fd(&self) -> RawFd {
+        self.ring.as_raw_fd()
     }
 
     /// What the kernel let us have.
@@ -99,39 +118,33 @@ impl Ring {
 
     /// Whether the kernel has work that appears only when it is entered: deferred completions, or ones
     /// that did not fit.
-    pub(crate) fn must_enter(&mut self) -> bool {
-        let queue = self.ring.submission();
-        queue.taskrun() || queue.cq_overflow()
+    pub(crate) fn must_enter(&self) -> bool {
+        self.view.must_enter()
     }
 
     /// Whether completions are waiting in the kernel for room.
-    pub(crate) fn overflown(&mut self) -> bool {
-        self.ring.submission().cq_overflow()
+    pub(crate) fn overflown(&self) -> bool {
+        self.view.overflown()
     }
 
-    pub(crate) fn has_completions(&mut self) -> bool {
-        !self.ring.completion().is_empty()
+    pub(crate) fn has_completions(&self) -> bool {
+        self.view.completions() > 0
     }
 
-    /// Submits what is staged, lets deferred work run, and waits as told.
-    pub(crate) fn enter(&mut self, wait: Wait) -> io::Result<u32> {
+    /// Submits what is staged, lets deferred work run, and waits as told; `there` says how many completions
+    /// there are that nobody takes out before the call is over.
+    ///
+    /// A signal's handler may have submitted what we counted a moment ago; then the kernel takes fewer,
+    /// or none, and does not wait: a spurious return.
+    pub(crate) fn enter(&mut self, wait: Wait, there: u32) -> io::Result<u32> {
         let staged = self.staged();
         let at_least = match wait {
             // As many as there are already: that is no wait, and lets the kernel run as many pieces of
             // deferred work, where it would otherwise run 20 (since Linux 6.13).
-            Wait::No => self.ring.completion().len() as u32,
+            Wait::No => there,
             Wait::Forever | Wait::For(_) => 1,
         };
         sys::enter(self.ring.as_raw_fd(), staged, at_least, wait, self.no_iowait)
-    }
-
-    /// Moves the completions that are there now into `batch`.
-    pub(crate) fn reap(&mut self, batch: &mut VecDeque<Completion>) {
-        batch.extend(self.ring.completion().map(|entry| Completion {
-            user_data: entry.user_data(),
-            result: entry.result(),
-            more: cqueue::more(entry.flags()),
-        }));
     }
 }
 

@@ -82,17 +82,17 @@ fn for_want_of_descriptors() {
     if !in_child("for_want_of_descriptors") {
         return;
     }
-    // The next free number; a ring would take it, its eventfd not.
+    // The next free number; a ring would take it, its eventfd the next, its timer the one after.
     let next = std::os::fd::AsRawFd::as_raw_fd(&std::fs::File::open("/dev/null").expect("a file"));
-    for (spare, call) in [(0, "io_uring_setup"), (1, "eventfd")] {
+    for (spare, call) in [(0, "io_uring_setup"), (1, "eventfd"), (2, "timerfd_create")] {
         let limit = libc::rlimit { rlim_cur: next as u64 + spare, rlim_max: 4_096 };
         // SAFETY: a valid limit.
         assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
         let error = refused();
         assert_eq!((error.call(), error.cause()), (call, Cause::Descriptors), "{error}");
     }
-    let limit = libc::rlimit { rlim_cur: next as u64 + 2, rlim_max: 4_096 };
+    let limit = libc::rlimit { rlim_cur: next as u64 + 3, rlim_max: 4_096 };
     // SAFETY: a valid limit.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
-    Driver::new(&Config::default()).expect("two are enough, and the failures left none open");
+    Driver::new(&Config::default()).expect("three are enough, and the failures left none open");
 }

@@ -33,13 +33,7 @@ pub struct Erased {
 
 impl Erased {
     pub(super) fn of<T: Operation>() -> &'static Self {
-        const {
-            &Self {
-                name: T::NAME,
-                entry: entry::<T>,
-                dispose: dispose::<T>,
-            }
-        }
+        const { &Self { name: T::NAME, entry: entry::<T>, dispose: dispose::<T> } }
     }
 }
 

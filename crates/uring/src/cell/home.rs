@@ -2,7 +2,9 @@
 
 use super::{Handle, Key, OpCell, word};
 use crate::Operation;
-use crate::counters::Counters;
+use crate::counters::{Counters, Counts};
+use crate::rescue::{CqLock, Rescuers};
+use crate::ring::View;
 use crate::wake::Wake;
 use filch_atomic::Inbox;
 use filch_atomic::sync::atomic::{AtomicPtr, Ordering};
@@ -32,6 +34,9 @@ pub struct Home {
     /// Messages to the owner.
     pub inbox: Inbox<Message>,
     pub(crate) wake: Wake,
+    /// The ring's completions, while it is up.
+    pub(crate) cq: CqLock<std::sync::Arc<View>>,
+    pub(crate) rescuers: Rescuers,
     pub(crate) counters: Counters,
 }
 
@@ -62,6 +67,8 @@ impl Home {
             }),
             inbox: Inbox::new(),
             wake,
+            cq: CqLock::new(),
+            rescuers: Rescuers::new(),
             counters: Counters::default(),
         })
     }
@@ -70,6 +77,16 @@ impl Home {
     #[cfg(filch_loom)]
     pub fn for_model() -> Arc<Self> {
         Self::new(Wake::for_model())
+    }
+
+    /// What the driver did so far.
+    pub(crate) fn counts(&self) -> Counts {
+        let mut counts = self.counters.read();
+        let (handled, submitted) = self.rescuers.counts();
+        counts.signals_handled = handled;
+        counts.submitted += submitted;
+        counts.completed += counts.rescued;
+        counts
     }
 
     /// The cell at `index`, which some allocation gave out.

@@ -8,12 +8,14 @@ impl Local {
     /// Does what other threads asked for.
     pub(super) fn read_mail(&self, closing: bool) {
         let home = self.home();
-        if home.inbox.is_empty() {
+        if home.inbox.is_empty() && !home.rescuers.has_requests() {
             return;
         }
         let mut mail = self.mail.take();
         home.inbox.drain(&mut mail);
         home.counters.messages.add(mail.len() as u64);
+        // After the inbox: a cancel that a rescuer took comes after the submission it is for.
+        home.rescuers.take_requests(&mut mail);
         // A set, because there may be thousands. Allocates nothing while it is empty.
         let mut finished = HashSet::new();
         for message in mail.drain(..) {

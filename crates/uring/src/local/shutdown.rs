@@ -1,6 +1,6 @@
 //! The end of a driver: cancel what waits, wait for what runs to its end, drain, close; or leak (D7).
 
-use super::{CANCEL, CANCEL_ALL, EVENT, Local, Until};
+use super::{ALARM, CANCEL, CANCEL_ALL, EVENT, Local, Until};
 use crate::cell::Key;
 use crate::error::Leaked;
 use io_uring::types::CancelBuilder;
@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// How long a shutdown waits before it asks again: a request that was between two states may have been
 /// missed by the cancel. So long before the deadline it also cancels what it would rather see finished.
 const CANCEL_AGAIN: Duration = Duration::from_millis(10);
+
+/// How long a shutdown sleeps while a rescuer has operations in hand.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// How often a shutdown whose time is up still looks, without waiting, since the last operation that
 /// ended. The kernel delivers what is cancelled in portions, so progress is what counts.
@@ -32,6 +35,7 @@ impl Local {
         self.drop_backlog();
         let drained = self.drain(deadline);
         if drained.is_ok() {
+            self.part_with_rescuers();
             self.ring.take();
             return Ok(());
         }
@@ -43,7 +47,7 @@ impl Local {
     fn drop_backlog(&self) {
         let (stay, go) =
             self.backlog.take().into_iter().partition(|entry| match entry.get_user_data() {
-                EVENT => false,
+                EVENT | ALARM => false,
                 CANCEL | CANCEL_ALL => true,
                 user_data => self.owner.runs_to_its_end(Key::from_user_data(user_data)),
             });
@@ -76,7 +80,11 @@ impl Local {
                 ask_at = now + CANCEL_AGAIN;
             }
             self.flush_backlog().map_err(drop)?;
-            let until = deadline.map_or(ask_at, |deadline| deadline.min(ask_at));
+            let mut until = deadline.map_or(ask_at, |deadline| deadline.min(ask_at));
+            if self.home().cq.is_in_hand() {
+                // What a rescuer completes ends no wait in the kernel.
+                until = until.min(now + LOOK_AGAIN);
+            }
             self.enter(Until::Time(until)).map_err(drop)?;
             self.collect().map_err(drop)?;
         }
@@ -93,19 +101,29 @@ impl Local {
             for key in keys {
                 self.cancel(key);
             }
-            let event = opcode::AsyncCancel::new(EVENT).build();
-            self.stage(event.user_data(CANCEL));
+            for own in [EVENT, ALARM] {
+                self.stage(opcode::AsyncCancel::new(own).build().user_data(CANCEL));
+            }
         } else {
             let all = opcode::AsyncCancel2::new(CancelBuilder::any().all()).build();
             self.stage(all.user_data(CANCEL_ALL));
         }
     }
 
+    /// From here on no signal is sent for this ring, no handler looks at it, nobody else reaps it.
+    fn part_with_rescuers(&self) {
+        if let Some(enrolled) = self.enrolled.take() {
+            enrolled.withdraw(self.home());
+        }
+        self.home().cq.close();
+    }
+
     /// Gives up: ring and cells stay allocated for as long as the process lives.
     pub(super) fn leak(&self) -> Leaked {
+        self.part_with_rescuers();
         mem::forget(self.ring.take());
         self.batch.take();
-        // SAFETY: the ring is out of reach: nothing is reaped any more.
+        // SAFETY: the ring is out of reach: nothing is reaped any more, and nothing submitted.
         Leaked::new(unsafe { self.owner.lose_all() })
     }
 }

@@ -1,0 +1,292 @@
+//! What a stuck thread does for its ring without knowing: the signal's handler.
+//!
+//! It may interrupt the owner at any instruction. Hence it makes system calls, and reads and writes atomics
+//! that are there already; nothing else. It does not allocate, lock, panic or unwind, and the one
+//! thread-local it reads is initialised by the loader and never dropped.
+//!
+//! Each of its steps is one that the owner's own next call to the kernel would do, or that does no harm
+//! twice. In particular:
+//!
+//! * *while an entry is being staged*: the kernel takes what is below the published tail. An entry is
+//!   whole before the tail that covers it is stored (a Release, so no compiler moves it up either), and
+//!   the owner's idea of the head, now too low, makes the queue look fuller than it is;
+//! * *while the owner reaps*, with the lock of the completion queue: the kernel only adds completions, and
+//!   moves the tail after each; the handler takes no lock and looks at no completion;
+//! * *while the owner dispatches*, or an operation is being filled, or anything of a user's runs: none of
+//!   that is looked at. An entry's operation was in its cell before the entry was staged (D1);
+//! * *inside `enter`*: signals are delivered between user code and the kernel, never in the midst of the
+//!   kernel's work. A wait ends with EINTR and is begun again; entries that were counted and are taken
+//!   now make the kernel take none, and not wait;
+//! * *inside the allocator, a lock, a lazy initialisation*: none is used here;
+//! * *while the ring is made or taken down*: it is in the list only in between.
+
+use crate::ring::has_deferred_work;
+use crate::sys;
+use std::ffi::{c_int, c_void};
+use std::os::fd::RawFd;
+use std::sync::Mutex;
+// `std`'s atomics, not the model's: models have no signals.
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence};
+use std::{io, mem, ptr};
+
+/// How many cancels one signal can ask for. More wait for the next.
+const REQUESTS: usize = 16;
+/// A slot without a request. No cell has such an index.
+const EMPTY: u64 = u64::MAX;
+/// How often one signal enters the kernel for deferred work, of which each call does 20 pieces.
+const ROUNDS: usize = 16;
+/// Linux has 64 signals, from 1.
+const SIGNALS: usize = 65;
+
+thread_local! {
+    /// The rings of this thread, newest first. Initialised by the loader, without a destructor.
+    static RINGS: AtomicPtr<Part> = const { AtomicPtr::new(ptr::null_mut()) };
+}
+
+/// Who was called for a signal before us. Never null once we are installed for it.
+static EARLIER: [AtomicPtr<libc::sigaction>; SIGNALS] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; SIGNALS];
+
+/// Who installs, one at a time.
+static INSTALL: Mutex<()> = Mutex::new(());
+
+/// What the handler knows of a ring. It does not move while it is in its thread's list.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// The thread's next ring.
+    next: AtomicPtr<Self>,
+    fd: AtomicI32,
+    /// Where the ring was made: a child after `fork(2)` must not work for its parent.
+    pid: AtomicI32,
+    /// The flags of the ring's submission queue.
+    flags: AtomicPtr<AtomicU32>,
+    /// Operations to cancel.
+    requests: [AtomicU64; REQUESTS],
+    /// How often the handler was here.
+    handled: AtomicU64,
+    /// Entries that the kernel took here.
+    submitted: AtomicU64,
+}
+
+impl Part {
+    pub(super) fn new() -> Self {
+        Self {
+            next: AtomicPtr::default(),
+            fd: AtomicI32::new(-1),
+            pid: AtomicI32::new(0),
+            flags: AtomicPtr::default(),
+            requests: [const { AtomicU64::new(EMPTY) }; REQUESTS],
+            handled: AtomicU64::new(0),
+            submitted: AtomicU64::new(0),
+        }
+    }
+
+    /// How often the handler was done with this ring.
+    pub(super) fn handled(&self) -> u64 {
+        // Acquire: pairs with the Release in `help`: what it did to the requests is seen.
+        self.handled.load(Ordering::Acquire)
+    }
+
+    /// How many entries it submitted.
+    pub(super) fn submitted(&self) -> u64 {
+        // Relaxed: a counter orders nothing.
+        self.submitted.load(Ordering::Relaxed)
+    }
+
+    /// Asks for a cancel. False if there is no room. For one rescuer at a time.
+    pub(super) fn request(&self, user_data: u64) -> bool {
+        self.requests.iter().any(|slot| {
+            // Release: pairs with the Acquires in `help` and `take_requests`. The key is all there is to
+            // it, but what its sender did before is seen too.
+            let set = slot.compare_exchange(EMPTY, user_data, Ordering::Release, Ordering::Relaxed);
+            set.is_ok()
+        })
+    }
+
+    /// Forgets the requests that `over` says have no meaning any more; gives the number of the others.
+    pub(super) fn sweep_requests(&self, over: impl Fn(u64) -> bool) -> usize {
+        let pending = self.requests.iter().filter(|slot| {
+            // Acquire: pairs with the Release in `request`.
+            let user_data = slot.load(Ordering::Acquire);
+            if user_data == EMPTY {
+                return false;
+            }
+            if over(user_data) {
+                // Relaxed: nothing is handed on. If it fails, somebody else saw to it.
+                let _ =
+                    slot.compare_exchange(user_data, EMPTY, Ordering::Relaxed, Ordering::Relaxed);
+                return false;
+            }
+            true
+        });
+        pending.count()
+    }
+
+    /// For the owner: takes all requests back.
+    pub(super) fn take_requests(&self, mut each: impl FnMut(u64)) {
+        for slot in &self.requests {
+            // Acquire: pairs with the Release in `request`. The handler, on this very thread, comes
+            // before or after.
+            let user_data = slot.swap(EMPTY, Ordering::Acquire);
+            if user_data != EMPTY {
+                each(user_data);
+            }
+        }
+    }
+
+    /// The handler's work for one ring.
+    fn help(&self) {
+        // Relaxed: written by this thread, before the part was listed.
+        let (fd, flags) = (self.fd.load(Ordering::Relaxed), self.flags.load(Ordering::Relaxed));
+        // Whatever is staged goes to the kernel: whatever the owner counted before, this is no fewer.
+        // Without GETEVENTS, which would not be done when fewer than that were there.
+        if let Some(taken) = sys::enter_raw(fd, u32::MAX, false) {
+            // Relaxed: a counter.
+            self.submitted.fetch_add(u64::from(taken), Ordering::Relaxed);
+        }
+        // After the submission: what was staged a moment ago can be found now.
+        for slot in &self.requests {
+            // Acquire: pairs with the Release in `request`.
+            let user_data = slot.load(Ordering::Acquire);
+            if user_data != EMPTY && sys::sync_cancel(fd, user_data) {
+                // Release: pairs with the Acquire in `sweep_requests`. It fails if a rescuer found the
+                // operation to be over: the same.
+                let _ =
+                    slot.compare_exchange(user_data, EMPTY, Ordering::Release, Ordering::Relaxed);
+            }
+        }
+        for _ in 0..ROUNDS {
+            let entered = sys::enter_raw(fd, 0, true);
+            // SAFETY: the mapping is there for as long as the part is listed (`enrol`).
+            // Acquire: pairs with the kernel's write; only this thread clears it, in the call.
+            let flags = unsafe { (*flags).load(Ordering::Acquire) };
+            if entered.is_none() || !has_deferred_work(flags) {
+                break;
+            }
+        }
+        // Release: pairs with the Acquire in `handled`.
+        self.handled.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// Lists a ring with its thread: from now on the handler works for it.
+///
+/// # Safety
+///
+/// Until [`withdraw`], which the same thread calls, the part stays where it is, `fd` is the ring's, and
+/// `flags` can be read.
+pub(super) unsafe fn enrol(part: &Part, fd: RawFd, flags: &AtomicU32) {
+    // Relaxed, all of them: the handler is on this thread.
+    part.fd.store(fd, Ordering::Relaxed);
+    part.pid.store(sys::pid(), Ordering::Relaxed);
+    part.flags.store(ptr::from_ref(flags).cast_mut(), Ordering::Relaxed);
+    RINGS.with(|rings| {
+        part.next.store(rings.load(Ordering::Relaxed), Ordering::Relaxed);
+        // The handler sees a whole part or none.
+        compiler_fence(Ordering::SeqCst);
+        rings.store(ptr::from_ref(part).cast_mut(), Ordering::Relaxed);
+    });
+}
+
+/// Takes a ring out of its thread's list: the handler looks at it no more. Does nothing if it is not there.
+pub(super) fn withdraw(part: &Part) {
+    RINGS.with(|rings| {
+        let mut link = rings;
+        loop {
+            // Relaxed, all of them: the list is this thread's, and so is the handler.
+            let listed = link.load(Ordering::Relaxed);
+            if listed.is_null() {
+                return;
+            }
+            if ptr::eq(listed, part) {
+                // One store, so the handler finds the list with it or without.
+                link.store(part.next.load(Ordering::Relaxed), Ordering::Relaxed);
+                // What the caller takes down next is taken down after this.
+                compiler_fence(Ordering::SeqCst);
+                return;
+            }
+            // SAFETY: what is listed is there (`enrol`).
+            link = unsafe { &(*listed).next };
+        }
+    });
+}
+
+/// Installs the handler for `signal`, if it is not yet. It stays for as long as the process lives.
+pub(super) fn install(signal: c_int) -> io::Result<()> {
+    let slot = usize::try_from(signal).ok().and_then(|signal| EARLIER.get(signal));
+    let slot = slot.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+    // Nobody panics with it.
+    let _one_at_a_time = INSTALL.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    // Relaxed: under the lock.
+    if !slot.load(Ordering::Relaxed).is_null() {
+        return Ok(());
+    }
+    // SAFETY: all zeroes is a value of it.
+    let mut earlier = unsafe { mem::zeroed::<libc::sigaction>() };
+    // SAFETY: only asks.
+    sys::check(unsafe { libc::sigaction(signal, ptr::null(), &raw mut earlier) })?;
+    // Before the handler can run and look. Release: pairs with the Acquire in `handle`. Leaked: a handler
+    // may look at any time.
+    slot.store(Box::into_raw(Box::new(earlier)), Ordering::Release);
+    let mut action = earlier;
+    action.sa_sigaction = handle as *const () as usize;
+    action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK | libc::SA_SIGINFO;
+    // SAFETY: the handler keeps to what a handler may do (see the module). What the earlier one wanted
+    // blocked stays blocked while it runs.
+    let installed =
+        sys::check(unsafe { libc::sigaction(signal, &raw const action, &raw mut earlier) });
+    if let Err(error) = installed {
+        // As if nothing had been: the handler was never called. Relaxed: under the lock.
+        slot.store(ptr::null_mut(), Ordering::Relaxed);
+        return Err(error);
+    }
+    // SAFETY: stored above, and never freed.
+    let asked = unsafe { &*slot.load(Ordering::Relaxed) };
+    if asked.sa_sigaction != earlier.sa_sigaction {
+        // Somebody was faster, between the question and the answer. Release: as above.
+        slot.store(Box::into_raw(Box::new(earlier)), Ordering::Release);
+    }
+    Ok(())
+}
+
+/// The handler.
+extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    let errno = sys::errno();
+    let pid = sys::pid();
+    // Initialised by the loader and without a destructor: it is there whenever the thread is.
+    let mut listed = RINGS.with(|rings| rings.load(Ordering::Relaxed));
+    while !listed.is_null() {
+        // SAFETY: what is listed is there (`enrol`), and only this thread takes it out.
+        let part = unsafe { &*listed };
+        // Relaxed: written by this thread.
+        if part.pid.load(Ordering::Relaxed) == pid {
+            part.help();
+        }
+        // Relaxed: as above.
+        listed = part.next.load(Ordering::Relaxed);
+    }
+    chain(signal, info, context);
+    sys::set_errno(errno);
+}
+
+/// Calls who was installed before us.
+fn chain(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // Acquire: pairs with the Release in `install`.
+    let earlier = EARLIER.get(signal as usize).map(|slot| slot.load(Ordering::Acquire));
+    // SAFETY: never freed.
+    let Some(earlier) = earlier.and_then(|earlier| unsafe { earlier.as_ref() }) else { return };
+    if earlier.sa_sigaction == libc::SIG_DFL || earlier.sa_sigaction == libc::SIG_IGN {
+        return;
+    }
+    if earlier.sa_flags & libc::SA_SIGINFO != 0 {
+        type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
+        // SAFETY: what was given to `sigaction` with SA_SIGINFO.
+        let handler = unsafe { mem::transmute::<usize, Handler>(earlier.sa_sigaction) };
+        handler(signal, info, context);
+    } else {
+        type Handler = extern "C" fn(c_int);
+        // SAFETY: what was given to `sigaction` without SA_SIGINFO.
+        let handler = unsafe { mem::transmute::<usize, Handler>(earlier.sa_sigaction) };
+        handler(signal);
+    }
+}

@@ -1,0 +1,269 @@
+#![doc = include_str!("README.md")]
+
+mod cq_lock;
+mod handler;
+
+#[cfg(filch_loom)]
+pub use cq_lock::There;
+pub use cq_lock::{CqLock, OWN, Queue};
+
+use crate::cell::{Home, Key, Message};
+use crate::driver::unpark;
+use crate::ring::{Completion, Ring, View};
+use crate::sys;
+use filch_atomic::sync::Mutex;
+use filch_atomic::sync::atomic::{AtomicBool, Ordering};
+use handler::Part;
+use std::ffi::c_int;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::{hint, io, thread};
+
+/// How often one rescue signals, as long as each signal brings something. For thousands of completions,
+/// of which each signal brings some hundreds.
+const ROUNDS: usize = 8;
+/// How long a rescuer waits for the handler: so many looks while it spins, each time again after giving
+/// the processor to others so often. Some ten microseconds, if nobody wants the processor.
+const SPINS: usize = 64;
+const YIELDS: usize = 8;
+/// At most so many calls go without a signal after one that gained nothing.
+const PATIENCE: u32 = 64;
+
+impl Queue for Arc<View> {
+    fn completions(&self) -> u32 {
+        View::completions(self)
+    }
+
+    unsafe fn drain(&self, each: impl FnMut(Completion)) {
+        // SAFETY: the caller's promise.
+        unsafe { View::drain(self, each) };
+    }
+}
+
+/// What rescuers share with the owner, beside the completion queue.
+#[derive(Debug)]
+pub(crate) struct Rescuers {
+    turn: Mutex<Turn>,
+    part: Part,
+    /// There may be requests in the part.
+    asked: AtomicBool,
+}
+
+/// What a rescuer needs to send a signal. Whoever holds it is the one that rescues.
+#[derive(Debug)]
+struct Turn {
+    /// The owner's thread and the signal for it, from when its ring is up until it begins to go. Signals
+    /// are sent under this lock only, so never to a thread that has ended.
+    target: Option<(libc::pid_t, c_int)>,
+    /// So many calls from now go without a signal.
+    skip: u32,
+    /// So many did, or do, after the last signal that gained nothing.
+    penalty: u32,
+}
+
+impl Turn {
+    fn gained(&mut self) {
+        (self.skip, self.penalty) = (0, 0);
+    }
+
+    fn gained_nothing(&mut self) {
+        self.penalty = (self.penalty * 2).clamp(1, PATIENCE);
+        self.skip = self.penalty;
+    }
+}
+
+impl Rescuers {
+    pub(crate) fn new() -> Self {
+        Self {
+            turn: Mutex::new(Turn { target: None, skip: 0, penalty: 0 }),
+            part: Part::new(),
+            asked: AtomicBool::new(false),
+        }
+    }
+
+    /// How often the handler was here, and how many entries it submitted.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.part.handled(), self.part.submitted())
+    }
+
+    /// For the owner: takes back the cancels that rescuers took from its inbox and nobody saw to.
+    pub(crate) fn take_requests(&self, mail: &mut Vec<Message>) {
+        // Relaxed: a hint; what is missed now is followed by an unpark (`take_cancels`).
+        if self.asked.load(Ordering::Relaxed) {
+            // Acquire: pairs with the Release in `take_cancels`.
+            self.asked.swap(false, Ordering::Acquire);
+            self.part.take_requests(|user_data| {
+                mail.push(Message::Cancel(Key::from_user_data(user_data)));
+            });
+        }
+    }
+
+    /// Whether there may be any.
+    pub(crate) fn has_requests(&self) -> bool {
+        // Relaxed: as in `take_requests`.
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// For a rescuer: takes the cancels out of the owner's inbox, as far as the handler can be given them.
+    /// Gives the number of those that it has been given and that mean something still.
+    fn take_cancels(&self, home: &Home) -> usize {
+        let is_over = |user_data| !home.is_running(Key::from_user_data(user_data));
+        self.part.sweep_requests(is_over);
+        let mut taken = false;
+        home.inbox.retain(|message| match message {
+            Message::Submit(_) => true,
+            Message::Cancel(key) if is_over(key.user_data()) => false,
+            Message::Cancel(key) => {
+                let given = self.part.request(key.user_data());
+                taken |= given;
+                !given
+            }
+        });
+        if taken {
+            // Release: pairs with the Acquire in `take_requests`.
+            self.asked.store(true, Ordering::Release);
+            // The owner may have come to itself, found its inbox empty, and gone to sleep: should the
+            // signal not reach it, this does.
+            unpark(home);
+        }
+        self.part.sweep_requests(is_over)
+    }
+}
+
+/// The owner's thread is ready to be signalled for this ring; for as long as this lives, which is on that
+/// thread.
+#[derive(Debug)]
+pub(crate) struct Enrolled {
+    signal: c_int,
+    was_blocked: bool,
+}
+
+impl Enrolled {
+    /// Readies this thread: the handler is installed, the signal let through.
+    pub(crate) fn ready(signal: c_int) -> io::Result<Self> {
+        handler::install(signal)?;
+        Ok(Self { signal, was_blocked: sys::block(signal, false)? })
+    }
+
+    /// The ring is up.
+    ///
+    /// # Safety
+    ///
+    /// This thread is the ring's. It calls [`withdraw`](Self::withdraw) before `home` or `ring` go.
+    pub(crate) unsafe fn enrol(&self, home: &Home, ring: &Ring) {
+        let rescuers = &home.rescuers;
+        // SAFETY: the caller's promise; the part is in the home, which does not move, and the flags are
+        // in the ring's mapping.
+        unsafe { handler::enrol(&rescuers.part, ring.fd(), ring.view().flags()) };
+        rescuers.turn.lock().target = Some((sys::tid(), self.signal));
+    }
+
+    /// The ring is about to go: after this no signal is sent for it, and a handler that runs late does
+    /// not look at it. Waits for a rescuer that is sending one.
+    pub(crate) fn withdraw(self, home: &Home) {
+        home.rescuers.turn.lock().target = None;
+        handler::withdraw(&home.rescuers.part);
+        if self.was_blocked {
+            // It was unblocked by the same call.
+            let _ = sys::block(self.signal, true);
+        }
+    }
+}
+
+/// The owner is stuck: makes its completions visible, and completes them here.
+pub(crate) fn rescue(home: &Home) -> io::Result<usize> {
+    let mut batch = Vec::new();
+    let gathered = gather(home, &mut batch);
+    let completed = deliver(home, batch);
+    gathered.map(|()| completed)
+}
+
+/// Moves what completed to `batch`, after a signal if need be.
+fn gather(home: &Home, batch: &mut Vec<Completion>) -> io::Result<()> {
+    let rescuers = &home.rescuers;
+    // One rescuer is enough.
+    let Some(mut turn) = rescuers.turn.try_lock() else { return Ok(()) };
+    let Some((tid, signal)) = turn.target else { return Ok(()) };
+    let look = |view: &Arc<View>| (view.must_enter(), view.published());
+    // An owner that reaps, or is in the kernel, is not stuck.
+    let Some((taken, (mut must_enter, mut published))) = home.cq.take(batch, look) else {
+        return Ok(());
+    };
+    if taken > 0 {
+        turn.gained();
+    }
+    let mut cancels = rescuers.take_cancels(home);
+    for _ in 0..ROUNDS {
+        if !must_enter && published == 0 && cancels == 0 {
+            return Ok(());
+        }
+        if turn.skip > 0 {
+            turn.skip -= 1;
+            return Ok(());
+        }
+        let handled = rescuers.part.handled();
+        home.counters.signals_sent.add_shared(1);
+        sys::signal_thread(tid, signal)?;
+        wait_for(|| rescuers.part.handled() != handled);
+        let Some((taken, now)) = home.cq.take(batch, look) else { return Ok(()) };
+        let still = rescuers.take_cancels(home);
+        let changed = (must_enter && !now.0) || now.1 < published || still < cancels;
+        if taken == 0 && !changed {
+            turn.gained_nothing();
+            return Ok(());
+        }
+        turn.gained();
+        (must_enter, published) = now;
+        cancels = still;
+    }
+    Ok(())
+}
+
+/// Waits a little for another thread: not for long, because what comes later is found by the next rescue.
+fn wait_for(done: impl Fn() -> bool) {
+    for _ in 0..YIELDS {
+        for _ in 0..SPINS {
+            if done() {
+                return;
+            }
+            hint::spin_loop();
+        }
+        thread::yield_now();
+    }
+}
+
+/// Completes what was taken out: wakers and destructors run, under no lock (D8). All of it, also when one
+/// of those panics; the first panic goes on when all is done.
+fn deliver(home: &Home, batch: Vec<Completion>) -> usize {
+    if batch.is_empty() {
+        return 0;
+    }
+    let completed = batch.len();
+    home.counters.rescues.add_shared(1);
+    let mut panicked = None;
+    for completion in batch {
+        debug_assert!(!completion.more, "no operation completes more than once");
+        home.counters.rescued.add_shared(1);
+        let key = Key::from_user_data(completion.user_data);
+        let complete = || {
+            // SAFETY: taken out of the queue under its lock, so nobody else completes it; our caller
+            // holds the home.
+            unsafe { home.complete(key, completion.result) };
+        };
+        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(complete)) {
+            match panicked {
+                None => panicked = Some(payload),
+                // It has been printed. Its destructor might panic in its turn.
+                Some(_) => std::mem::forget(payload),
+            }
+        }
+        // One by one, and only now: until then the owner's shutdown waits.
+        home.cq.credit(1);
+    }
+    // The owner may have gone to sleep meanwhile, and a park promises to end for a completion.
+    unpark(home);
+    if let Some(payload) = panicked {
+        panic::resume_unwind(payload);
+    }
+    completed
+}
