@@ -44,6 +44,8 @@ pub mod timer;
 #[cfg_attr(not(filch_loom), doc(hidden))]
 pub mod wake_flag;
 #[cfg_attr(not(filch_loom), doc(hidden))]
+pub mod watch;
+#[cfg_attr(not(filch_loom), doc(hidden))]
 pub mod wind_up;
 
 pub use park::{Leaked, Park, Peer};

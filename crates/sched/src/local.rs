@@ -3,7 +3,7 @@
 use crate::handle::Handle;
 use crate::queue::Queue;
 use crate::shared::{Remote, Shard, Shared};
-use crate::task::Task;
+use crate::task::{Report, Task, caught};
 use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
@@ -21,17 +21,13 @@ pub(crate) struct Local {
     pub(crate) shard: Arc<Shard>,
     pub(crate) index: usize,
     pub(crate) queue: Queue<Task>,
-    /// A task is being polled: what it wakes may go to the slot. Else completions and timers are being
-    /// delivered: what they wake is queued, and a helper is called once for all of them, before the next
-    /// poll begins.
-    polling: Cell<bool>,
     slot_runs: Cell<u8>,
 }
 
 impl Local {
     pub(crate) fn new(handle: Handle, index: usize, queue: Queue<Task>) -> Self {
         let shard = handle.shard(index).clone();
-        Self { handle, shard, index, queue, polling: Cell::new(false), slot_runs: Cell::new(0) }
+        Self { handle, shard, index, queue, slot_runs: Cell::new(0) }
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -46,13 +42,11 @@ impl Local {
         Arc::ptr_eq(&self.shard.shared, shared)
     }
 
-    pub(crate) fn set_polling(&self, polling: bool) {
-        self.polling.set(polling);
-    }
-
-    /// Takes a task that was woken or spawned on this thread.
+    /// Takes a task that was woken or spawned on this thread. In a poll, what it wakes may go to the slot.
+    /// Else completions and timers are being delivered: what they wake is queued, and a helper is called
+    /// once for all of them, before the next poll begins.
     pub(crate) fn wake(&self, task: Task) {
-        if !self.polling.get() {
+        if !self.remote().polled.is_polling() {
             // Completions and timers: in order. The worker calls for help when it has them all.
             self.queue.push(task);
         } else if let Some(displaced) = self.remote().slot.put(task) {
@@ -87,6 +81,16 @@ impl Local {
         if shared.workers() > 1 && shared.wake_sleeper() {
             self.remote().counters.wakes_sent.add(1);
         }
+    }
+
+    /// Runs what wakes: the wakers are anybody's, and one that panics is reported and costs nobody else
+    /// anything. `None` if one did.
+    pub(crate) fn delivered<R>(&self, run: impl FnOnce() -> R) -> Option<R> {
+        caught(run)
+            .map_err(|payload| {
+                self.shared().hook.report(&Report::foreign_waker(self.index, payload));
+            })
+            .ok()
     }
 
     /// The next task to run: the slot's, a few times in a row at most, then the queue's, then one from

@@ -18,6 +18,13 @@ pub(crate) struct Counters {
     pub(crate) turns: Counter,
     pub(crate) completions: Counter,
     pub(crate) timers_fired: Counter,
+    pub(crate) alarms_set: Counter,
+    pub(crate) looks: Counter,
+    pub(crate) stuck_found: Counter,
+    pub(crate) stuck_unreported: Counter,
+    pub(crate) timers_rescued: Counter,
+    pub(crate) rescues: Counter,
+    pub(crate) rescued: Counter,
     pub(crate) busy_ns: Counter,
 }
 
@@ -33,7 +40,8 @@ impl Counter {
         self.0.store(self.0.load(Ordering::Relaxed) + amount, Ordering::Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    /// Its value, for anybody.
+    pub(crate) fn get(&self) -> u64 {
         // Relaxed: a number to look at.
         self.0.load(Ordering::Relaxed)
     }
@@ -56,6 +64,13 @@ impl Counters {
             turns: self.turns.get(),
             completions: self.completions.get(),
             timers_fired: self.timers_fired.get(),
+            alarms_set: self.alarms_set.get(),
+            looks: self.looks.get(),
+            stuck_found: self.stuck_found.get(),
+            stuck_unreported: self.stuck_unreported.get(),
+            timers_rescued: self.timers_rescued.get(),
+            rescues: self.rescues.get(),
+            rescued: self.rescued.get(),
             busy: Duration::from_nanos(self.busy_ns.get()),
         }
     }
@@ -82,8 +97,23 @@ pub struct WorkerMetrics {
     pub turns: u64,
     /// Completions that it reaped.
     pub completions: u64,
-    /// Timers that it fired.
+    /// Timers of its own that it fired.
     pub timers_fired: u64,
+    /// Times it set a sleeper's alarm, or took it back: a system call each.
+    pub alarms_set: u64,
+    /// Times it looked whether another worker is stuck.
+    pub looks: u64,
+    /// Polls of others that it was the first to find stuck.
+    pub stuck_found: u64,
+    /// Reports of a stuck task that were due and were not made at once, because there had been another
+    /// within a second.
+    pub stuck_unreported: u64,
+    /// Timers that it fired for workers that were stuck.
+    pub timers_rescued: u64,
+    /// Times it had the completions of a stuck worker made visible, if there were any.
+    pub rescues: u64,
+    /// Completions that it delivered for workers that were stuck.
+    pub rescued: u64,
     /// Time spent outside [`parks`](Self::parks). Brought up to date at each park, and at least every
     /// 32 polls.
     pub busy: Duration,

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Where a worker submits what is staged, finds what is done, and sleeps. One per worker, made on the
 /// worker's own thread and never moved from it.
@@ -46,6 +46,21 @@ pub trait Peer: Clone + Send + Sync + 'static {
     /// Wakes the worker if it sleeps. If it does not, its next [`park`](Park::park) returns at once: an
     /// unpark is a token that waits to be used. Cheap when the worker is awake.
     fn unpark(&self);
+
+    /// Wakes the worker after `after`, if it sleeps then; if it does not, its next
+    /// [`park`](Park::park) returns at once, once. Replaces an alarm set before; `None` takes it back.
+    /// Does not wake the worker now.
+    fn alarm(&self, after: Option<Duration>);
+
+    /// For a worker that is stuck in a poll: makes its completions visible and delivers them; the
+    /// wakers run on the caller's thread, under no lock (D8). Returns how many operations were
+    /// completed. Cheap when there is nothing to gain. May be called by several threads at once, and
+    /// for a worker that is not stuck after all, or whose park has ended.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be done here; nothing is lost by it, the worker delivers them itself, later.
+    fn rescue(&self) -> io::Result<usize>;
 }
 
 /// What a [`Park`] could not end in time.

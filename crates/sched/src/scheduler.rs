@@ -7,12 +7,12 @@ use crate::context;
 use crate::handle::Handle;
 use crate::local::Local;
 use crate::main_task::{MainTask, poll_into};
-use crate::park::{Park, Peer};
+use crate::park::Park;
 use crate::queue::Queue;
 use crate::rng::Rng;
 use crate::shared::{PeerCell, Remote, Shared};
 use crate::slot::Slot;
-use crate::task::{ErrorHook, Report, Task, caught, drop_caught, message_of};
+use crate::task::{ErrorHook, Polled, Report, Task, caught, drop_caught, message_of};
 use crate::timer::Timers;
 use crate::wind_up::WindUp;
 use crate::worker::Worker;
@@ -41,6 +41,10 @@ pub struct Config {
     pub grace: Duration,
     /// Where to report what has nobody else to go to.
     pub hook: ErrorHook,
+    /// When a task that is stuck in one poll is first reported, by name; again at doubling intervals
+    /// while it is, and at most one line a second. `None`: never. With one worker there is nobody to
+    /// notice.
+    pub stuck_report: Option<Duration>,
     /// Where time comes from.
     pub clock: Clock,
     /// What the scheduler's random choices follow from.
@@ -52,13 +56,14 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// One worker per core that the process may use, and 5 s of grace.
+    /// One worker per core that the process may use, 5 s of grace, and a report after 100 ms in one poll.
     fn default() -> Self {
         Self {
             workers: thread::available_parallelism().map_or(1, usize::from),
             thread_name: "filch".into(),
             grace: Duration::from_secs(5),
             hook: ErrorHook::default(),
+            stuck_report: Some(Duration::from_millis(100)),
             clock: Clock::real(),
             seed: 0,
             blocking: blocking::Config::default(),
@@ -72,6 +77,7 @@ impl fmt::Debug for Config {
         f.debug_struct("Config")
             .field("workers", &self.workers)
             .field("grace", &self.grace)
+            .field("stuck_report", &self.stuck_report)
             .finish_non_exhaustive()
     }
 }
@@ -258,7 +264,8 @@ impl Plan {
             })
             .collect();
         let remotes = seats.iter().map(|seat| remote(seat, &config.clock)).collect();
-        let shared = Shared::new(remotes, config.hook, config.clock, WindUp::new(workers));
+        let wind_up = WindUp::new(workers);
+        let shared = Shared::new(remotes, config.hook, config.clock, wind_up, config.stuck_report);
         let handle = Handle::new(&Arc::new(shared), config.extension);
         let weak = handle.downgrade();
         let around = Arc::new(move |body: &mut dyn FnMut()| {
@@ -284,6 +291,7 @@ fn remote(seat: &Seat, clock: &Clock) -> Remote {
         slot: Slot::new(),
         timers: Timers::new(clock.clone(), move || unpark.unpark()),
         counters: Default::default(),
+        polled: Polled::new(),
         peer,
     }
 }
@@ -341,7 +349,7 @@ where
             Err("making what it sleeps in panicked".into())
         })
         .map_err(|source| StartError::Park { worker, source })?;
-    handle.shared().remotes[worker].peer.set(move || peer.unpark());
+    handle.shared().remotes[worker].peer.set(peer);
     Ok(park)
 }
 

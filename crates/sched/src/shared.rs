@@ -5,20 +5,24 @@ use crate::context;
 use crate::idle::Idle;
 use crate::injector::Injector;
 use crate::metrics::Counters;
+use crate::park::Peer;
 use crate::slot::Slot;
-use crate::task::{ErrorHook, OwnedTasks, Schedule, Task};
+use crate::task::{ErrorHook, OwnedTasks, Polled, Schedule, Task};
 use crate::timer::Timers;
+use crate::watch::{Reports, Watch};
 use crate::wind_up::WindUp;
 use filch_atomic::deque::Stealer;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// The parts of a scheduler that any thread may touch.
 ///
 /// Contention, word by word: the remotes are per worker, and written by others only when they steal or
-/// wake; `idle` is written once per sleep and per wake; the injector's lock is met by threads that are
+/// wake; `idle` is written once per sleep and per wake; `watch` says so itself; the injector's lock is met by threads that are
 /// no workers and, once per batch, by workers; `closing` is written once.
 pub(crate) struct Shared {
     pub(crate) remotes: Box<[Remote]>,
@@ -27,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) hook: ErrorHook,
     pub(crate) clock: Clock,
     pub(crate) wind_up: WindUp,
+    pub(crate) watch: Watch,
+    pub(crate) reports: Reports,
     closing: AtomicBool,
 }
 
@@ -37,26 +43,61 @@ pub(crate) struct Remote {
     pub(crate) slot: Slot,
     pub(crate) timers: Arc<Timers>,
     pub(crate) counters: Counters,
+    /// The task that it polls.
+    pub(crate) polled: Polled,
     pub(crate) peer: Arc<PeerCell>,
 }
 
 /// The worker's [`Peer`](crate::park::Peer) without its type; empty until the worker's thread has made
 /// its [`Park`](crate::park::Park).
 #[derive(Default)]
-pub(crate) struct PeerCell(OnceLock<Box<dyn Fn() + Send + Sync>>);
+pub(crate) struct PeerCell(OnceLock<Box<dyn AnyPeer>>);
+
+/// A [`Peer`] without what needs its type.
+trait AnyPeer: Send + Sync {
+    fn unpark(&self);
+    fn alarm(&self, after: Option<Duration>);
+    fn rescue(&self) -> io::Result<usize>;
+}
+
+impl<P: Peer> AnyPeer for P {
+    fn unpark(&self) {
+        Peer::unpark(self);
+    }
+
+    fn alarm(&self, after: Option<Duration>) {
+        Peer::alarm(self, after);
+    }
+
+    fn rescue(&self) -> io::Result<usize> {
+        Peer::rescue(self)
+    }
+}
 
 impl PeerCell {
-    pub(crate) fn set(&self, unpark: impl Fn() + Send + Sync + 'static) {
-        if self.0.set(Box::new(unpark)).is_err() {
+    pub(crate) fn set(&self, peer: impl Peer) {
+        if self.0.set(Box::new(peer)).is_err() {
             unreachable!("a worker makes one park");
         }
     }
 
     /// Wakes the worker, or leaves a token. Before the worker has a park it does not sleep either.
     pub(crate) fn unpark(&self) {
-        if let Some(unpark) = self.0.get() {
-            unpark();
+        if let Some(peer) = self.0.get() {
+            peer.unpark();
         }
+    }
+
+    /// Sets its alarm, or takes it back. One that has no park does not sleep.
+    pub(crate) fn alarm(&self, after: Option<Duration>) {
+        if let Some(peer) = self.0.get() {
+            peer.alarm(after);
+        }
+    }
+
+    /// Delivers its completions for it; how many there were.
+    pub(crate) fn rescue(&self) -> io::Result<usize> {
+        self.0.get().map_or(Ok(0), |peer| peer.rescue())
     }
 }
 
@@ -66,10 +107,14 @@ impl Shared {
         hook: ErrorHook,
         clock: Clock,
         wind_up: WindUp,
+        stuck_report: Option<Duration>,
     ) -> Self {
         let idle = Idle::new(remotes.len());
+        let watch = Watch::new(remotes.len(), clock.now());
+        let reports = Reports::new(remotes.len(), stuck_report);
         let closing = AtomicBool::new(false);
-        Self { remotes, idle, injector: Injector::new(), hook, clock, wind_up, closing }
+        let injector = Injector::new();
+        Self { remotes, idle, injector, hook, clock, wind_up, watch, reports, closing }
     }
 
     /// How many workers there are.

@@ -8,7 +8,8 @@ use crate::park::Park;
 use crate::rng::Rng;
 use crate::search::Search;
 use crate::shared::Shared;
-use crate::task::{Report, Task, caught};
+use crate::task::Task;
+use crate::watch::{self, Lookout};
 use std::io;
 use std::rc::Rc;
 use std::task::Waker;
@@ -37,6 +38,7 @@ pub(crate) struct Worker<P> {
     last_turn: Instant,
     /// What the timers that are due wake; kept for its memory.
     due: Vec<Waker>,
+    lookout: Lookout,
 }
 
 impl<P: Park> Worker<P> {
@@ -44,6 +46,7 @@ impl<P: Park> Worker<P> {
         let now = local.shared().clock.now();
         let search = Search::new(local.shared().workers(), rng);
         let member = Member::new(local.index);
+        let lookout = Lookout::new(local.index);
         Self {
             local: Rc::new(local),
             park,
@@ -55,6 +58,7 @@ impl<P: Park> Worker<P> {
             last_look: now,
             last_turn: now,
             due: Vec::new(),
+            lookout,
         }
     }
 
@@ -73,13 +77,16 @@ impl<P: Park> Worker<P> {
     ///
     /// What the [`Park`] could not recover from.
     pub(crate) fn run(&mut self, mut main: Option<&mut MainTask<'_>>) -> io::Result<()> {
+        self.is_up(self.shared().clock.now());
         while !self.shared().is_closing() {
             // In turns: whichever of the two is always ready does not starve the other (S6).
             if let Some(main) = main.as_deref_mut()
                 && main.is_woken()
             {
                 self.begin_poll();
+                self.local.remote().polled.show_main();
                 let done = main.poll();
+                self.local.remote().polled.hide();
                 self.end_poll()?;
                 if done {
                     return Ok(());
@@ -91,7 +98,7 @@ impl<P: Park> Worker<P> {
             let task = if main_is_woken { task } else { task.or_else(|| self.look_around()) };
             if let Some(task) = task {
                 self.begin_poll();
-                if let Some(again) = task.run() {
+                if let Some(again) = task.run_shown(&self.local.remote().polled) {
                     self.local.yielded(again);
                 }
                 self.end_poll()?;
@@ -107,6 +114,9 @@ impl<P: Park> Worker<P> {
     pub(crate) fn wind_up(mut self) {
         self.leave_search();
         let (local, park) = (&*self.local, &mut self.park);
+        if local.shared().watch.is_on() {
+            local.shared().watch.rests(local.index);
+        }
         let last = local.shared().wind_up.end_worker(
             local.index,
             &local.shard.tasks,
@@ -121,16 +131,26 @@ impl<P: Park> Worker<P> {
 
     #[inline]
     fn begin_poll(&mut self) {
-        self.leave_search();
+        if self.member.has_duties() {
+            self.take_up_work();
+        }
         self.local.announce();
         self.local.remote().counters.polls.add(1);
-        self.local.set_polling(true);
+    }
+
+    /// Before the first poll of a burst, or after a search.
+    #[cold]
+    fn take_up_work(&mut self) {
+        self.leave_search();
+        let shared = self.local.shared();
+        if self.member.came_up() && shared.watch.is_on() {
+            self.lookout.goes_to_work(&shared.watch, &shared.idle, set_alarm(&self.local));
+        }
     }
 
     /// After a poll; now and then looks at the clock.
     #[inline]
     fn end_poll(&mut self) -> io::Result<()> {
-        self.local.set_polling(false);
         self.polls_until_look -= 1;
         if self.polls_until_look == 0 { self.look_at_the_clock() } else { Ok(()) }
     }
@@ -149,21 +169,48 @@ impl<P: Park> Worker<P> {
         // A worker that always has something to do never parks: its time is counted here.
         self.local.remote().counters.count_busy(self.busy_since, now);
         self.busy_since = now;
+        self.is_up(now);
         self.fire_timers(now);
         if now.saturating_duration_since(self.last_turn) >= IO_BUDGET {
             self.last_turn = now;
-            let reaped = delivered(&self.local, || self.park.turn()).unwrap_or(Ok(0))?;
+            let reaped = self.local.delivered(|| self.park.turn()).unwrap_or(Ok(0))?;
             let counters = &self.local.remote().counters;
             counters.turns.add(1);
             counters.completions.add(reaped as u64);
         }
         self.local.refill();
+        if self.look_at_the_others(now) {
+            let shared = self.local.shared();
+            let now = shared.watch.nanos(now);
+            self.lookout.goes_on(&shared.watch, &shared.idle, now, set_alarm(&self.local));
+        }
         Ok(())
+    }
+
+    /// The worker has read the clock, and says so to those who watch it.
+    fn is_up(&mut self, now: Instant) {
+        let watch = &self.local.shared().watch;
+        if watch.is_on() {
+            let now = watch.nanos(now);
+            watch.beat(self.local.index, now, self.local.remote().counters.polls.get());
+            self.lookout.is_up(now);
+        }
+    }
+
+    /// Looks whether others are stuck, if it is time to and nobody else does. True if it did.
+    fn look_at_the_others(&mut self, now: Instant) -> bool {
+        let watch = &self.local.shared().watch;
+        if !watch.is_on() || !watch.may_look(watch.nanos(now)) {
+            return false;
+        }
+        let found = watch::look_at_the_others(&self.local, now, &mut self.due);
+        self.lookout.has_looked(watch, watch.nanos(now), found);
+        true
     }
 
     fn fire_timers(&mut self, now: Instant) {
         let remote = self.local.remote();
-        let expired = delivered(&self.local, || remote.timers.expire(now, &mut self.due));
+        let expired = self.local.delivered(|| remote.timers.expire(now, &mut self.due));
         if let Some(expired) = expired
             && expired.woken > 0
         {
@@ -195,19 +242,30 @@ impl<P: Park> Worker<P> {
     /// Sleeps until there is something, by the rules of `idle`.
     fn sleep(&mut self) -> io::Result<()> {
         let (shared, remote) = (self.local.shared(), self.local.remote());
-        let (park, busy_since) = (&mut self.park, self.busy_since);
+        let (park, lookout, busy_since) = (&mut self.park, &mut self.lookout, self.busy_since);
         let parked = self.member.sleep(
             &shared.idle,
             || shared.has_work(),
             || {
-                remote.counters.count_busy(busy_since, shared.clock.now());
+                let now = shared.clock.now();
+                remote.counters.count_busy(busy_since, now);
                 remote.counters.parks.add(1);
                 let deadline = remote.timers.next_deadline();
-                delivered(&self.local, || park.park(deadline)).unwrap_or(Ok(0))
+                if shared.watch.is_on() {
+                    let (watch, now) = (&shared.watch, shared.watch.nanos(now));
+                    lookout.goes_to_sleep(watch, &shared.idle, now, set_alarm(&self.local));
+                }
+                self.local.delivered(|| park.park(deadline)).unwrap_or(Ok(0))
             },
         );
         // What is woken from here on is queued: there is a call for help before the next poll.
-        let Some(reaped) = parked else { return Ok(()) };
+        let Some(reaped) = parked else {
+            // However often this happens on end, the worker is not stuck.
+            if self.shared().watch.is_on() {
+                self.is_up(self.shared().clock.now());
+            }
+            return Ok(());
+        };
         remote.counters.completions.add(reaped? as u64);
         let now = shared.clock.now();
         self.busy_since = now;
@@ -215,17 +273,22 @@ impl<P: Park> Worker<P> {
         self.last_look = now;
         self.polls_until_look = POLLS_PER_LOOK;
         self.looks_apart = POLLS_PER_LOOK;
+        if self.shared().watch.is_on() {
+            self.lookout.got_up(self.shared().watch.nanos(now));
+        }
+        self.is_up(now);
         self.fire_timers(now);
+        // What comes of it is work like any other. The alarms are seen to before the first poll, or the
+        // next sleep: one who got up for nothing sets none (S4).
+        self.look_at_the_others(now);
         Ok(())
     }
 }
 
-/// Runs what wakes: the wakers are anybody's, and one that panics is reported and costs nobody else
-/// anything. `None` if one did.
-fn delivered<R>(local: &Local, run: impl FnOnce() -> R) -> Option<R> {
-    caught(run)
-        .map_err(|payload| {
-            local.shared().hook.report(&Report::foreign_waker(local.index, payload));
-        })
-        .ok()
+/// How the watch sets a worker's alarm.
+fn set_alarm(local: &Local) -> impl FnMut(usize, Option<Duration>) + '_ {
+    |worker, after| {
+        local.shared().remotes[worker].peer.alarm(after);
+        local.remote().counters.alarms_set.add(1);
+    }
 }

@@ -106,9 +106,24 @@ impl Idle {
         self.sleeping[worker / BITS].fetch_and(!bit, Ordering::AcqRel) & bit == 0
     }
 
+    /// The sleeper that wakers claim last, if anybody sleeps. Ordered by the caller's fences.
+    pub(crate) fn last_sleeper(&self) -> Option<usize> {
+        self.sleeping.iter().enumerate().rev().find_map(|(word, sleeping)| {
+            // Relaxed: pairs with the read-modify-writes in `fall_asleep`, `get_up` and
+            // `sleeper_to_wake`, by a fence of the caller's and one of theirs.
+            let bits = sleeping.load(Ordering::Relaxed);
+            bits.checked_ilog2().map(|bit| word * BITS + bit as usize)
+        })
+    }
+
+    /// Whether all sleep, or are about to. Ordered by the caller's fences.
+    pub(crate) fn all_sleep(&self) -> bool {
+        self.sleeping() == self.workers
+    }
+
     /// How many workers sleep, roughly: for people.
     pub fn sleeping(&self) -> usize {
-        // Relaxed: a number to look at.
+        // Relaxed: a number to look at; in `all_sleep`, ordered by fences as in `last_sleeper`.
         self.sleeping.iter().map(|word| word.load(Ordering::Relaxed).count_ones() as usize).sum()
     }
 }

@@ -4,7 +4,7 @@ use super::error::Failure;
 use super::header::{Header, Meta, Vtable, free, release};
 use super::report::{Report, caught, drop_caught, failure_text, message_of};
 use super::state::{Completed, Snapshot};
-use super::{JoinHandle, Schedule, Task, waker};
+use super::{JoinHandle, Polled, Schedule, Task, waker};
 use filch_atomic::cell::UnsafeCell;
 use filch_atomic::current;
 use std::future::Future;
@@ -97,11 +97,12 @@ where
     }
 
     /// See [`Vtable::run`].
-    unsafe fn run(header: NonNull<Header>) -> bool {
+    unsafe fn run(header: NonNull<Header>, polled: &Polled) -> bool {
         // SAFETY: by the caller's `Task` the cell is live until the task is over or idle, and not
         // used after.
         let cell = unsafe { Self::from_header(header) };
         let started = cell.header.state.start();
+        polled.show(header);
         let poll = || {
             if started.is_cancelled() {
                 // SAFETY: `start` gave this thread RUNNING.
@@ -115,17 +116,22 @@ where
         let output = unsafe { current::enter(header.as_ptr().cast(), &cell.header.wait, poll) };
         match output {
             Some(output) => {
+                // Before the owned list is left (`Polled`'s rule).
+                polled.show_end();
                 // SAFETY: this thread still has RUNNING, and the future is gone.
                 unsafe { Self::complete(header, output) };
+                polled.hide();
                 false
             }
             None => {
+                // Before RUNNING is given up (`Polled`'s rule).
+                polled.hide();
                 let stopped = cell.header.state.stop();
                 if stopped.is_notified() && stopped.is_cancelled() {
                     // The abort came during the poll. The `Task` is this thread's again: run it
                     // once more, which drops the future.
                     // SAFETY: `stop` found NOTIFIED, so the `Task` is ours.
-                    unsafe { Self::run(header) }
+                    unsafe { Self::run(header, polled) }
                 } else {
                     stopped.is_notified()
                 }

@@ -3,7 +3,7 @@
 
 use super::owned::Links;
 use super::state::State;
-use super::{Name, TaskId};
+use super::{Name, Polled, TaskId};
 use filch_atomic::cell::UnsafeCell;
 use filch_atomic::current::WaitRecord;
 use filch_atomic::sync::atomic::AtomicPtr;
@@ -67,7 +67,8 @@ const _: () = assert!(size_of::<Header>() == 104 && align_of::<Header>() == 8);
 /// for.
 pub(super) struct Vtable {
     /// Polls or cancels the task whose `Task` the caller had. True if the caller has it again.
-    pub(super) run: unsafe fn(NonNull<Header>) -> bool,
+    /// While it is polled, it is shown in the place given.
+    pub(super) run: unsafe fn(NonNull<Header>, &Polled) -> bool,
     /// Hands the task, whose `Task` the caller has, to its scheduler.
     pub(super) schedule: unsafe fn(NonNull<Header>),
     /// Moves the output of a complete task to the `Option<Result<T, Failure>>` behind the second

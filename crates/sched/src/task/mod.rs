@@ -7,6 +7,7 @@ mod header;
 mod id;
 mod join;
 mod owned;
+mod polled;
 mod report;
 mod runnable;
 mod state;
@@ -19,6 +20,7 @@ pub use header::{Header, Meta};
 pub use id::{Name, TaskId, id, name, try_id};
 pub use join::{AbortHandle, JoinHandle};
 pub use owned::{OwnedTasks, TaskInfo};
+pub use polled::{Polled, Who};
 pub(crate) use report::caught;
 pub use report::{ErrorHook, Report};
 #[cfg(not(filch_loom))]

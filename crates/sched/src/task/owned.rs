@@ -157,6 +157,12 @@ impl OwnedTasks {
         tasks
     }
 
+    /// Holds the list as it is: no task that has not left it does so before the guard goes. For
+    /// [`Polled::who`](super::Polled::who).
+    pub(super) fn hold(&self) -> impl Sized + '_ {
+        self.list.lock()
+    }
+
     /// Takes a new task in. False if the list is closed.
     ///
     /// # Safety

@@ -1,5 +1,7 @@
 //! What becomes of errors that nobody awaits.
 
+#[cfg(not(filch_loom))]
+use super::Who;
 use super::error::Label;
 use super::{JoinError, TaskId};
 use std::any::Any;
@@ -8,6 +10,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Something went wrong in a place that has no caller to tell.
 ///
@@ -80,6 +83,40 @@ pub enum Report {
         /// What the waker panicked with, if that was text.
         message: String,
     },
+    /// A task has been in one poll for long, and still is: what else that worker had to do is done by
+    /// others meanwhile.
+    #[non_exhaustive]
+    TaskStuck {
+        /// The worker that polls it.
+        worker: usize,
+        /// The task.
+        id: TaskId,
+        /// Its name.
+        name: Option<String>,
+        /// Where it was spawned.
+        location: &'static Location<'static>,
+        /// For how long, at least.
+        for_so_long: Duration,
+    },
+    /// As [`TaskStuck`](Self::TaskStuck), where it is no task that could be named.
+    #[non_exhaustive]
+    WorkerStuck {
+        /// The worker.
+        worker: usize,
+        /// Where it is, in words.
+        place: &'static str,
+        /// For how long, at least.
+        for_so_long: Duration,
+    },
+    /// The completions of a stuck worker could not be delivered for it: they wait for its poll to end.
+    /// Said once.
+    #[non_exhaustive]
+    RescueFailed {
+        /// The worker.
+        worker: usize,
+        /// Why.
+        error: String,
+    },
     /// Shutdown could not wait any longer for something (D7).
     #[non_exhaustive]
     ShutdownStuck {
@@ -95,6 +132,27 @@ impl Report {
         let message = message_of(&*payload);
         drop_caught(payload);
         Self::ForeignWakerPanicked { worker, message }
+    }
+
+    /// A [`TaskStuck`](Self::TaskStuck), or a [`WorkerStuck`](Self::WorkerStuck).
+    #[cfg(not(filch_loom))]
+    pub(crate) fn stuck(worker: usize, who: Who, for_so_long: Duration) -> Self {
+        let place = match who {
+            Who::Task { id, name, location } => {
+                let name = name.as_deref().map(str::to_owned);
+                return Self::TaskStuck { worker, id, name, location, for_so_long };
+            }
+            Who::Main => "one poll of the main future",
+            Who::End => "the end of a task (a destructor, or the waker of whoever awaits it)",
+            Who::Nobody => "a waker, or in a driver's call",
+        };
+        Self::WorkerStuck { worker, place, for_so_long }
+    }
+
+    /// A [`RescueFailed`](Self::RescueFailed).
+    #[cfg(not(filch_loom))]
+    pub(crate) fn rescue_failed(worker: usize, error: &io::Error) -> Self {
+        Self::RescueFailed { worker, error: error.to_string() }
     }
 
     /// A [`ShutdownStuck`](Self::ShutdownStuck).
@@ -120,6 +178,18 @@ impl fmt::Display for Report {
             }
             Self::ForeignWakerPanicked { worker, message } => {
                 write!(f, "a waker that worker {worker} woke panicked: {message}")
+            }
+            Self::TaskStuck { worker, id, name, location, for_so_long } => {
+                let task = Label(*id, name.as_deref());
+                write!(f, "task {task}, spawned at {location}, has kept worker {worker} ")?;
+                write!(f, "in one poll for {} ms so far", for_so_long.as_millis())
+            }
+            Self::WorkerStuck { worker, place, for_so_long } => {
+                let ms = for_so_long.as_millis();
+                write!(f, "worker {worker} has been in {place} for {ms} ms so far")
+            }
+            Self::RescueFailed { worker, error } => {
+                write!(f, "the completions of worker {worker} wait for its present poll: {error}")
             }
             Self::ShutdownStuck { what } => write!(f, "shutdown could not wait for {what}"),
         }

@@ -1,7 +1,7 @@
 //! A task that is to be run: what queues hold.
 
-use super::TaskId;
 use super::header::Header;
+use super::{Polled, TaskId};
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
@@ -34,10 +34,17 @@ impl Task {
     /// The future, its destructor and its output's may panic; that does not unwind from here.
     #[must_use = "a task that was woken during its poll must be queued again"]
     pub fn run(self) -> Option<Self> {
+        self.run_shown(&Polled::new())
+    }
+
+    /// As [`run`](Self::run); meanwhile `polled` shows the task to those who watch.
+    #[must_use = "a task that was woken during its poll must be queued again"]
+    #[inline]
+    pub fn run_shown(self, polled: &Polled) -> Option<Self> {
         let header = self.into_raw();
         // SAFETY: this `Task` was the caller's, so the task is alive; its table is of its own
         // types.
-        let again = unsafe { (header.as_ref().vtable.run)(header) };
+        let again = unsafe { (header.as_ref().vtable.run)(header, polled) };
         // SAFETY: `true` means that the `Task` is ours again.
         again.then(|| unsafe { Self::from_raw(header) })
     }
@@ -82,7 +89,7 @@ impl Drop for Task {
         let idle = self.header().state.cancel(true);
         debug_assert!(!idle, "a task in hand is notified");
         // SAFETY: this is the `Task`, which is given up.
-        let again = unsafe { (self.header().vtable.run)(self.0) };
+        let again = unsafe { (self.header().vtable.run)(self.0, &Polled::new()) };
         debug_assert!(!again, "a cancelled task is over once run");
     }
 }

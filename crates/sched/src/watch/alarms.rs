@@ -1,0 +1,85 @@
+//! The dead man's switch: while somebody runs and somebody sleeps, a sleeper has an alarm set.
+
+use super::{LOOK, Padded};
+use crate::idle::Idle;
+use filch_atomic::sync::atomic::{AtomicU64, Ordering, fence};
+use std::time::Duration;
+
+/// When each worker's alarm rings, as far as is known. The rules are in the [essay](super).
+#[derive(Debug)]
+pub struct Alarms(Box<[Padded<AtomicU64>]>);
+
+/// No alarm: it rang at the beginning of time.
+const NONE: u64 = 0;
+
+impl Alarms {
+    pub(super) fn new(workers: usize) -> Self {
+        Self((0..workers).map(|_| Padded(AtomicU64::new(NONE))).collect())
+    }
+
+    /// Makes sure that, if anybody sleeps, one of them wakes at about `now + ahead`, or somewhat
+    /// earlier. The caller runs, or has changed who sleeps just before. `set` sets the alarm of a worker;
+    /// true if it was called.
+    ///
+    /// It is the sleeper with the highest number: wakers claim the lowest, so that one sleeps longest,
+    /// and its alarm need not be handed on at every sleep and wake of the others.
+    pub fn keep(
+        &self,
+        idle: &Idle,
+        now: u64,
+        ahead: u64,
+        set: impl FnOnce(usize, Option<Duration>),
+    ) -> bool {
+        // Pairs with itself in others who have changed the mask: one of two sees the other's change. And
+        // with the one in `take_back`.
+        fence(Ordering::SeqCst);
+        let Some(sleeper) = idle.last_sleeper() else { return false };
+        // Relaxed: ordered by the fences. A stale value costs one system call more, or is made good by
+        // whoever wrote the newer one.
+        let at = self.0[sleeper].0.load(Ordering::Relaxed);
+        // So much must be left that the next look, which sets it anew, comes before it.
+        if (now + ahead / 8 * 5..=now + ahead).contains(&at) {
+            return false;
+        }
+        self.set(sleeper, now, ahead, set);
+        true
+    }
+
+    /// All sleep, it seems, and are to sleep on: takes every alarm back. Returns how many times `set`
+    /// was called. For one who has just said that it sleeps.
+    pub fn take_back(
+        &self,
+        idle: &Idle,
+        now: u64,
+        mut set: impl FnMut(usize, Option<Duration>),
+    ) -> u64 {
+        let mut calls = 0;
+        for (worker, at) in self.0.iter().enumerate() {
+            // Relaxed, both: who gets up meanwhile is seen below, or sees this, by the fences.
+            if at.0.load(Ordering::Relaxed) > now {
+                at.0.store(NONE, Ordering::Relaxed);
+                set(worker, None);
+                calls += 1;
+            }
+        }
+        if calls == 0 {
+            return 0;
+        }
+        // Pairs with the fence in `keep` of one who gets up: it sees that there is no alarm, or is seen.
+        fence(Ordering::SeqCst);
+        if !idle.all_sleep()
+            && let Some(sleeper) = idle.last_sleeper()
+        {
+            // Whatever is noted: the one who noted it may have set the alarm before it was taken back.
+            self.set(sleeper, now, 2 * LOOK, set);
+            calls += 1;
+        }
+        calls
+    }
+
+    fn set(&self, worker: usize, now: u64, ahead: u64, set: impl FnOnce(usize, Option<Duration>)) {
+        // Relaxed: pairs with the loads in `keep` and `take_back`, by the fences there.
+        self.0[worker].0.store(now + ahead, Ordering::Relaxed);
+        set(worker, Some(Duration::from_nanos(ahead)));
+    }
+}

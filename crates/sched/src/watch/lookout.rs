@@ -1,0 +1,107 @@
+//! A worker's own part in the watch.
+
+use super::{LOOK, SECOND_LOOK, Watch};
+use crate::idle::Idle;
+use std::time::Duration;
+
+/// After so many looks in vain on end a sleeper waits twice as long before the next: a worker may be
+/// blocked for hours, with nobody waiting for anything of its.
+const LOOKS_IN_VAIN: u32 = 16;
+/// So many times it is doubled: up to 16 ms.
+const MOST_DOUBLINGS: u32 = 4;
+
+/// What a look found.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Found {
+    /// Somebody is silent, and it is not known yet whether he is stuck.
+    pub silent: bool,
+    /// Somebody is stuck, and was helped.
+    pub stuck: bool,
+    /// That brought something.
+    pub gained: bool,
+}
+
+/// One worker, as it takes part: when it has to see to the alarms.
+#[derive(Debug)]
+pub struct Lookout {
+    worker: usize,
+    /// It slept for long before its present burst of work.
+    slept_long: bool,
+    /// When it went to its park, or got up.
+    turned: u64,
+    /// So long may a sleeper sleep, as far as this worker knows.
+    patience: u64,
+    /// So many looks on end found somebody stuck who could not be helped.
+    in_vain: u32,
+}
+
+impl Lookout {
+    /// The worker of this index, which runs.
+    pub fn new(worker: usize) -> Self {
+        Self { worker, slept_long: true, turned: 0, patience: 2 * LOOK, in_vain: 0 }
+    }
+
+    /// Before the first poll after it got up (or began): from now on it may be stuck itself. `set` sets
+    /// a worker's alarm, or takes it back.
+    pub fn goes_to_work(
+        &self,
+        watch: &Watch,
+        idle: &Idle,
+        set: impl FnMut(usize, Option<Duration>),
+    ) {
+        watch.alarms().keep(idle, self.turned, 2 * LOOK, set);
+    }
+
+    /// It has said that it sleeps, and is about to.
+    pub fn goes_to_sleep(
+        &mut self,
+        watch: &Watch,
+        idle: &Idle,
+        now: u64,
+        set: impl FnMut(usize, Option<Duration>),
+    ) {
+        if !idle.all_sleep() {
+            watch.alarms().keep(idle, now, self.patience, set);
+        } else if self.slept_long {
+            watch.alarms().take_back(idle, now, set);
+        }
+        self.turned = now;
+        watch.rests(self.worker);
+    }
+
+    /// It runs, and has not slept.
+    pub fn is_up(&mut self, now: u64) {
+        self.turned = now;
+    }
+
+    /// It has got up.
+    pub fn got_up(&mut self, now: u64) {
+        self.slept_long = now.saturating_sub(self.turned) >= 2 * LOOK;
+        self.turned = now;
+    }
+
+    /// It has looked at the others. Should it go to sleep now, then it, or another, must look again in time.
+    pub fn has_looked(&mut self, watch: &Watch, now: u64, found: Found) {
+        let Found { silent, stuck, gained } = found;
+        self.in_vain = if stuck && !gained { self.in_vain.saturating_add(1) } else { 0 };
+        self.patience = if silent {
+            watch.look_again_soon(now);
+            SECOND_LOOK
+        } else if stuck {
+            LOOK << (self.in_vain / LOOKS_IN_VAIN).min(MOST_DOUBLINGS)
+        } else {
+            2 * LOOK
+        };
+    }
+
+    /// It has looked, in the midst of work, and goes on: the alarm is put off.
+    pub fn goes_on(
+        &self,
+        watch: &Watch,
+        idle: &Idle,
+        now: u64,
+        set: impl FnMut(usize, Option<Duration>),
+    ) {
+        watch.alarms().keep(idle, now, 2 * LOOK, set);
+    }
+}
