@@ -32,11 +32,14 @@ impl Rings {
         self.remotes.iter().map(OnceLock::get)
     }
 
-    /// A ring for an operation from elsewhere: each in turn.
+    /// A ring for an operation from elsewhere: one whose worker sleeps, for that takes it at once, while a
+    /// worker that runs might be in a long poll; else each in turn.
     fn any(&self) -> Option<Remote> {
         // Relaxed: any ring will do.
-        let next = self.next.fetch_add(1, Ordering::Relaxed);
-        self.remotes[next % self.remotes.len()].get().cloned()
+        let first = self.next.fetch_add(1, Ordering::Relaxed) % self.remotes.len();
+        let (before, from) = self.remotes.split_at(first);
+        let mut in_turn = from.iter().chain(before).filter_map(OnceLock::get);
+        in_turn.clone().find(|remote| remote.is_parked()).or_else(|| in_turn.next()).cloned()
     }
 }
 

@@ -453,7 +453,7 @@ fn without_rescue_queue_slot_and_timers_go_on() {
     let runtime = Runtime::builder().workers(2).rescue(false).build().unwrap();
     without_rescue_of_rings(&runtime);
     let metrics = runtime.handle().metrics();
-    assert!(metrics.rings.iter().all(|ring| ring.signals == 0), "{metrics:#?}");
+    assert!(metrics.rings.iter().all(|ring| ring.signals_sent == 0), "{metrics:#?}");
 }
 
 /// Queue, slot and timers go on; a completion comes when the poll is over.

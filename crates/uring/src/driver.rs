@@ -176,6 +176,12 @@ impl Remote {
         self.home.counts()
     }
 
+    /// Whether the driver's thread sleeps in its ring at this moment, and so would take an operation from
+    /// elsewhere at once. A hint.
+    pub fn is_parked(&self) -> bool {
+        self.home.wake.word().is_parked()
+    }
+
     /// Whether the driver was shut down: it takes no more operations.
     pub fn is_closed(&self) -> bool {
         self.home.is_closed()

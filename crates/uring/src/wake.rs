@@ -82,6 +82,12 @@ impl WakeWord {
         self.0.swap(AWAKE, Ordering::AcqRel);
     }
 
+    /// Whether the owner sleeps, or is about to: a hint.
+    pub fn is_parked(&self) -> bool {
+        // Relaxed: nothing is concluded from it.
+        self.0.load(Ordering::Relaxed) == PARKED
+    }
+
     /// Wants the owner awake. True if it is parked: then the caller has to wake it.
     pub fn notify(&self) -> bool {
         // Release: pairs with the Acquires in `prepare` and `finish`. A read-modify-write even when
