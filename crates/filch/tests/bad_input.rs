@@ -470,7 +470,8 @@ fn reported(run: impl AsyncFnOnce()) -> Vec<String> {
         let reports = reports.clone();
         move |report: &Report| reports.lock().unwrap().push(report.to_string())
     };
-    let builder = filch::Runtime::builder().workers(2).on_error(hook);
+    // Printing a backtrace takes long.
+    let builder = filch::Runtime::builder().workers(2).report_stuck_after(None).on_error(hook);
     builder.run(run()).expect("a runtime");
     std::mem::take(&mut reports.lock().unwrap())
 }

@@ -63,7 +63,8 @@ fn come_and_go(times: usize) {
     drop(runtime(2));
     let before = Before::now("filch");
     for round in 0..times {
-        let builder = Runtime::builder().workers(2).on_error(reports.hook());
+        let builder =
+            Runtime::builder().workers(2).report_stuck_after(None).on_error(reports.hook());
         match round % 5 {
             0 => drop(builder.build().unwrap()),
             1 => builder.run(commotion()).unwrap(),
@@ -112,7 +113,11 @@ fn operations_in_flight_end_with_the_runtime() {
         let reports = Reports::default();
         // Longer than the test may take: if anything was waited for to the end, it would hang.
         let grace = Duration::from_secs(3600);
-        let builder = Runtime::builder().workers(workers).grace(grace).on_error(reports.hook());
+        let builder = Runtime::builder()
+            .workers(workers)
+            .grace(grace)
+            .report_stuck_after(None)
+            .on_error(reports.hook());
         let runtime = builder.build().unwrap();
         let (mut peer, full) = runtime.block_on(async {
             let (stream, peer) = pair();
@@ -187,7 +192,12 @@ fn a_blocking_closure_that_is_stuck_is_named() {
     let _alone = alone(PATIENCE);
     let before = Before::now("filch");
     let reports = Reports::default();
-    let runtime = Runtime::builder().workers(2).on_error(reports.hook()).build().unwrap();
+    let runtime = Runtime::builder()
+        .workers(2)
+        .report_stuck_after(None)
+        .on_error(reports.hook())
+        .build()
+        .unwrap();
     let (let_go, held) = mpsc::channel::<()>();
     let (begun, is_begun) = mpsc::channel();
     let line = line!() + 1;
@@ -218,7 +228,10 @@ fn a_poll_that_does_not_end_is_left_behind() {
     child::run("a_poll_that_does_not_end_is_left_behind", || {
         for workers in [1, 2] {
             let reports = Reports::default();
-            let builder = Runtime::builder().workers(workers).on_error(reports.hook());
+            let builder = Runtime::builder()
+                .workers(workers)
+                .report_stuck_after(None)
+                .on_error(reports.hook());
             let runtime = builder.build().unwrap();
             let (stop, stopped) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
             let (begun, is_begun) = mpsc::channel();

@@ -92,7 +92,8 @@ fn stick(how: Stuck, poll: &Arc<Poll>) {
             assert_eq!((read, byte), (1, b'x'), "{}", std::io::Error::last_os_error());
         }
         Stuck::Polling => {
-            let mut readable = libc::pollfd { fd: ours.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            let mut readable =
+                libc::pollfd { fd: ours.as_raw_fd(), events: libc::POLLIN, revents: 0 };
             // SAFETY: one entry.
             while unsafe { libc::poll(&raw mut readable, 1, -1) } != 1 {
                 assert_eq!(std::io::Error::last_os_error().kind(), std::io::ErrorKind::Interrupted);
@@ -104,7 +105,9 @@ fn stick(how: Stuck, poll: &Arc<Poll>) {
         match how {
             Stuck::Spinning => std::hint::spin_loop(),
             Stuck::Yielding => thread::yield_now(),
-            Stuck::Sleeping => thread::sleep(Duration::from_secs(3600).min(Duration::from_millis(50))),
+            Stuck::Sleeping => {
+                thread::sleep(Duration::from_secs(3600).min(Duration::from_millis(50)))
+            }
             Stuck::Parked => thread::park(),
             Stuck::Allocating => drop(std::hint::black_box(vec![0u8; 40_000])),
             Stuck::Reading | Stuck::Polling => {}
@@ -140,7 +143,12 @@ enum When {
 
 /// Has a worker run `prepare`, gets it stuck, and runs what `prepare` gave on this thread, to its end,
 /// before the worker may go on.
-fn while_stuck(handle: &Handle, how: Stuck, when: When, prepare: impl Fn() -> Begun + Send + 'static) {
+fn while_stuck(
+    handle: &Handle,
+    how: Stuck,
+    when: When,
+    prepare: impl Fn() -> Begun + Send + 'static,
+) {
     let poll = Arc::new(Poll::default());
     let (send, begun) = mpsc::channel();
     let hog = {
@@ -240,7 +248,8 @@ fn tasks_in_its_queue_and_its_slot_run() {
     for spawned in 1..5 {
         while_stuck(runtime.handle(), Stuck::Spinning, When::AtOnce, move || {
             // The last of them is in the slot.
-            let tasks: Vec<_> = (0..spawned).map(|number| filch::spawn(async move { number })).collect();
+            let tasks: Vec<_> =
+                (0..spawned).map(|number| filch::spawn(async move { number })).collect();
             Box::pin(async move {
                 for (number, task) in tasks.into_iter().enumerate() {
                     assert_eq!(task.await.unwrap(), number);
