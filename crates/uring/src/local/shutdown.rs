@@ -63,6 +63,8 @@ impl Local {
         let mut ask_at = Instant::now();
         loop {
             self.read_mail(true);
+            // What rescuers completed needs no cancelling.
+            self.reap();
             let ended = self.dispatch();
             if self.in_flight.get() == 0 {
                 return Ok(());
