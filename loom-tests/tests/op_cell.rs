@@ -42,6 +42,34 @@ unsafe impl Operation for Probe {
     fn lost(_: io::Error) {}
 }
 
+/// An operation that owns nothing, and may be lost.
+struct Nothing;
+
+// SAFETY: never given to a kernel.
+unsafe impl Operation for Nothing {
+    type Output = ();
+    const NAME: &'static str = "nothing";
+    const WAIT: WaitKind = WaitKind::Other;
+
+    fn entry(&mut self) -> squeue::Entry {
+        unreachable!("no kernel in a model")
+    }
+
+    fn call(&mut self) -> io::Result<i32> {
+        unreachable!("no kernel in a model")
+    }
+
+    fn wait_without(&self) -> WaitWithout {
+        WaitWithout::Immediate
+    }
+
+    fn complete(self, _: io::Result<i32>) {}
+
+    fn dispose(self, _: io::Result<i32>) {}
+
+    fn lost(_: io::Error) {}
+}
+
 fn probe() -> (Probe, Arc<AtomicUsize>) {
     let disposed = Arc::new(AtomicUsize::new(0));
     (Probe(disposed.clone()), disposed)
@@ -200,5 +228,88 @@ fn a_submission_from_elsewhere_is_completed_or_refused() {
         }
         drop(owner);
         submitter.join().unwrap();
+    });
+}
+
+/// A rescuer completes what the owner's future awaits, while the owner goes on with the next operation.
+#[test]
+fn a_completion_elsewhere_is_seen_or_wakes() {
+    loom::model(|| {
+        let owner = Owner::new(Home::for_model());
+        let (first, disposed) = probe();
+        let (bell, waker) = Bell::new();
+        let mut handle = owner.fill(first, waker.clone());
+        let (home, key) = (owner.home().clone(), handle.key());
+        let rescuer = thread::spawn(move || {
+            // SAFETY: each key is completed once; we hold the home.
+            unsafe { home.complete(key, 7) };
+        });
+        let second = owner.fill(probe().0, Waker::noop().clone());
+        assert_ne!(second.key().index(), key.index(), "the first is in use still");
+        while handle.poll(&waker) == Polled::Pending {
+            bell.wait();
+        }
+        assert_eq!(handle.take(Some(&owner)).1, 7);
+        complete(&owner, second.key());
+        second.abandon(Some(&owner));
+        rescuer.join().unwrap();
+        assert_eq!(disposed.load(Ordering::SeqCst), 0, "delivered, not disposed of");
+    });
+}
+
+/// A rescuer completes what is dropped on the owner's thread, which asks how far it is: disposed of once,
+/// and the cell comes back to be used by one.
+#[test]
+fn a_drop_meets_a_rescuer() {
+    loom::model(|| {
+        let owner = Owner::new(Home::for_model());
+        let (first, disposed) = probe();
+        let (_bell, waker) = Bell::new();
+        let handle = owner.fill(first, waker);
+        let (home, key) = (owner.home().clone(), handle.key());
+        let rescuer = thread::spawn(move || {
+            // SAFETY: each key is completed once; we hold the home.
+            unsafe { home.complete(key, 7) };
+        });
+        let was_running = owner.is_running(key);
+        assert!(!owner.is_unwanted(key) && !owner.runs_to_its_end(key));
+        handle.abandon(Some(&owner));
+        let second = owner.fill(probe().0, Waker::noop().clone());
+        assert_ne!(second.key(), key, "another cell or another generation");
+        rescuer.join().unwrap();
+        assert!(!owner.is_running(key) && owner.is_running(second.key()));
+        assert_eq!(disposed.load(Ordering::SeqCst), 1, "was running: {was_running}");
+        complete(&owner, second.key());
+        second.abandon(Some(&owner));
+    });
+}
+
+/// The owner gives up at its deadline while a rescuer has a completion in hand: one of the two settles the
+/// operation, and its future is told either way.
+#[test]
+fn a_rescuer_meets_a_leak() {
+    loom::model(|| {
+        let home = Home::for_model();
+        let owner = Owner::new(home.clone());
+        let (_, waker) = Bell::new();
+        let mut handle = owner.fill(Nothing, waker);
+        let key = handle.key();
+        let rescuer = thread::spawn({
+            let home = home.clone();
+            // SAFETY: each key is completed once; we hold the home.
+            move || unsafe { home.complete(key, 7) }
+        });
+        owner.home().close();
+        // SAFETY: no completion is reaped in a model.
+        let lost: usize = unsafe { owner.lose_all() }.into_values().sum();
+        rescuer.join().unwrap();
+        match handle.poll(Waker::noop()) {
+            // Taken, or the cell would not come back.
+            Polled::Done => assert_eq!((lost, handle.take(Some(&owner)).1), (0, 7)),
+            Polled::Lost => assert_eq!(lost, 1),
+            Polled::Pending => panic!("told neither way"),
+        }
+        drop(owner);
+        home.end_of_model();
     });
 }

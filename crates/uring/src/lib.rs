@@ -70,7 +70,7 @@ pub mod rescue;
 #[cfg(not(filch_loom))]
 #[expect(unreachable_pub, reason = "the models reach it")]
 mod rescue;
-#[cfg_attr(not(filch_loom), expect(unreachable_pub, reason = "the models reach it"))]
+#[cfg_attr(not(filch_loom), expect(unreachable_pub, reason = "the models reach what it names"))]
 mod ring;
 mod sys;
 #[cfg(filch_loom)]

@@ -79,6 +79,13 @@ impl Home {
         Self::new(Wake::for_model())
     }
 
+    /// For models in which an operation was lost: the home that kept itself for its cell goes after all.
+    #[cfg(filch_loom)]
+    pub fn end_of_model(&self) {
+        let kept = self.common.lock().kept.take();
+        drop(kept);
+    }
+
     /// What the driver did so far.
     pub(crate) fn counts(&self) -> Counts {
         let mut counts = self.counters.read();

@@ -9,7 +9,11 @@ pub use cq_lock::{CqLock, OWN, Queue};
 
 use crate::cell::{Home, Key, Message};
 use crate::driver::unpark;
-use crate::ring::{Completion, Ring, View};
+#[cfg(filch_loom)]
+pub use crate::ring::Completion;
+#[cfg(not(filch_loom))]
+use crate::ring::Completion;
+use crate::ring::{Ring, View};
 use crate::sys;
 use filch_atomic::sync::Mutex;
 use filch_atomic::sync::atomic::{AtomicBool, Ordering};
@@ -174,7 +178,7 @@ impl Enrolled {
 pub(crate) fn rescue(home: &Home) -> io::Result<usize> {
     let mut batch = Vec::new();
     let gathered = gather(home, &mut batch);
-    let completed = deliver(home, batch);
+    let completed = deliver(home, &home.cq, batch);
     gathered.map(|()| completed)
 }
 
@@ -232,9 +236,11 @@ fn wait_for(done: impl Fn() -> bool) {
     }
 }
 
-/// Completes what was taken out: wakers and destructors run, under no lock (D8). All of it, also when one
-/// of those panics; the first panic goes on when all is done.
-fn deliver(home: &Home, batch: Vec<Completion>) -> usize {
+/// Completes what was taken out of `cq`: wakers and destructors run, under no lock (D8). All of it, also
+/// when one of those panics; the first panic goes on when all is done. The caller holds `home`.
+///
+/// Public for the models, which have a queue of their own.
+pub fn deliver<Q: Queue>(home: &Home, cq: &CqLock<Q>, batch: Vec<Completion>) -> usize {
     if batch.is_empty() {
         return 0;
     }
@@ -258,7 +264,7 @@ fn deliver(home: &Home, batch: Vec<Completion>) -> usize {
             }
         }
         // One by one, and only now: until then the owner's shutdown waits.
-        home.cq.credit(1);
+        cq.credit(1);
     }
     // The owner may have gone to sleep meanwhile, and a park promises to end for a completion.
     unpark(home);
