@@ -2,6 +2,7 @@
 
 use super::{LOOK, SECOND_LOOK, Watch};
 use crate::idle::Idle;
+use filch_atomic::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 /// After so many looks in vain on end a sleeper waits twice as long before the next: a worker may be
@@ -58,11 +59,14 @@ impl Lookout {
         watch: &Watch,
         idle: &Idle,
         now: u64,
-        set: impl FnMut(usize, Option<Duration>),
+        mut set: impl FnMut(usize, Option<Duration>),
     ) {
-        if !idle.all_sleep() {
-            watch.alarms().keep(idle, now, self.patience, set);
-        } else if self.slept_long {
+        if !idle.all_sleep() && watch.alarms().keep(idle, now, self.patience, &mut set) {
+            // Pairs with the fence of one who goes to sleep just now: it sees this alarm, or is seen.
+            fence(Ordering::SeqCst);
+        }
+        // In a series of short bursts the alarm stays, and rings once, after the last.
+        if self.slept_long && idle.all_sleep() {
             watch.alarms().take_back(idle, now, set);
         }
         self.turned = now;

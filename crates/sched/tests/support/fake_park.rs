@@ -62,6 +62,7 @@ impl Parks {
         let mut seen = seen.lock().unwrap();
         seen.alarm.take().expect("an alarm is set");
         seen.token = true;
+        seen.parked = false;
         changed.notify_one();
     }
 }
