@@ -171,3 +171,24 @@ fn put_after_a_theft() {
         runs.each_once(2);
     });
 }
+
+/// Two who watch find the owner stuck, at the same moment, and take at once what they see; it is not, and
+/// goes on to fill and empty its slot.
+#[test]
+fn two_helpers_and_an_owner_that_is_not_stuck() {
+    loom::model(|| {
+        let (slot, runs) = (Arc::new(Slot::new()), Runs::new());
+        assert!(slot.put(runs.task(0)).is_none());
+        let helpers = [(); 2].map(|()| {
+            let (slot, runs) = (slot.clone(), runs.clone());
+            thread::spawn(move || runs.look_and_steal(&slot))
+        });
+        runs.run(slot.take());
+        runs.run(slot.put(runs.task(1)));
+        runs.run(slot.take());
+        for helper in helpers {
+            helper.join().unwrap();
+        }
+        runs.each_once(2);
+    });
+}

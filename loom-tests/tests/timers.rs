@@ -181,6 +181,53 @@ fn close_and_register() {
     });
 }
 
+/// Another worker fires the timers of an owner that seems to be stuck, and is not; and the sleep goes.
+#[test]
+fn fire_and_steal_and_drop() {
+    loom::model(|| {
+        let (timers, base) = timers();
+        let (gone, kept) = (Count::new(), Count::new());
+        let dropped = register(&timers, base + 5 * MS, Waker::from(gone.clone()));
+        let mut held = register(&timers, base + 6 * MS, Waker::from(kept.clone()));
+        let thief = {
+            let timers = timers.clone();
+            thread::spawn(move || expire(&timers, base + 50 * MS))
+        };
+        let holder = thread::spawn(move || drop(dropped));
+        expire(&timers, base + 50 * MS);
+        // What is due is not fired twice, nor left by both.
+        thief.join().unwrap();
+        holder.join().unwrap();
+        assert!(gone.get() <= 1);
+        assert_eq!(kept.get(), 1);
+        assert!(matches!(held.poll(Waker::noop()), Wait::Elapsed));
+        drop(held);
+        assert!(timers.is_empty());
+    });
+}
+
+/// A thief publishes what is left; what is registered meanwhile is not hidden by that.
+#[test]
+fn steal_and_register() {
+    loom::model(|| {
+        let (timers, base) = timers();
+        let (first, second) = (Count::new(), Count::new());
+        let held = register(&timers, base + 5 * MS, Waker::from(first.clone()));
+        let thief = {
+            let timers = timers.clone();
+            thread::spawn(move || expire(&timers, base + 50 * MS))
+        };
+        let later = register(&timers, base + 90 * MS, Waker::from(second.clone()));
+        thief.join().unwrap();
+        assert_eq!((first.get(), second.get()), (1, 0));
+        assert!(timers.is_due(base + 100 * MS));
+        expire(&timers, base + 100 * MS);
+        assert_eq!(second.get(), 1);
+        drop((held, later));
+        assert!(timers.is_empty());
+    });
+}
+
 /// A place to park with a token, as `Peer` has it. It knows no time: a sleep that is not ended by an
 /// unpark would last for ever, and the model finds that.
 struct Bed {

@@ -356,6 +356,7 @@ where
             // here.
             cell.stage.with_mut(|stage| assert!(matches!(unsafe { &*stage }, Stage::Empty)));
             cell.header.join_waker.with_mut(|_| ());
+            cell.header.links.with_mut(|_| ());
         }
     }
 }

@@ -111,6 +111,9 @@ impl Polled {
             task => {
                 // SAFETY: shown while the locks are held, so it is alive until they are released.
                 let header = unsafe { &*task };
+                // The links are the locks': by this a model sees that nothing here comes after the end.
+                #[cfg(filch_loom)]
+                header.links.with(|_| ());
                 Who::Task { id: header.id, name: header.name.clone(), location: header.location }
             }
         };

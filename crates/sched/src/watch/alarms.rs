@@ -19,7 +19,7 @@ impl Alarms {
 
     /// Makes sure that, if anybody sleeps, one of them wakes at about `now + ahead`, or somewhat
     /// earlier. The caller runs, or has changed who sleeps just before. `set` sets the alarm of a worker;
-    /// true if it was called.
+    /// returned is whose it was called for, if it was.
     ///
     /// It is the sleeper with the highest number: wakers claim the lowest, so that one sleeps longest,
     /// and its alarm need not be handed on at every sleep and wake of the others.
@@ -29,52 +29,62 @@ impl Alarms {
         now: u64,
         ahead: u64,
         set: impl FnOnce(usize, Option<Duration>),
-    ) -> bool {
+    ) -> Option<usize> {
         // Pairs with itself in others who have changed the mask: one of two sees the other's change. And
-        // with the one in `take_back`.
+        // with those in `take_back`.
         fence(Ordering::SeqCst);
-        let Some(sleeper) = idle.last_sleeper() else { return false };
+        let sleeper = idle.last_sleeper()?;
         // Relaxed: ordered by the fences. A stale value costs one system call more, or is made good by
         // whoever wrote the newer one.
         let at = self.0[sleeper].0.load(Ordering::Relaxed);
         // So much must be left that the next look, which sets it anew, comes before it.
         if (now + ahead / 8 * 5..=now + ahead).contains(&at) {
-            return false;
+            return None;
         }
         self.set(sleeper, now, ahead, set);
-        true
+        Some(sleeper)
     }
 
-    /// All sleep, it seems, and are to sleep on: takes every alarm back. Returns how many times `set`
-    /// was called. For one who has just said that it sleeps.
+    /// All sleep, it seems, and are to sleep on: takes every alarm back. For one who has just said that
+    /// it sleeps; `own` is the alarm that it has set since, if any.
     pub fn take_back(
         &self,
         idle: &Idle,
         now: u64,
+        mut own: Option<usize>,
         mut set: impl FnMut(usize, Option<Duration>),
-    ) -> u64 {
-        let mut calls = 0;
-        for (worker, at) in self.0.iter().enumerate() {
-            // Relaxed, both: who gets up meanwhile is seen below, or sees this, by the fences.
-            if at.0.load(Ordering::Relaxed) > now {
-                at.0.store(NONE, Ordering::Relaxed);
-                set(worker, None);
-                calls += 1;
+    ) {
+        loop {
+            let mut taken = false;
+            for (worker, at) in self.0.iter().enumerate() {
+                // Relaxed, both: who gets up meanwhile is seen below, or sees this, by the fences.
+                if at.0.load(Ordering::Relaxed) > now || own == Some(worker) {
+                    at.0.store(NONE, Ordering::Relaxed);
+                    set(worker, None);
+                    taken = true;
+                }
+            }
+            if !taken {
+                return;
+            }
+            // Pairs with the fence in `keep` of one who gets up: it sees that there is no alarm, or is
+            // seen.
+            fence(Ordering::SeqCst);
+            if idle.all_sleep() {
+                return;
+            }
+            // Whatever is noted: who noted it may have set the alarm before it was taken back.
+            own = idle.last_sleeper();
+            if let Some(sleeper) = own {
+                self.set(sleeper, now, 2 * LOOK, &mut set);
+            }
+            // Pairs with the same fence in one who goes to sleep: it sees this alarm, or is seen. If it
+            // saw the note alone, and took the alarm back before it was set, then it is seen too.
+            fence(Ordering::SeqCst);
+            if !idle.all_sleep() {
+                return;
             }
         }
-        if calls == 0 {
-            return 0;
-        }
-        // Pairs with the fence in `keep` of one who gets up: it sees that there is no alarm, or is seen.
-        fence(Ordering::SeqCst);
-        if !idle.all_sleep()
-            && let Some(sleeper) = idle.last_sleeper()
-        {
-            // Whatever is noted: the one who noted it may have set the alarm before it was taken back.
-            self.set(sleeper, now, 2 * LOOK, set);
-            calls += 1;
-        }
-        calls
     }
 
     fn set(&self, worker: usize, now: u64, ahead: u64, set: impl FnOnce(usize, Option<Duration>)) {

@@ -61,13 +61,15 @@ impl Lookout {
         now: u64,
         mut set: impl FnMut(usize, Option<Duration>),
     ) {
-        if !idle.all_sleep() && watch.alarms().keep(idle, now, self.patience, &mut set) {
+        let mut own = None;
+        if !idle.all_sleep() {
+            own = watch.alarms().keep(idle, now, self.patience, &mut set);
             // Pairs with the fence of one who goes to sleep just now: it sees this alarm, or is seen.
             fence(Ordering::SeqCst);
         }
         // In a series of short bursts the alarm stays, and rings once, after the last.
         if self.slept_long && idle.all_sleep() {
-            watch.alarms().take_back(idle, now, set);
+            watch.alarms().take_back(idle, now, own, set);
         }
         self.turned = now;
         watch.rests(self.worker);

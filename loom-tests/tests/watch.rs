@@ -1,0 +1,176 @@
+//! The alarms of the watch: while somebody is stuck and somebody sleeps, an alarm is set for one who
+//! sleeps; and when all sleep, there is none.
+//!
+//! The protocol is the scheduler's own (`Idle`, `Member`, `Watch`, `Lookout`). An alarm is a flag behind a
+//! lock, as the kernel's is, and never rings by itself. Each worker ends in its park, or stuck in a poll;
+//! then the state is looked at.
+#![cfg(filch_loom)]
+
+use filch_atomic::sync::{Arc, Condvar, Mutex};
+use filch_atomic::thread;
+use filch_sched::idle::{Idle, Member};
+use filch_sched::watch::{LOOK, Lookout, Watch};
+use std::time::{Duration, Instant};
+
+/// What the workers share.
+struct Crew {
+    idle: Idle,
+    watch: Watch,
+    /// Whether the alarm of a worker is set.
+    alarms: Vec<Mutex<bool>>,
+    /// How many workers have come to where they stay, and whether they may leave.
+    settled: Mutex<(usize, bool)>,
+    changed: Condvar,
+}
+
+struct Worker {
+    crew: Arc<Crew>,
+    member: Member,
+    lookout: Lookout,
+}
+
+/// The moment of the model. Before it all was quiet for long.
+const NOW: u64 = 100 * LOOK;
+
+impl Crew {
+    fn new<const N: usize>() -> (Arc<Self>, [Worker; N]) {
+        let crew = Arc::new(Self {
+            idle: Idle::new(N),
+            watch: Watch::new(N, Instant::now()),
+            alarms: (0..N).map(|_| Mutex::new(false)).collect(),
+            settled: Mutex::new((0, false)),
+            changed: Condvar::new(),
+        });
+        let workers = std::array::from_fn(|index| Worker {
+            crew: crew.clone(),
+            member: Member::new(index),
+            lookout: Lookout::new(index),
+        });
+        (crew, workers)
+    }
+
+    fn set_alarm(&self) -> impl FnMut(usize, Option<Duration>) {
+        |worker, after| *self.alarms[worker].lock() = after.is_some()
+    }
+
+    /// Stays where it is until the model has looked.
+    fn settle(&self) {
+        let mut settled = self.settled.lock();
+        settled.0 += 1;
+        self.changed.notify_all();
+        while !settled.1 {
+            self.changed.wait(&mut settled);
+        }
+    }
+
+    /// Waits until so many stay where they are, looks, and lets them go.
+    fn when_settled(&self, workers: usize, look: impl FnOnce()) {
+        let mut settled = self.settled.lock();
+        while settled.0 < workers {
+            self.changed.wait(&mut settled);
+        }
+        look();
+        settled.1 = true;
+        self.changed.notify_all();
+    }
+
+    fn alarms(&self) -> usize {
+        self.alarms.iter().filter(|alarm| *alarm.lock()).count()
+    }
+}
+
+impl Worker {
+    fn sleep_while(&mut self, park: impl FnOnce()) {
+        let Self { crew, member, lookout } = self;
+        let asleep = || {
+            lookout.goes_to_sleep(&crew.watch, &crew.idle, NOW, crew.set_alarm());
+            park();
+        };
+        let parked = member.sleep(&crew.idle, || false, asleep);
+        assert!(parked.is_some());
+        lookout.got_up(NOW);
+    }
+
+    /// What comes before a poll.
+    fn go_to_work(&mut self) {
+        assert!(self.member.has_duties() && self.member.came_up());
+        let crew = &self.crew;
+        self.lookout.goes_to_work(&crew.watch, &crew.idle, crew.set_alarm());
+    }
+}
+
+/// One gets up and is stuck, just as the last of the others goes to sleep and takes the alarm back.
+#[test]
+fn getting_up_and_taking_back() {
+    loom::model(|| {
+        let (crew, [mut stuck, mut last, mut first]) = Crew::new();
+        first.sleep_while(|| {
+            let mut thread = None;
+            stuck.sleep_while(|| {
+                assert_eq!(crew.alarms(), 1, "one runs, two sleep");
+                let crew = crew.clone();
+                thread = Some(thread::spawn(move || last.sleep_while(|| crew.settle())));
+            });
+            stuck.go_to_work();
+            crew.when_settled(1, || assert!(crew.alarms() > 0, "nobody will look"));
+            thread.take().unwrap().join().unwrap();
+        });
+    });
+}
+
+/// One gets up and is stuck; another, whose alarm has rung, got up as well, found nothing and sleeps again.
+#[test]
+fn getting_up_and_going_to_sleep() {
+    loom::model(|| {
+        let (crew, [mut stuck, mut other]) = Crew::new();
+        let mut thread = None;
+        stuck.sleep_while(|| {
+            let crew = crew.clone();
+            thread = Some(thread::spawn(move || {
+                other.sleep_while(|| {});
+                other.sleep_while(|| crew.settle());
+            }));
+        });
+        stuck.go_to_work();
+        crew.when_settled(1, || assert!(crew.alarms() > 0, "nobody will look"));
+        thread.take().unwrap().join().unwrap();
+    });
+}
+
+/// Two go to sleep at once, after work: whoever is the last, no alarm stays.
+#[test]
+fn when_all_sleep_there_is_no_alarm() {
+    loom::model(|| {
+        let (crew, [mut one, mut other, mut first]) = Crew::new();
+        first.sleep_while(|| {
+            one.go_to_work();
+            let threads = [one, other].map(|mut worker| {
+                let crew = crew.clone();
+                thread::spawn(move || worker.sleep_while(|| crew.settle()))
+            });
+            crew.when_settled(2, || assert_eq!(crew.alarms(), 0, "an idle scheduler has none"));
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+        });
+    });
+}
+
+/// One is up for a moment, while another goes to sleep and takes the alarm back.
+#[test]
+fn a_short_burst_leaves_no_alarm() {
+    loom::model(|| {
+        let (crew, [mut short, mut last]) = Crew::new();
+        let mut thread = None;
+        // It works from a moment when all slept for long.
+        short.sleep_while(|| {
+            let crew = crew.clone();
+            thread = Some(thread::spawn(move || last.sleep_while(|| crew.settle())));
+        });
+        short.lookout = Lookout::new(0);
+        short.lookout.is_up(NOW);
+        short.go_to_work();
+        short.sleep_while(|| {
+            crew.when_settled(1, || assert_eq!(crew.alarms(), 0, "an idle scheduler has none"));
+        });
+        thread.take().unwrap().join().unwrap();
+    });
+}
