@@ -143,7 +143,9 @@ fn when_all_sleep_there_is_no_alarm() {
     loom::model(|| {
         let (crew, [mut one, mut other, mut first]) = Crew::new();
         first.sleep_while(|| {
+            one.lookout.is_up(NOW);
             one.go_to_work();
+            assert_eq!(crew.alarms(), 1, "two run, one sleeps");
             let threads = [one, other].map(|mut worker| {
                 let crew = crew.clone();
                 thread::spawn(move || worker.sleep_while(|| crew.settle()))

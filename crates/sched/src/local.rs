@@ -21,13 +21,16 @@ pub(crate) struct Local {
     pub(crate) shard: Arc<Shard>,
     pub(crate) index: usize,
     pub(crate) queue: Queue<Task>,
+    /// What the others see of it. In here as well, as it is wanted several times a poll.
+    remote: Arc<Remote>,
     slot_runs: Cell<u8>,
 }
 
 impl Local {
     pub(crate) fn new(handle: Handle, index: usize, queue: Queue<Task>) -> Self {
         let shard = handle.shard(index).clone();
-        Self { handle, shard, index, queue, slot_runs: Cell::new(0) }
+        let remote = shard.shared.remotes[index].clone();
+        Self { handle, shard, index, queue, remote, slot_runs: Cell::new(0) }
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -35,7 +38,7 @@ impl Local {
     }
 
     pub(crate) fn remote(&self) -> &Remote {
-        &self.shared().remotes[self.index]
+        &self.remote
     }
 
     pub(crate) fn belongs_to(&self, shared: &Arc<Shared>) -> bool {

@@ -263,7 +263,7 @@ impl Plan {
                 seed: config.seed.wrapping_add(worker as u64),
             })
             .collect();
-        let remotes = seats.iter().map(|seat| remote(seat, &config.clock)).collect();
+        let remotes = seats.iter().map(|seat| Arc::new(remote(seat, &config.clock))).collect();
         let wind_up = WindUp::new(workers);
         let shared = Shared::new(remotes, config.hook, config.clock, wind_up, config.stuck_report);
         let handle = Handle::new(&Arc::new(shared), config.extension);

@@ -25,7 +25,7 @@ use std::time::Duration;
 /// wake; `idle` is written once per sleep and per wake; `watch` says so itself; the injector's lock is met by threads that are
 /// no workers and, once per batch, by workers; `closing` is written once.
 pub(crate) struct Shared {
-    pub(crate) remotes: Box<[Remote]>,
+    pub(crate) remotes: Box<[Arc<Remote>]>,
     pub(crate) idle: Idle,
     pub(crate) injector: Injector<Task>,
     pub(crate) hook: ErrorHook,
@@ -103,7 +103,7 @@ impl PeerCell {
 
 impl Shared {
     pub(crate) fn new(
-        remotes: Box<[Remote]>,
+        remotes: Box<[Arc<Remote>]>,
         hook: ErrorHook,
         clock: Clock,
         wind_up: WindUp,
