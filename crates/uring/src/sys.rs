@@ -10,9 +10,18 @@ const GETEVENTS: u32 = 1 << 0;
 /// What `read`, `write` and their kin transfer at most in one call (Linux's `MAX_RW_COUNT`).
 pub(crate) const MAX_TRANSFER: usize = 0x7fff_f000;
 
+/// The result of an operation that the kernel never heard of, because the thread that was to stage it is
+/// stuck: its future begins it again elsewhere. No errno is as large.
+pub(crate) const NOT_BEGUN: i32 = i32::MIN;
+
 /// A CQE's result as the call's.
 pub(crate) fn result(result: i32) -> io::Result<i32> {
-    if result < 0 { Err(io::Error::from_raw_os_error(-result)) } else { Ok(result) }
+    match result {
+        // For who does not begin it again: as if it had been cancelled in time.
+        NOT_BEGUN => Err(io::Error::from_raw_os_error(libc::ECANCELED)),
+        ..0 => Err(io::Error::from_raw_os_error(-result)),
+        _ => Ok(result),
+    }
 }
 
 /// A plain call's result: -1 means `errno`.

@@ -22,6 +22,8 @@ const CHUNKS: usize = if cfg!(filch_loom) { 3 } else { 24 };
 pub enum Message {
     /// Stage this operation: another thread filled its cell.
     Submit(Key),
+    /// The same, but its future has no other driver to go to should this one's thread be stuck.
+    SubmitHere(Key),
     /// Ask the kernel to stop this operation, if it still runs.
     Cancel(Key),
 }
@@ -108,8 +110,13 @@ impl Home {
     }
 
     /// Fills a cell from a thread that does not own the ring and leaves the owner a message to stage
-    /// it. Gives the operation back if the driver no longer takes any.
-    pub fn submit<T: Operation>(&self, operation: T, waker: Waker) -> Result<Handle<T>, T> {
+    /// it: `message` of its key. Gives the operation back if the driver no longer takes any.
+    pub fn submit<T: Operation>(
+        &self,
+        operation: T,
+        waker: Waker,
+        message: fn(Key) -> Message,
+    ) -> Result<Handle<T>, T> {
         let mut common = self.common.lock();
         if common.closed {
             return Err(operation);
@@ -128,7 +135,7 @@ impl Home {
         let key = unsafe { cell.fill(index, word::COMMON, operation, waker) };
         // Under the lock: after `close` no submission comes, so the owner's last look at its inbox
         // finds them all. No code of a user's runs here.
-        self.inbox.push(Message::Submit(key));
+        self.inbox.push(message(key));
         drop(common);
         Ok(Handle::new(self, cell, key))
     }
@@ -167,13 +174,18 @@ impl Home {
         self.state(key) != State::Over
     }
 
+    /// Whether the operation is with the kernel side still, and its future waits for it.
+    pub(crate) fn is_wanted(&self, key: Key) -> bool {
+        matches!(self.state(key), State::Wanted { .. })
+    }
+
     /// Completes an operation on a thread that does not own the ring, for an owner that is stuck. Wakes
     /// its future or disposes of the result; user code runs (D8).
     ///
     /// # Safety
     ///
-    /// `key`'s final CQE was reaped by the caller, who holds a reference to this home. (Nothing is
-    /// completed here that was not submitted.)
+    /// `key`'s final CQE was reaped by the caller, or its [`Message::Submit`] taken out of the inbox; and
+    /// the caller holds a reference to this home.
     pub unsafe fn complete(&self, key: Key, result: i32) {
         // SAFETY: the caller's promise.
         unsafe { self.cell(key.index()).complete(self, None, key.index(), result) };

@@ -20,15 +20,17 @@ impl Local {
         let mut finished = HashSet::new();
         for message in mail.drain(..) {
             match message {
-                Message::Submit(key) if self.owner.runs_to_its_end(key) => {
-                    self.stage(self.owner.entry(key));
-                }
-                Message::Submit(key) if closing || self.owner.is_unwanted(key) => {
+                Message::Submit(key) | Message::SubmitHere(key)
+                    if !self.owner.runs_to_its_end(key)
+                        && (closing || self.owner.is_unwanted(key)) =>
+                {
                     self.in_flight.set(self.in_flight.get() + 1);
                     self.finish_unsubmitted(key.user_data());
                     finished.insert(key);
                 }
-                Message::Submit(key) => self.stage(self.owner.entry(key)),
+                Message::Submit(key) | Message::SubmitHere(key) => {
+                    self.stage(self.owner.entry(key));
+                }
                 // A shutdown cancels what does not run to its end anyhow.
                 Message::Cancel(key) if closing && !self.owner.runs_to_its_end(key) => {}
                 // Dropped before it was staged, and found so a moment ago: nothing to cancel.

@@ -5,6 +5,7 @@ use crate::cell::{Handle, Home, Key, Message, Polled};
 use crate::driver::{Remote, unpark};
 use crate::error::NoDriver;
 use crate::local::Local;
+use crate::sys;
 use filch_atomic::current;
 use std::fmt;
 use std::future::Future;
@@ -27,6 +28,8 @@ use std::task::{Context, Poll, Waker, ready};
 #[must_use = "an operation does nothing unless it is polled"]
 pub struct Op<T: Operation> {
     state: State<T>,
+    /// Somebody asked for it to stop.
+    is_cancelled: bool,
     resource: usize,
     location: &'static Location<'static>,
 }
@@ -62,7 +65,8 @@ impl<T: Operation> Op<T> {
     fn with(operation: T, remote: Option<Remote>) -> Self {
         // Without a descriptor: 0, which stands for nothing in particular.
         let resource = usize::try_from(operation.descriptor()).unwrap_or(0);
-        Self { state: State::New(operation, remote), resource, location: Location::caller() }
+        let state = State::New(operation, remote);
+        Self { state, is_cancelled: false, resource, location: Location::caller() }
     }
 
     /// Says where in the source it is waited for from now on, in place of where it was made: an object
@@ -86,7 +90,13 @@ impl<T: Operation> Op<T> {
                 }
                 Polled::Done => {
                     ready!(current::poll_proceed(cx));
-                    Poll::Ready(self.finish())
+                    let (operation, result) = self.take();
+                    if result == sys::NOT_BEGUN && !self.is_cancelled {
+                        // The thread that was to stage it is stuck in something.
+                        self.state = State::New(operation, None);
+                        return self.start(cx.waker(), remote);
+                    }
+                    Poll::Ready(operation.complete(sys::result(result)))
                 }
                 Polled::Lost => {
                     self.state = State::Finished;
@@ -114,8 +124,10 @@ impl<T: Operation> Op<T> {
         let waker = waker.clone();
         let refused = if let Some(local) = Local::current() {
             Ok(local.submit(operation, waker))
-        } else if let Some(remote) = own_remote.or_else(remote) {
-            submit_remotely(&remote, operation, waker)
+        } else if let Some(remote) = own_remote {
+            submit_remotely(&remote, operation, waker, Message::SubmitHere)
+        } else if let Some(remote) = remote() {
+            submit_remotely(&remote, operation, waker, Message::Submit)
         } else {
             Err((operation, NoDriver::None))
         };
@@ -129,21 +141,21 @@ impl<T: Operation> Op<T> {
         }
     }
 
-    /// Takes the output of an operation that is done.
-    fn finish(&mut self) -> T::Output {
+    /// Takes an operation that is done out of its cell, and the kernel's result.
+    fn take(&mut self) -> (T, i32) {
         let State::Staged(handle) = std::mem::replace(&mut self.state, State::Finished) else {
             unreachable!("only a staged operation is done");
         };
         let local = Local::current();
         let owner = local.as_deref().and_then(|local| local.owner_of(&handle));
-        let (operation, result) = handle.take(owner);
-        operation.complete(crate::sys::result(result))
+        handle.take(owner)
     }
 
     /// Asks the kernel to stop. The operation still has to be awaited: its output is an error
     /// (`ECANCELED`, or [`NoDriver::Cancelled`] if it was never staged) if it stopped, and its ordinary
     /// result if that was faster (C2).
     pub fn cancel(&mut self) {
+        self.is_cancelled = true;
         match std::mem::replace(&mut self.state, State::Finished) {
             State::New(operation, _) => self.state = State::Cancelled(operation),
             State::Staged(handle) => {
@@ -205,9 +217,10 @@ fn submit_remotely<T: Operation>(
     remote: &Remote,
     operation: T,
     waker: Waker,
+    message: fn(Key) -> Message,
 ) -> Result<Handle<T>, (T, NoDriver)> {
-    let handle =
-        remote.home().submit(operation, waker).map_err(|operation| (operation, NoDriver::Gone))?;
+    let submitted = remote.home().submit(operation, waker, message);
+    let handle = submitted.map_err(|operation| (operation, NoDriver::Gone))?;
     remote.unpark();
     Ok(handle)
 }

@@ -18,6 +18,7 @@ use crate::sys;
 use filch_atomic::sync::Mutex;
 use filch_atomic::sync::atomic::{AtomicBool, Ordering};
 use handler::Part;
+use std::any::Any;
 use std::ffi::c_int;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -115,7 +116,7 @@ impl Rescuers {
         self.part.sweep_requests(is_over);
         let mut taken = false;
         home.inbox.retain(|message| match message {
-            Message::Submit(_) => true,
+            Message::Submit(_) | Message::SubmitHere(_) => true,
             Message::Cancel(key) if is_over(key.user_data()) => false,
             Message::Cancel(key) => {
                 let given = self.part.request(key.user_data());
@@ -174,12 +175,33 @@ impl Enrolled {
     }
 }
 
-/// The owner is stuck: makes its completions visible, and completes them here.
+/// The owner is stuck: makes its completions visible, and completes them here. What it has not even
+/// heard of yet goes back to where it came from.
 pub(crate) fn rescue(home: &Home) -> io::Result<usize> {
     let mut batch = Vec::new();
+    let unbegun = take_unbegun(home);
+    let returned = unbegun.len();
     let gathered = gather(home, &mut batch);
-    let completed = deliver(home, &home.cq, batch);
-    gathered.map(|()| completed)
+    // Nobody waits for these, not even a shutdown: the owner never counted them.
+    let first = complete_each(home, unbegun, || {});
+    let (completed, second) = deliver_all(home, &home.cq, batch);
+    go_on(first, second);
+    gathered.map(|()| completed + returned)
+}
+
+/// Takes the operations out of the owner's inbox that other threads have left there for it to stage, and
+/// whose futures can begin them again with another driver.
+fn take_unbegun(home: &Home) -> Vec<Completion> {
+    let mut unbegun = Vec::new();
+    home.inbox.retain(|message| match *message {
+        Message::Submit(key) if home.is_wanted(key) => {
+            let (user_data, result) = (key.user_data(), sys::NOT_BEGUN);
+            unbegun.push(Completion { user_data, result, more: false });
+            false
+        }
+        _ => true,
+    });
+    unbegun
 }
 
 /// Moves what completed to `batch`, after a signal if need be.
@@ -236,24 +258,49 @@ fn wait_for(done: impl Fn() -> bool) {
     }
 }
 
+/// What a waker or a destructor panicked with.
+type Panic = Box<dyn Any + Send>;
+
 /// Completes what was taken out of `cq`: wakers and destructors run, under no lock (D8). All of it, also
 /// when one of those panics; the first panic goes on when all is done. The caller holds `home`.
-///
-/// Public for the models, which have a queue of their own.
+#[cfg(filch_loom)]
 pub fn deliver<Q: Queue>(home: &Home, cq: &CqLock<Q>, batch: Vec<Completion>) -> usize {
-    if batch.is_empty() {
-        return 0;
-    }
+    let (completed, panicked) = deliver_all(home, cq, batch);
+    go_on(panicked, None);
+    completed
+}
+
+fn deliver_all<Q: Queue>(
+    home: &Home,
+    cq: &CqLock<Q>,
+    batch: Vec<Completion>,
+) -> (usize, Option<Panic>) {
     let completed = batch.len();
+    if completed == 0 {
+        return (0, None);
+    }
     home.counters.rescues.add_shared(1);
+    home.counters.rescued.add_shared(completed as u64);
+    // One by one, and only when it is completed: until then the owner's shutdown waits.
+    let panicked = complete_each(home, batch, || cq.credit(1));
+    // The owner may have gone to sleep meanwhile, and a park promises to end for a completion.
+    unpark(home);
+    (completed, panicked)
+}
+
+/// Completes each, and calls `completed` after each of them, though some panic. Gives the first panic.
+fn complete_each(
+    home: &Home,
+    batch: Vec<Completion>,
+    mut completed: impl FnMut(),
+) -> Option<Panic> {
     let mut panicked = None;
     for completion in batch {
         debug_assert!(!completion.more, "no operation completes more than once");
-        home.counters.rescued.add_shared(1);
         let key = Key::from_user_data(completion.user_data);
         let complete = || {
-            // SAFETY: taken out of the queue under its lock, so nobody else completes it; our caller
-            // holds the home.
+            // SAFETY: taken out of the queue, or the inbox, under its lock, so nobody else completes it;
+            // our caller holds the home.
             unsafe { home.complete(key, completion.result) };
         };
         if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(complete)) {
@@ -263,13 +310,19 @@ pub fn deliver<Q: Queue>(home: &Home, cq: &CqLock<Q>, batch: Vec<Completion>) ->
                 Some(_) => std::mem::forget(payload),
             }
         }
-        // One by one, and only now: until then the owner's shutdown waits.
-        cq.credit(1);
+        completed();
     }
-    // The owner may have gone to sleep meanwhile, and a park promises to end for a completion.
-    unpark(home);
-    if let Some(payload) = panicked {
-        panic::resume_unwind(payload);
+    panicked
+}
+
+/// Goes on with the first of two panics, if there is one.
+fn go_on(first: Option<Panic>, second: Option<Panic>) {
+    match (first, second) {
+        (Some(first), second) => {
+            std::mem::forget(second);
+            panic::resume_unwind(first);
+        }
+        (None, Some(second)) => panic::resume_unwind(second),
+        (None, None) => {}
     }
-    completed
 }
