@@ -284,6 +284,35 @@ fn a_drop_meets_a_rescuer() {
     });
 }
 
+/// As below, and whoever settles it wakes the future.
+#[test]
+fn a_rescuer_or_a_leak_wakes() {
+    loom::model(|| {
+        let home = Home::for_model();
+        let owner = Owner::new(home.clone());
+        let (bell, waker) = Bell::new();
+        let mut handle = owner.fill(Nothing, waker.clone());
+        let key = handle.key();
+        let rescuer = thread::spawn({
+            let home = home.clone();
+            // SAFETY: each key is completed once; we hold the home.
+            move || unsafe { home.complete(key, 7) }
+        });
+        owner.home().close();
+        // SAFETY: no completion is reaped in a model.
+        unsafe { owner.lose_all() };
+        while handle.poll(&waker) == Polled::Pending {
+            bell.wait();
+        }
+        if handle.is_done() {
+            handle.take(Some(&owner));
+        }
+        rescuer.join().unwrap();
+        drop(owner);
+        home.end_of_model();
+    });
+}
+
 /// The owner gives up at its deadline while a rescuer has a completion in hand: one of the two settles the
 /// operation, and its future is told either way.
 #[test]
@@ -291,8 +320,7 @@ fn a_rescuer_meets_a_leak() {
     loom::model(|| {
         let home = Home::for_model();
         let owner = Owner::new(home.clone());
-        let (_, waker) = Bell::new();
-        let mut handle = owner.fill(Nothing, waker);
+        let mut handle = owner.fill(Nothing, Waker::noop().clone());
         let key = handle.key();
         let rescuer = thread::spawn({
             let home = home.clone();
