@@ -140,6 +140,17 @@ impl Wake {
         }
     }
 
+    /// How long until the alarm; nothing if there is none.
+    #[cfg(all(test, not(filch_loom)))]
+    pub(crate) fn time_left(&self) -> Duration {
+        let [_, timer] = self.descriptors.as_ref().expect("not a model");
+        // SAFETY: all zeroes is a value of it.
+        let mut setting = unsafe { std::mem::zeroed::<libc::itimerspec>() };
+        // SAFETY: a whole setting to write to.
+        assert_eq!(unsafe { libc::timerfd_gettime(timer.as_raw_fd(), &raw mut setting) }, 0);
+        Duration::new(setting.it_value.tv_sec as u64, setting.it_value.tv_nsec as u32)
+    }
+
     /// Wakes the owner if it sleeps; makes its next park return at once if not. True if it slept.
     pub(crate) fn unpark(&self) -> bool {
         let parked = self.word.notify();

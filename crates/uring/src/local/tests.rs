@@ -170,3 +170,54 @@ fn a_kernel_that_cannot_cancel_all_at_once_is_asked_one_by_one() {
     assert!(driver.counts().cancels >= 50);
     assert!(recvs.iter_mut().all(is_ready));
 }
+
+/// A cancel of what is not in the ring yet: the kernel does not know it, nor does a rescuer's signal help.
+/// The owner hears of it all the same, and the room that it took is there for others.
+#[test]
+fn a_cancel_that_comes_too_early_for_a_rescuer_is_the_owners() {
+    let (mut driver, local) = small_driver();
+    let (ours, _theirs) = UnixStream::pair().expect("a pair");
+    let fd = SharedFd::from(OwnedFd::from(ours));
+    local.stalled.set(true);
+    let mut recvs: Vec<_> =
+        (0..50).map(|_| Op::new(op::Recv::new(fd.clone(), Vec::with_capacity(8)))).collect();
+    assert!(!recvs.iter_mut().any(is_ready));
+    let remote = driver.remote();
+    let mut recvs = thread::spawn(move || {
+        // Those that wait in user space, and then one that the kernel will be given.
+        recvs[8..].iter_mut().for_each(Op::cancel);
+        recvs[0].cancel();
+        // Their thread waits for this one: it is as good as stuck. Late signals are seen to as well.
+        while !recvs[0].is_done() {
+            remote.rescue().expect("it can be signalled");
+        }
+        assert!(recvs[1..].iter().all(|recv| !recv.is_done()));
+        recvs
+    })
+    .join()
+    .expect("no panic");
+    local.stalled.set(false);
+    while driver.counts().completed < 43 {
+        driver.turn().expect("the ring works");
+    }
+    assert!(recvs[8..].iter_mut().all(is_ready) && !is_ready(&mut recvs[1]));
+}
+
+/// An alarm's read ends, is no operation, and is armed again; one that was taken back does not go off.
+#[test]
+fn alarms_go_off_once() {
+    let mut driver = Driver::new(&Config::default()).expect("a ring");
+    let local = Local::current().expect("just made");
+    let remote = driver.remote();
+    for _ in 0..3 {
+        remote.alarm(Some(Duration::from_secs(3_600)));
+        remote.alarm(Some(Duration::ZERO));
+        driver.park(None).expect("the ring works");
+        assert!(!local.alarm_armed.get() && local.event_armed.get(), "the alarm, and nothing else");
+    }
+    remote.alarm(Some(Duration::from_secs(3_600)));
+    remote.alarm(None);
+    let left = local.home().wake.time_left();
+    assert_eq!(left, Duration::ZERO, "it is off");
+    assert_eq!(driver.counts().completed, 0);
+}

@@ -93,7 +93,7 @@ impl Part {
         self.submitted.load(Ordering::Relaxed)
     }
 
-    /// Asks for a cancel. False if there is no room. For one rescuer at a time.
+    /// Asks for a cancel. False if there is no room.
     pub(super) fn request(&self, user_data: u64) -> bool {
         self.requests.iter().any(|slot| {
             // Release: pairs with the Acquires in `help` and `take_requests`. The key is all there is to
@@ -122,11 +122,11 @@ impl Part {
         pending.count()
     }
 
-    /// For the owner: takes all requests back.
+    /// Takes all requests back.
     pub(super) fn take_requests(&self, mut each: impl FnMut(u64)) {
         for slot in &self.requests {
-            // Acquire: pairs with the Release in `request`. The handler, on this very thread, comes
-            // before or after.
+            // Acquire: pairs with the Release in `request`. A handler that has just read it may ask the
+            // kernel all the same: asking twice does no harm (D4).
             let user_data = slot.swap(EMPTY, Ordering::Acquire);
             if user_data != EMPTY {
                 each(user_data);

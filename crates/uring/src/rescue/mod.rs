@@ -133,6 +133,24 @@ impl Rescuers {
         }
         self.part.sweep_requests(is_over)
     }
+
+    /// For a rescuer, after the handler: what the kernel did not know goes back to the inbox, behind the
+    /// others, which would else wait for the room it takes. Gives the number of those.
+    fn give_cancels_back(&self, home: &Home) -> usize {
+        let mut back = 0;
+        self.part.take_requests(|user_data| {
+            let key = Key::from_user_data(user_data);
+            if home.is_running(key) {
+                home.inbox.push(Message::Cancel(key));
+                back += 1;
+            }
+        });
+        if back > 0 {
+            // As in `take_cancels`.
+            unpark(home);
+        }
+        back
+    }
 }
 
 /// The owner's thread is ready to be signalled for this ring; for as long as this lives, which is on that
@@ -218,8 +236,8 @@ fn gather(home: &Home, batch: &mut Vec<Completion>) -> io::Result<()> {
     if taken > 0 {
         turn.gained();
     }
-    let mut cancels = rescuers.take_cancels(home);
     for _ in 0..ROUNDS {
+        let cancels = rescuers.take_cancels(home);
         if !must_enter && published == 0 && cancels == 0 {
             return Ok(());
         }
@@ -229,10 +247,13 @@ fn gather(home: &Home, batch: &mut Vec<Completion>) -> io::Result<()> {
         }
         let handled = rescuers.part.handled();
         home.counters.signals_sent.add_shared(1);
-        sys::signal_thread(tid, signal)?;
-        wait_for(|| rescuers.part.handled() != handled);
+        if let Err(error) = sys::signal_thread(tid, signal) {
+            // A thread that ended and forgot its driver: nobody will ever enter that ring.
+            return if error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) };
+        }
+        let handled = wait_for(|| rescuers.part.handled() != handled);
         let Some((taken, now)) = home.cq.take(batch, look) else { return Ok(()) };
-        let still = rescuers.take_cancels(home);
+        let still = if handled { rescuers.give_cancels_back(home) } else { cancels };
         let changed = (must_enter && !now.0) || now.1 < published || still < cancels;
         if taken == 0 && !changed {
             turn.gained_nothing();
@@ -240,22 +261,23 @@ fn gather(home: &Home, batch: &mut Vec<Completion>) -> io::Result<()> {
         }
         turn.gained();
         (must_enter, published) = now;
-        cancels = still;
     }
     Ok(())
 }
 
 /// Waits a little for another thread: not for long, because what comes later is found by the next rescue.
-fn wait_for(done: impl Fn() -> bool) {
+/// False if it was too little.
+fn wait_for(done: impl Fn() -> bool) -> bool {
     for _ in 0..YIELDS {
         for _ in 0..SPINS {
             if done() {
-                return;
+                return true;
             }
             hint::spin_loop();
         }
         thread::yield_now();
     }
+    done()
 }
 
 /// What a waker or a destructor panicked with.
