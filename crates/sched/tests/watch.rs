@@ -259,7 +259,9 @@ fn an_idle_scheduler_sets_no_alarm() {
     within_reason(|| {
         for workers in [1, 2, 3, 5] {
             let parks = Parks::new(workers);
-            let scheduler = Scheduler::start(config(workers), parks.make()).unwrap();
+            // Its alarms do not ring, so time must not pass either.
+            let config = Config { clock: ManualClock::new().clock(), ..config(workers) };
+            let scheduler = Scheduler::start(config, parks.make()).unwrap();
             // Nothing can happen any more, then.
             parks.until(|_, seen| seen.parked && seen.alarm.is_none());
             let alarms = (0..workers).map(|worker| parks.seen(worker).alarms).sum::<usize>();
