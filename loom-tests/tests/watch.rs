@@ -156,6 +156,21 @@ fn when_all_sleep_there_is_no_alarm() {
     });
 }
 
+/// Two go to sleep at once, and there is no alarm yet: one that is set for the first of them may be noted,
+/// and taken back, before it is set.
+#[test]
+fn an_alarm_that_is_taken_back_before_it_is_set() {
+    loom::model(|| {
+        let (crew, workers) = Crew::new::<2>();
+        let threads = workers.map(|mut worker| {
+            let crew = crew.clone();
+            thread::spawn(move || worker.sleep_while(|| crew.settle()))
+        });
+        crew.when_settled(2, || assert_eq!(crew.alarms(), 0, "an idle scheduler has none"));
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
+
 /// One is up for a moment, while another goes to sleep and takes the alarm back.
 #[test]
 fn a_short_burst_leaves_no_alarm() {
