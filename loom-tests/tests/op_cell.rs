@@ -3,6 +3,7 @@
 
 use filch_atomic::current::WaitKind;
 use filch_uring::cell::{Handle, Home, Key, Message, Owner, Polled};
+use filch_uring::rescue::take_unbegun;
 use filch_uring::{Operation, WaitWithout};
 use io_uring::squeue;
 use loom::sync::Arc;
@@ -210,7 +211,8 @@ fn a_submission_from_elsewhere_is_completed_or_refused() {
         let owner = Owner::new(home.clone());
         let submitter = thread::spawn(move || {
             let (bell, waker) = Bell::new();
-            let Ok(mut handle) = home.submit(probe().0, waker.clone()) else { return };
+            let submitted = home.submit(probe().0, waker.clone(), Message::Submit);
+            let Ok(mut handle) = submitted else { return };
             drop(home);
             while handle.poll(&waker) == Polled::Pending {
                 bell.wait();
@@ -223,12 +225,68 @@ fn a_submission_from_elsewhere_is_completed_or_refused() {
         for message in mail {
             match message {
                 Message::Submit(key) => complete(&owner, key),
-                Message::Cancel(key) => panic!("nobody cancelled {key:?}"),
+                other => panic!("nobody sent {other:?}"),
             }
         }
         drop(owner);
         submitter.join().unwrap();
     });
+}
+
+/// What an owner that is stuck has not heard of is taken out of its inbox by a rescuer, or by the owner that
+/// comes to itself: one of the two, and the future is told, or what is left of it disposed of once.
+fn an_unbegun_operation_is_settled_once(drops: bool) {
+    loom::model(move || {
+        let home = Home::for_model();
+        let owner = Owner::new(home.clone());
+        let (operation, disposed) = probe();
+        let (bell, waker) = Bell::new();
+        let Ok(mut handle) = home.submit(operation, waker.clone(), Message::Submit) else {
+            unreachable!("it is open")
+        };
+        let rescuer = thread::spawn({
+            let home = home.clone();
+            move || {
+                for unbegun in take_unbegun(&home) {
+                    // SAFETY: taken out of the inbox just now; we hold the home.
+                    unsafe { home.complete(Key::from_user_data(unbegun.user_data), 7) };
+                }
+            }
+        });
+        let waits = thread::spawn(move || {
+            if drops {
+                return handle.abandon(None);
+            }
+            while handle.poll(&waker) == Polled::Pending {
+                bell.wait();
+            }
+            assert_eq!(handle.take(None).1, 7);
+        });
+        owner.home().close();
+        let mut mail = Vec::new();
+        owner.home().inbox.drain(&mut mail);
+        for message in mail {
+            match message {
+                Message::Submit(key) => complete(&owner, key),
+                other => panic!("nobody sent {other:?}"),
+            }
+        }
+        rescuer.join().unwrap();
+        waits.join().unwrap();
+        drop(owner);
+        assert_eq!(disposed.load(Ordering::SeqCst), usize::from(drops));
+        home.end_of_model();
+    });
+}
+
+#[test]
+fn an_unbegun_operation_goes_back_or_is_begun() {
+    an_unbegun_operation_is_settled_once(false);
+}
+
+#[test]
+fn an_unbegun_operation_that_is_dropped_is_disposed_of_once() {
+    an_unbegun_operation_is_settled_once(true);
 }
 
 /// A rescuer completes what the owner's future awaits, while the owner goes on with the next operation.

@@ -42,7 +42,7 @@ fn to_cancel(owner: &Owner) -> Vec<Key> {
     owner.home().inbox.drain(&mut mail);
     let keys = mail.into_iter().map(|message| match message {
         Message::Cancel(key) => key,
-        Message::Submit(key) => panic!("nobody submitted {key:?}"),
+        Message::Submit(key) | Message::SubmitHere(key) => panic!("nobody submitted {key:?}"),
     });
     keys.filter(|key| owner.is_running(*key)).collect()
 }
@@ -102,7 +102,7 @@ fn cells_given_back_elsewhere_are_used_once() {
         let home = owner.home().clone();
         let thread = thread::spawn(move || {
             operation.take(None);
-            match home.submit(Nothing, Waker::noop().clone()) {
+            match home.submit(Nothing, Waker::noop().clone(), Message::Submit) {
                 Ok(handle) => handle,
                 Err(_) => panic!("the home is open"),
             }

@@ -141,7 +141,7 @@ fn getting_up_and_going_to_sleep() {
 #[test]
 fn when_all_sleep_there_is_no_alarm() {
     loom::model(|| {
-        let (crew, [mut one, mut other, mut first]) = Crew::new();
+        let (crew, [mut one, other, mut first]) = Crew::new();
         first.sleep_while(|| {
             one.lookout.is_up(NOW);
             one.go_to_work();

@@ -48,7 +48,7 @@ pub(crate) struct Remote {
     pub(crate) peer: Arc<PeerCell>,
 }
 
-/// The worker's [`Peer`](crate::park::Peer) without its type; empty until the worker's thread has made
+/// The worker's [`Peer`] without its type; empty until the worker's thread has made
 /// its [`Park`](crate::park::Park).
 #[derive(Default)]
 pub(crate) struct PeerCell(OnceLock<Box<dyn AnyPeer>>);

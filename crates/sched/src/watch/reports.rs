@@ -52,6 +52,7 @@ impl Reports {
     /// A worker is found to be stuck, in a poll in which it was not before.
     pub(crate) fn begin(&self, worker: usize) {
         let stuck = &self.workers[worker];
+        // Relaxed, both: advisory; they pair with the loads in `due`, of any looker.
         stuck.due_after.store(self.first_after.unwrap_or(u64::MAX), Ordering::Relaxed);
         stuck.put_off.store(false, Ordering::Relaxed);
     }
@@ -59,6 +60,7 @@ impl Reports {
     /// Whether to report it that has been stuck for `so_long`.
     pub(crate) fn due(&self, worker: usize, now: u64, so_long: u64) -> Due {
         let stuck = &self.workers[worker];
+        // Relaxed, all that follow: advisory; they pair with one another, of any two lookers.
         if so_long < stuck.due_after.load(Ordering::Relaxed) {
             return Due::Not;
         }
@@ -77,6 +79,7 @@ impl Reports {
 
     /// Whether a rescue that failed is the first.
     pub(crate) fn first_failure(&self) -> bool {
+        // Relaxed: pairs with itself; one of several is the first, that is all.
         !self.rescue_failed.swap(true, Ordering::Relaxed)
     }
 }

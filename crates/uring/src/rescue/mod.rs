@@ -208,8 +208,10 @@ pub(crate) fn rescue(home: &Home) -> io::Result<usize> {
 }
 
 /// Takes the operations out of the owner's inbox that other threads have left there for it to stage, and
-/// whose futures can begin them again with another driver.
-fn take_unbegun(home: &Home) -> Vec<Completion> {
+/// whose futures can begin them again with another driver. The caller completes them.
+///
+/// Public for the models.
+pub fn take_unbegun(home: &Home) -> Vec<Completion> {
     let mut unbegun = Vec::new();
     home.inbox.retain(|message| match *message {
         Message::Submit(key) if home.is_wanted(key) => {
