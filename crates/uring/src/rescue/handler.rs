@@ -236,8 +236,10 @@ pub(super) fn install(signal: c_int) -> io::Result<()> {
     let installed =
         sys::check(unsafe { libc::sigaction(signal, &raw const action, &raw mut earlier) });
     if let Err(error) = installed {
-        // As if nothing had been: the handler was never called. Relaxed: under the lock.
-        slot.store(ptr::null_mut(), Ordering::Relaxed);
+        // As if nothing had been. Relaxed: under the lock.
+        let stored = slot.swap(ptr::null_mut(), Ordering::Relaxed);
+        // SAFETY: from a box, and nobody looked: our handler was never installed for this signal.
+        drop(unsafe { Box::from_raw(stored) });
         return Err(error);
     }
     // SAFETY: stored above, and never freed.
