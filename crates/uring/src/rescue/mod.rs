@@ -330,8 +330,7 @@ fn complete_each(
         if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(complete)) {
             match panicked {
                 None => panicked = Some(payload),
-                // It has been printed. Its destructor might panic in its turn.
-                Some(_) => std::mem::forget(payload),
+                Some(_) => drop_said(payload),
             }
         }
         completed();
@@ -343,10 +342,17 @@ fn complete_each(
 fn go_on(first: Option<Panic>, second: Option<Panic>) {
     match (first, second) {
         (Some(first), second) => {
-            std::mem::forget(second);
+            second.map(drop_said);
             panic::resume_unwind(first);
         }
         (None, Some(second)) => panic::resume_unwind(second),
         (None, None) => {}
     }
+}
+
+/// A panic that has been said by whoever hooks panics, and has nowhere to go. Should its destructor panic
+/// in its turn, what that left is leaked.
+fn drop_said(payload: Panic) {
+    let dropped = panic::catch_unwind(AssertUnwindSafe(|| drop(payload)));
+    std::mem::forget(dropped);
 }
