@@ -24,6 +24,11 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("filch runs on Linux only: it is built on io_uring");
 
+#[allow(dead_code)] // Until the primitives that need all of it are here.
+mod blocking;
 mod lock;
+#[allow(dead_code)] // As above.
+#[allow(unused_imports)]
+mod wait_list;
 
 pub use lock::{Acquire, Guard, Lock};

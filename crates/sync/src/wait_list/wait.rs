@@ -1,0 +1,126 @@
+//! What every poll of a waiting future has in common.
+
+use filch_atomic::current::{self, WaitKind};
+use filch_atomic::sync::Mutex;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use super::{WaitList, Waiter};
+
+/// What a wait is on record as: see [`current::note_wait`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Site {
+    kind: WaitKind,
+    location: &'static Location<'static>,
+}
+
+impl Site {
+    /// A wait of this kind, begun by the code at `location`.
+    pub(crate) fn at(kind: WaitKind, location: &'static Location<'static>) -> Self {
+        Self { kind, location }
+    }
+
+    /// A wait of this kind, begun by the caller of whatever `#[track_caller]` function this is called in.
+    #[track_caller]
+    pub(crate) fn here(kind: WaitKind) -> Self {
+        Self::at(kind, Location::caller())
+    }
+
+    /// Notes that the current task waits for `resource`, which is told from others by its address.
+    pub(crate) fn note<R: ?Sized>(&self, resource: &R) {
+        let resource = std::ptr::from_ref(resource).cast::<()>() as usize;
+        current::note_wait(self.kind, resource, self.location);
+    }
+}
+
+/// What came of a look under the lock.
+#[derive(Debug)]
+pub(crate) enum Attempt<T> {
+    /// It is there, and was taken.
+    Granted(T),
+    /// It is not: wait, with this.
+    Wait(T),
+}
+
+impl<T> Waiter<T> {
+    /// One poll of a future that looks, and else waits in a list until it is released; then its value is
+    /// the outcome. `attempt` is asked under the lock, at the first poll and never once the waiter has
+    /// its place, and the look and the taking of the place are one step. It may be asked twice, and what
+    /// it grants is not asked for again.
+    ///
+    /// A task whose budget is used up (S6) takes its place, or what it came for, like any other: that is
+    /// kept for it in the waiter, as released, until its next turn.
+    pub(crate) fn poll_in<S>(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        lock: &Mutex<S>,
+        list: impl Fn(&mut S) -> &mut WaitList<T>,
+        mut attempt: impl FnMut(&mut S) -> Attempt<T>,
+        note: impl FnOnce(),
+    ) -> Poll<T> {
+        // Cloned, and an old one dropped, outside the lock: wakers are foreign code (D8).
+        let mut waker = None;
+        loop {
+            if !self.is_idle() && !self.is_queued() {
+                return self.poll_released(cx);
+            }
+            let mut state = lock.lock();
+            if self.is_idle() {
+                match attempt(&mut state) {
+                    Attempt::Granted(value) => {
+                        drop(state);
+                        return self.poll_granted(cx, value);
+                    }
+                    Attempt::Wait(value) => {
+                        if let Some(waker) = waker.take() {
+                            list(&mut state).push_back(self, value, waker);
+                            break;
+                        }
+                        drop(state);
+                        drop(value);
+                    }
+                }
+            } else if self.is_queued() {
+                let list = list(&mut state);
+                if !list.has_other_waker(self.as_mut(), cx.waker()) {
+                    break;
+                }
+                if let Some(waker) = waker.take() {
+                    let old = list.replace_waker(self, waker);
+                    drop(state);
+                    drop(old);
+                    break;
+                }
+                drop(state);
+            } else {
+                continue;
+            }
+            waker = Some(cx.waker().clone());
+        }
+        note();
+        Poll::Pending
+    }
+
+    /// The value of a waiter that was released, as soon as its task may have it (S6). Pending, too, for one
+    /// that was not.
+    #[inline]
+    pub(crate) fn poll_released(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        if self.is_idle() || self.is_queued() {
+            return Poll::Pending;
+        }
+        ready!(current::poll_proceed(cx));
+        self.take_released().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// `value`, which was got without waiting, as soon as the task may have it (S6); until then it is kept
+    /// as if the waiter had been released with it.
+    #[inline]
+    pub(crate) fn poll_granted(self: Pin<&mut Self>, cx: &mut Context<'_>, value: T) -> Poll<T> {
+        if current::poll_proceed(cx).is_pending() {
+            self.set_released(value);
+            return Poll::Pending;
+        }
+        Poll::Ready(value)
+    }
+}
