@@ -24,11 +24,34 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("filch runs on Linux only: it is built on io_uring");
 
-#[allow(dead_code)] // Until the primitives that need all of it are here.
+/// A `const fn`, save under the model checkers, whose atomics and locks cannot be made at compile time.
+macro_rules! const_unless_modelled {
+    ($(#[$attr:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),*) -> Self $body:block) => {
+        $(#[$attr])*
+        #[cfg(not(any(filch_loom, filch_shuttle)))]
+        $vis const fn $name($($arg: $ty),*) -> Self $body
+
+        $(#[$attr])*
+        #[cfg(any(filch_loom, filch_shuttle))]
+        $vis fn $name($($arg: $ty),*) -> Self $body
+    };
+}
+
 mod blocking;
 mod lock;
-#[allow(dead_code)] // As above.
-#[allow(unused_imports)]
+mod permits;
+mod rwlock;
+mod semaphore;
+#[allow(dead_code)] // Until the primitives that need all of it are here.
 mod wait_list;
 
-pub use lock::{Acquire, Guard, Lock};
+pub use lock::{Acquire, AcquireOwned, Guard, Lock, OwnedGuard};
+pub use permits::{Closed, TryAcquireError};
+pub use rwlock::{
+    AcquireRead, AcquireReadOwned, AcquireWrite, AcquireWriteOwned, OwnedReadGuard,
+    OwnedWriteGuard, ReadGuard, RwLock, WriteGuard,
+};
+pub use semaphore::{
+    AcquirePermits, AcquirePermitsOwned, BoundedSemaphore, OverRelease, OwnedPermit, Permit,
+    Semaphore,
+};

@@ -8,4 +8,6 @@ mod wait;
 
 pub(crate) use batch::{WakeBatch, wake_batches};
 pub(crate) use list::{Left, WaitList, Waiter};
-pub(crate) use wait::{Attempt, Site};
+#[allow(unused_imports)] // Until the primitives that need it are here.
+pub(crate) use wait::Attempt;
+pub(crate) use wait::Site;

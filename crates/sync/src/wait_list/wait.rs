@@ -52,54 +52,72 @@ impl<T> Waiter<T> {
     /// A task whose budget is used up (S6) takes its place, or what it came for, like any other: that is
     /// kept for it in the waiter, as released, until its next turn.
     pub(crate) fn poll_in<S>(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         lock: &Mutex<S>,
         list: impl Fn(&mut S) -> &mut WaitList<T>,
         mut attempt: impl FnMut(&mut S) -> Attempt<T>,
         note: impl FnOnce(),
     ) -> Poll<T> {
-        // Cloned, and an old one dropped, outside the lock: wakers are foreign code (D8).
+        if !self.is_idle() {
+            return self.poll_place(cx, lock, list, note);
+        }
+        // Cloned outside the lock: wakers are foreign code (D8).
         let mut waker = None;
         loop {
-            if !self.is_idle() && !self.is_queued() {
-                return self.poll_released(cx);
-            }
             let mut state = lock.lock();
-            if self.is_idle() {
-                match attempt(&mut state) {
-                    Attempt::Granted(value) => {
-                        drop(state);
-                        return self.poll_granted(cx, value);
-                    }
-                    Attempt::Wait(value) => {
-                        if let Some(waker) = waker.take() {
-                            list(&mut state).push_back(self, value, waker);
-                            break;
-                        }
-                        drop(state);
-                        drop(value);
-                    }
-                }
-            } else if self.is_queued() {
-                let list = list(&mut state);
-                if !list.has_other_waker(self.as_mut(), cx.waker()) {
-                    break;
-                }
-                if let Some(waker) = waker.take() {
-                    let old = list.replace_waker(self, waker);
+            match attempt(&mut state) {
+                Attempt::Granted(value) => {
                     drop(state);
-                    drop(old);
-                    break;
+                    return self.poll_granted(cx, value);
                 }
-                drop(state);
-            } else {
-                continue;
+                Attempt::Wait(value) => {
+                    if let Some(waker) = waker.take() {
+                        list(&mut state).push_back(self, value, waker);
+                        break;
+                    }
+                    drop(state);
+                    drop(value);
+                }
             }
             waker = Some(cx.waker().clone());
         }
         note();
         Poll::Pending
+    }
+
+    /// One poll of a future whose waiter has its place: its value if it was released, and else this poll's
+    /// waker is the one that is woken when it is.
+    pub(crate) fn poll_place<S>(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        lock: &Mutex<S>,
+        list: impl Fn(&mut S) -> &mut WaitList<T>,
+        note: impl FnOnce(),
+    ) -> Poll<T> {
+        // Cloned, and the old one dropped, outside the lock: wakers are foreign code (D8).
+        let mut waker = None;
+        while self.is_queued() {
+            let mut state = lock.lock();
+            let list = list(&mut state);
+            if !self.is_queued() {
+                break;
+            }
+            if !list.has_other_waker(self.as_mut(), cx.waker()) {
+                note();
+                return Poll::Pending;
+            }
+            if let Some(waker) = waker.take() {
+                let old = list.replace_waker(self, waker);
+                drop(state);
+                drop(old);
+                note();
+                return Poll::Pending;
+            }
+            drop(state);
+            waker = Some(cx.waker().clone());
+        }
+        self.poll_released(cx)
     }
 
     /// The value of a waiter that was released, as soon as its task may have it (S6). Pending, too, for one
