@@ -42,6 +42,8 @@ mod lock;
 mod permits;
 mod rwlock;
 mod semaphore;
+#[cfg(all(test, not(any(filch_loom, filch_shuttle))))]
+mod testing;
 #[allow(dead_code)] // Until the primitives that need all of it are here.
 mod wait_list;
 

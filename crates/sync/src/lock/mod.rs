@@ -25,7 +25,7 @@ use std::task::{Context, Poll};
 /// use filch_sync::Lock;
 /// use std::sync::Arc;
 ///
-/// # futures_lite::future::block_on(async {
+/// # pollster::block_on(async {
 /// let counter = Arc::new(Lock::new(0));
 /// for _ in 0..10 {
 ///     let mut count = counter.lock().await;
@@ -119,7 +119,7 @@ impl<T: ?Sized> Lock<T> {
     /// ```
     /// # use filch_sync::Lock;
     /// # use std::sync::Arc;
-    /// # futures_lite::future::block_on(async {
+    /// # pollster::block_on(async {
     /// let lock = Arc::new(Lock::new(String::new()));
     /// let mut guard = lock.clone().lock_owned().await;
     /// std::thread::spawn(move || guard.push_str("from another thread")).join().unwrap();

@@ -22,7 +22,7 @@ const ALL: usize = permits::MOST;
 /// ```
 /// use filch_sync::{RwLock, WriteGuard};
 ///
-/// # futures_lite::future::block_on(async {
+/// # pollster::block_on(async {
 /// let config = RwLock::new(vec!["a"]);
 /// {
 ///     let one = config.read().await;

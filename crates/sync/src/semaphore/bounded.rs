@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// ```
 /// use filch_sync::{BoundedSemaphore, OverRelease};
 ///
-/// # futures_lite::future::block_on(async {
+/// # pollster::block_on(async {
 /// let pool = BoundedSemaphore::new(2);
 /// // Taken here and given back elsewhere, by hand.
 /// pool.acquire().await?.forget();

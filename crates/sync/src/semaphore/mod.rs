@@ -25,7 +25,7 @@ use std::task::{Context, Poll};
 /// ```
 /// use filch_sync::Semaphore;
 ///
-/// # futures_lite::future::block_on(async {
+/// # pollster::block_on(async {
 /// let downloads = Semaphore::new(5);
 /// {
 ///     let _permit = downloads.acquire().await?;
@@ -106,7 +106,7 @@ impl Semaphore {
     ///
     /// ```
     /// # use filch_sync::Semaphore;
-    /// # futures_lite::future::block_on(async {
+    /// # pollster::block_on(async {
     /// let memory = Semaphore::new(1024);
     /// let mut large = memory.acquire_many(1000).await?;
     /// assert!(memory.try_acquire_many(100).is_err());
