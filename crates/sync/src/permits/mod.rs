@@ -1,8 +1,6 @@
 #![doc = include_str!("README.md")]
 
 mod acquiring;
-#[cfg(all(test, not(any(filch_loom, filch_shuttle))))]
-mod tests;
 
 pub(crate) use acquiring::{Acquiring, HasPermits};
 
