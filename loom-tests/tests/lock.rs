@@ -3,7 +3,7 @@
 
 use filch_atomic::sync::{Arc, Condvar, Mutex};
 use filch_atomic::thread;
-use filch_sync::{Acquire, Guard, Lock};
+use filch_sync::Lock;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker};
@@ -33,23 +33,23 @@ impl Wake for Bell {
     }
 }
 
-fn poll<'a, T>(acquire: &mut Acquire<'a, T>, waker: &Waker) -> Poll<Guard<'a, T>> {
-    Pin::new(acquire).poll(&mut Context::from_waker(waker))
+fn poll<F: Future>(future: &mut Pin<Box<F>>, waker: &Waker) -> Poll<F::Output> {
+    future.as_mut().poll(&mut Context::from_waker(waker))
 }
 
 /// Waits on this thread. A wake that is lost is a deadlock, which the model finds.
-fn wait<'a, T>(acquire: &mut Acquire<'a, T>) -> Guard<'a, T> {
+fn wait<F: Future>(mut future: Pin<Box<F>>) -> F::Output {
     let (bell, waker) = Bell::new();
     loop {
-        match poll(acquire, &waker) {
-            Poll::Ready(guard) => return guard,
+        match poll(&mut future, &waker) {
+            Poll::Ready(output) => return output,
             Poll::Pending => bell.wait(),
         }
     }
 }
 
 fn add_one(lock: &Lock<u32>) {
-    *wait(&mut lock.lock()) += 1;
+    *wait(Box::pin(lock.lock())) += 1;
 }
 
 /// The value is no atomic: loom sees two threads that touch it at once.
@@ -81,7 +81,7 @@ fn a_grant_to_a_waiter_that_goes_is_handed_on() {
         let lock = leaked();
         let mut held = lock.try_lock().expect("nobody has it");
         let (_, waker) = Bell::new();
-        let mut first = lock.lock();
+        let mut first = Box::pin(lock.lock());
         assert!(poll(&mut first, &waker).is_pending());
         let holder = thread::spawn(move || {
             *held += 1;
@@ -95,6 +95,25 @@ fn a_grant_to_a_waiter_that_goes_is_handed_on() {
     });
 }
 
+/// The only waiter is dropped, and a newcomer finds the lock free, or held, but never half queued.
+#[test]
+fn a_line_that_empties_leaves_the_lock_to_newcomers() {
+    loom::model(|| {
+        let lock = leaked();
+        let (_, waker) = Bell::new();
+        let newcomer = thread::spawn(move || add_one(lock));
+        let mut first = Box::pin(lock.lock());
+        if let Poll::Ready(mut guard) = poll(&mut first, &waker) {
+            *guard += 1;
+        }
+        drop(first);
+        *wait(Box::pin(lock.lock())) += 10;
+        newcomer.join().unwrap();
+        let value = *lock.try_lock().expect("nobody has it");
+        assert!(value == 11 || value == 12, "{value}");
+    });
+}
+
 /// A waiter is polled with another waker just as it is granted the lock: that waker is woken, or that poll
 /// has it.
 #[test]
@@ -103,39 +122,44 @@ fn the_waker_of_the_last_poll_is_woken() {
         let lock = leaked();
         let mut held = lock.try_lock().expect("nobody has it");
         let (_, old) = Bell::new();
-        let mut acquire = lock.lock();
+        let mut acquire = Box::pin(lock.lock());
         assert!(poll(&mut acquire, &old).is_pending());
         let holder = thread::spawn(move || {
             *held += 1;
             drop(held);
         });
-        *wait(&mut acquire) += 1;
+        *wait(acquire) += 1;
         holder.join().unwrap();
         assert_eq!(*lock.try_lock().expect("nobody has it"), 2);
     });
 }
 
-/// Whoever tries gets the lock only when nobody has it or was granted it.
+/// Whoever comes gets the lock only when nobody has it or was granted it.
 #[test]
 fn nobody_gets_in_between() {
     loom::model(|| {
-        let lock = Arc::new(Lock::new(0));
-        let held = lock.try_lock().expect("nobody has it");
-        let waiter = {
-            let lock = lock.clone();
-            thread::spawn(move || add_one(&lock))
-        };
-        let intruder = {
-            let lock = lock.clone();
-            thread::spawn(move || {
-                if let Some(mut value) = lock.try_lock() {
-                    *value += 10;
-                }
-            })
-        };
-        drop(held);
-        waiter.join().unwrap();
+        let lock = leaked();
+        let mut held = lock.try_lock().expect("nobody has it");
+        let (bell, waker) = Bell::new();
+        let mut first = Box::pin(lock.lock());
+        assert!(poll(&mut first, &waker).is_pending());
+        let intruder = thread::spawn(move || {
+            if let Some(mut value) = lock.try_lock() {
+                assert_eq!(*value, 2, "it got in before the one that waited");
+                *value += 1;
+            }
+        });
+        let holder = thread::spawn(move || {
+            *held += 1;
+            drop(held);
+        });
+        bell.wait();
+        match poll(&mut first, &waker) {
+            Poll::Ready(mut value) => *value += 1,
+            Poll::Pending => panic!("who was woken has it"),
+        }
+        holder.join().unwrap();
         intruder.join().unwrap();
-        assert_eq!(*lock.try_lock().expect("nobody has it") % 10, 1);
+        assert!(lock.try_lock().is_some());
     });
 }
