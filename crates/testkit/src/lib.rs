@@ -2,6 +2,7 @@
 //!
 //! * [`DropAtEveryPoll`] runs a scenario again and again, and drops the future under test at another of
 //!   its polls each time: that nothing is lost then (C1) is the promise that all of filch keeps.
+//! * [`invariants`] runs a primitive through every small program of polls, drops and grants.
 //! * [`limits`] keeps a test from hanging for ever, and from running beside others where it counts what
 //!   the whole process has.
 //! * [`leaks`] counts what that is: descriptors and threads.
@@ -16,6 +17,7 @@ compile_error!("filch runs on Linux only");
 pub mod child;
 mod drops;
 pub mod exec;
+pub mod invariants;
 pub mod leaks;
 pub mod limits;
 mod random;
