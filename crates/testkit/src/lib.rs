@@ -9,6 +9,7 @@
 //! * [`child`] runs a test of the same binary in a process of its own, for what cannot be undone: a lowered
 //!   limit, a filter of system calls.
 //! * [`exec`] is an executor that is none of ours: one thread and a waker.
+//! * [`Probe`] is a future that the test itself polls.
 //! * [`Random`] makes test data that a seed makes again.
 
 #[cfg(not(target_os = "linux"))]
@@ -20,7 +21,9 @@ pub mod exec;
 pub mod invariants;
 pub mod leaks;
 pub mod limits;
+mod probe;
 mod random;
 
 pub use drops::{Cut, DropAtEveryPoll, Job, Summary};
+pub use probe::Probe;
 pub use random::Random;

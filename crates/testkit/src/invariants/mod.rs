@@ -115,7 +115,8 @@ pub trait Subject: Sync {
     /// How it behaves.
     const RULES: Rules;
 
-    /// One of which nothing can be had: the lock is held, there are no permits, no items, no news.
+    /// One of which nothing can be had (there are no permits, no items, no news), unless the rules say that
+    /// something is there at first.
     fn new() -> Self;
 
     /// A wait that has not been polled.
@@ -146,14 +147,24 @@ pub struct Rules {
     kept: bool,
     returned: bool,
     grants: u32,
+    at_first: u32,
     strict: bool,
+    tires: bool,
 }
 
 impl Rules {
     /// A grant reaches whom `reach` says; with nobody there it is lost; so is one that was picked up. Any
     /// number of grants.
     pub const fn new(reach: Reach) -> Self {
-        Self { reach, kept: false, returned: false, grants: u32::MAX, strict: true }
+        Self {
+            reach,
+            kept: false,
+            returned: false,
+            grants: u32::MAX,
+            at_first: 0,
+            strict: true,
+            tires: true,
+        }
     }
 
     /// A grant that finds nobody is kept: for the next who comes, or, if it reaches everyone, for all
@@ -171,7 +182,15 @@ impl Rules {
         self
     }
 
-    /// There are no more than `most` grants to be made: one of a lock.
+    /// A new one has so many grants for those who come, in place of none.
+    #[must_use]
+    pub const fn at_first(mut self, grants: u32) -> Self {
+        assert!(self.kept, "what is there at first is kept until somebody comes");
+        self.at_first = grants;
+        self
+    }
+
+    /// There are no more than `most` grants to be made.
     #[must_use]
     pub const fn grants(mut self, most: u32) -> Self {
         self.grants = most;
@@ -185,6 +204,14 @@ impl Rules {
     pub const fn loose(mut self) -> Self {
         assert!(self.kept && matches!(self.reach, Reach::First), "loose is who gets what is kept");
         self.strict = false;
+        self
+    }
+
+    /// A wait has to make progress in two places, as one at a condition, which needs the lock too. Then
+    /// what a task does that has used up its turn depends on the place, and is left out.
+    #[must_use]
+    pub const fn in_two_places(mut self) -> Self {
+        self.tires = false;
         self
     }
 }

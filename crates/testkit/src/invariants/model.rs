@@ -30,7 +30,7 @@ pub(super) enum Expected {
 
 impl Model {
     pub(super) fn new(rules: Rules) -> Self {
-        Self { rules, line: Vec::new(), free: 0, open: false }
+        Self { rules, line: Vec::new(), free: rules.at_first, open: false }
     }
 
     /// A grant is made, or comes back.

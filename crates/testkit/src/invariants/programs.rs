@@ -36,11 +36,11 @@ const FAMILIES: &[Family] = &[
     Family { waiters: 4, steps: 5, ..PLAIN },
     Family { waiters: 4, waiting: 3, steps: 4, ..PLAIN },
     Family { waiters: 4, waiting: 4, steps: 4, ..PLAIN },
-    Family { waiters: 2, steps: 6, styles: true, ..PLAIN },
+    Family { waiters: 2, steps: 5, styles: true, ..PLAIN },
     Family { waiters: 3, waiting: 2, steps: 4, styles: true, ..PLAIN },
     Family { waiters: 2, steps: 6, leaks: true, ..PLAIN },
     Family { waiters: 4, waiting: 3, steps: 4, leaks: true, ..PLAIN },
-    Family { waiters: 2, steps: 5, moved: true, ..PLAIN },
+    Family { waiters: 2, steps: 4, moved: true, ..PLAIN },
 ];
 
 /// Runs a primitive through all programs.
@@ -85,7 +85,9 @@ fn next<S: Subject>(family: &Family, program: &[Step], after: &After) -> Vec<Ste
         }
         steps.push(Step::Poll(waiter));
         if family.styles {
-            steps.push(Step::PollTired(waiter));
+            if S::RULES.tires {
+                steps.push(Step::PollTired(waiter));
+            }
             if polled {
                 steps.push(Step::PollOther(waiter));
             }
