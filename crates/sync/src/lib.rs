@@ -37,7 +37,10 @@ macro_rules! const_unless_modelled {
     };
 }
 
+mod barrier;
 mod blocking;
+mod condition;
+mod event;
 mod lock;
 mod permits;
 mod rwlock;
@@ -47,6 +50,9 @@ mod testing;
 #[allow(dead_code)] // Until the primitives that need all of it are here.
 mod wait_list;
 
+pub use barrier::{Barrier, BarrierWait, BrokenBarrier};
+pub use condition::{Condition, ConditionWait};
+pub use event::{Event, EventWait, OwnedEventWait};
 pub use lock::{Acquire, AcquireOwned, Guard, Lock, OwnedGuard};
 pub use permits::{Closed, TryAcquireError};
 pub use rwlock::{
