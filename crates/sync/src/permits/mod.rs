@@ -5,12 +5,13 @@ mod acquiring;
 pub(crate) use acquiring::{Acquiring, HasPermits};
 
 use crate::wait_list::{Left, Site, WaitList, Waiter, WakeBatch, wake_batches};
+use filch_atomic::current;
 use filch_atomic::sync::atomic::{AtomicUsize, Ordering};
 use filch_atomic::sync::{Mutex, MutexGuard};
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// Somebody is in the line. While this is set, the word belongs to whoever holds the line's lock.
 const QUEUED: usize = 0b01;
@@ -68,6 +69,13 @@ impl fmt::Display for TryAcquireError {
 }
 
 impl Error for TryAcquireError {}
+
+/// There will be none. This too is an outcome that a task can have only in its turn (S6, I6): one that
+/// tries again and again must not keep the others from theirs.
+fn poll_closed(cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
+    ready!(current::poll_proceed(cx));
+    Poll::Ready(Err(Closed))
+}
 
 /// The permits that a word says are free.
 const fn free(word: usize) -> usize {
@@ -243,7 +251,7 @@ impl Permits {
                     let granted = Want { permits, closed: false };
                     return waiter.as_mut().poll_granted(cx, granted).map(|_| Ok(()));
                 }
-                Err(TryAcquireError::Closed) => return Poll::Ready(Err(Closed)),
+                Err(TryAcquireError::Closed) => return poll_closed(cx),
                 Err(TryAcquireError::NoPermits) => {}
             }
         }
@@ -281,7 +289,7 @@ impl Permits {
         loop {
             if word & CLOSED != 0 {
                 drop(line);
-                return Poll::Ready(Err(Closed));
+                return poll_closed(cx);
             }
             if word & QUEUED != 0 {
                 break;
