@@ -50,6 +50,13 @@ use crate::wait_list::{Attempt, Site, WaitList, Waiter, wake_batches};
 /// Waiting for an event that is set is one atomic load, setting one that is set one read-modify-write.
 /// Otherwise a short internal lock; those released are woken 32 at a time with the lock released. No
 /// allocation.
+///
+/// # How it works
+///
+/// The flag is one atomic, and those who wait are in a list under a lock. Whoever waits looks at the flag
+/// once more under the lock before taking a place; whoever raises it does so under the lock, and takes
+/// everybody along in the same step. So whoever is in the list came after the last `set` had its own. The
+/// flag is lowered without the lock: that concerns only those who come later.
 #[doc(alias = "asyncio.Event")]
 #[doc(alias = "Notify")]
 #[doc(alias = "ManualResetEvent")]

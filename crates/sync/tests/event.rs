@@ -114,3 +114,16 @@ fn blocking_waits_are_waiters_like_others() {
         event.set();
     });
 }
+
+#[test]
+fn waits_go_where_the_values_may_go() {
+    fn goes<T: Send>(_: &T) {}
+    let (event, barrier) = (Arc::new(Event::new()), filch_sync::Barrier::new(2));
+    let (condition, lock) = (filch_sync::Condition::new(), filch_sync::Lock::new(0));
+    goes(&event.wait());
+    goes(&event.clone().wait_owned());
+    goes(&barrier.wait());
+    goes(&condition.wait(lock.try_lock().unwrap()));
+    goes(&condition.wait_while(lock.try_lock().unwrap(), |_| true));
+    goes(&condition.wait_for(lock.try_lock().unwrap(), |_| true));
+}
