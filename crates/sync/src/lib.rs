@@ -43,6 +43,7 @@ mod condition;
 mod event;
 mod lock;
 mod permits;
+pub mod queue;
 mod rwlock;
 mod semaphore;
 #[cfg(all(test, not(any(filch_loom, filch_shuttle))))]
@@ -55,6 +56,7 @@ pub use condition::{Condition, ConditionWait};
 pub use event::{Event, EventWait, OwnedEventWait};
 pub use lock::{Acquire, AcquireOwned, Guard, Lock, OwnedGuard};
 pub use permits::{Closed, TryAcquireError};
+pub use queue::{LifoQueue, PriorityQueue, Queue};
 pub use rwlock::{
     AcquireRead, AcquireReadOwned, AcquireWrite, AcquireWriteOwned, OwnedReadGuard,
     OwnedWriteGuard, ReadGuard, RwLock, WriteGuard,
