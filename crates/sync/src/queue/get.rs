@@ -7,9 +7,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::shared::Shared;
 use super::error::ShutDown;
 use super::lease::Lease;
+use super::shared::Shared;
 use super::state::Line;
 use crate::wait_list::{Site, Waiter};
 

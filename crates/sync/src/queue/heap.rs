@@ -128,8 +128,11 @@ mod tests {
             let popped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| heap.pop()));
             LEFT.set(u32::MAX);
             let popped = popped.ok().flatten();
-            let mut all: Vec<u32> =
-                popped.into_iter().chain(std::iter::from_fn(|| heap.pop())).map(|item| *item).collect();
+            let mut all: Vec<u32> = popped
+                .into_iter()
+                .chain(std::iter::from_fn(|| heap.pop()))
+                .map(|item| *item)
+                .collect();
             all.sort_unstable();
             assert!(all.into_iter().eq(0..20), "after {left} comparisons");
         }

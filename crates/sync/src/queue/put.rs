@@ -7,8 +7,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::shared::Shared;
 use super::error::{PutError, PutErrorKind, ShutDown};
+use super::shared::Shared;
 use super::state::{Line, Phase};
 use crate::wait_list::{Site, Waiter};
 
@@ -56,7 +56,9 @@ impl<T> Future for Put<'_, T> {
         let put = ready!(put);
         // Who shuts down takes no item.
         Poll::Ready(match item.take() {
-            Some(item) if put == Err(ShutDown) => Err(PutError { item, kind: PutErrorKind::ShutDown }),
+            Some(item) if put == Err(ShutDown) => {
+                Err(PutError { item, kind: PutErrorKind::ShutDown })
+            }
             _ => Ok(()),
         })
     }

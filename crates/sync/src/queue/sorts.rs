@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 
-use super::Queue;
+use super::{IntoStream, Queue};
 
 /// A [`Queue`] that gives the newest item first: a stack.
 ///
@@ -82,6 +82,14 @@ impl<T: Ord> PriorityQueue<T> {
 
 macro_rules! is_a_queue {
     ($($name:ident)*) => { $(
+        impl<T> $name<T> {
+            /// The items as a stream of leases: see [`Queue::into_stream`].
+            #[track_caller]
+            pub fn into_stream(self) -> IntoStream<T> {
+                self.queue.into_stream()
+            }
+        }
+
         impl<T> Deref for $name<T> {
             type Target = Queue<T>;
 

@@ -6,8 +6,8 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::shared::Shared;
 use super::lease::Lease;
+use super::shared::Shared;
 use super::state::Line;
 use crate::wait_list::{Site, Waiter};
 

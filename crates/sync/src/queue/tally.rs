@@ -63,12 +63,7 @@ impl Tally {
             // AcqRel: Release gives what was done to `unfinished` and `poll_join`, also when others take
             // off theirs in between; Acquire, for whoever takes it to 0 wakes on behalf of them all.
             // Relaxed on failure: as above.
-            match self.count.compare_exchange_weak(
-                now,
-                left,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            ) {
+            match self.count.compare_exchange_weak(now, left, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return Ok(left),
                 Err(other) => now = other,
             }
