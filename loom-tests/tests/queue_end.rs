@@ -96,6 +96,26 @@ fn a_shutdown_releases_everybody() {
     });
 }
 
+/// Nobody makes room any more.
+#[test]
+fn a_shutdown_fails_those_who_wait_for_room() {
+    loom::model(|| {
+        let queue = Queue::bounded(1);
+        queue.try_put(1).unwrap();
+        let putters = [2, 3].map(|item| {
+            let queue = queue.clone();
+            thread::spawn(move || {
+                let failed = wait(pin!(queue.put(item))).unwrap_err();
+                assert_eq!(failed.into_inner(), item);
+            })
+        });
+        queue.shutdown();
+        for putter in putters {
+            putter.join().unwrap();
+        }
+    });
+}
+
 /// A getter that was promised the last item goes while the queue drains: the one behind has it.
 #[test]
 fn the_end_has_come_only_when_nothing_is_left() {
