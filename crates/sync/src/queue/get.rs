@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 
 use super::error::ShutDown;
 use super::lease::Lease;
-use super::shared::Shared;
-use super::state::Line;
+use super::shared::{Shared, Turn};
+use super::state::Side;
 use crate::wait_list::{Site, Waiter};
 
 pin_project! {
@@ -26,7 +26,7 @@ pin_project! {
     impl<T> PinnedDrop for GetRaw<'_, T> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            this.shared.leave(Line::Getters, this.waiter);
+            this.shared.leave(Side::Get, this.waiter);
         }
     }
 }
@@ -42,7 +42,7 @@ impl<T> Future for GetRaw<'_, T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        this.shared.poll_get(this.waiter, cx, this.site)
+        this.shared.poll_get(Turn { waiter: this.waiter, cx, site: this.site })
     }
 }
 

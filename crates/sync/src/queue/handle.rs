@@ -12,7 +12,7 @@ use super::join::Join;
 use super::lease::Lease;
 use super::put::{Put, Reserve, Slot};
 use super::shared::Shared;
-use super::state::{Line, Phase};
+use super::state::Phase;
 use super::stream::IntoStream;
 use crate::blocking::block_on;
 use crate::wait_list::Site;
@@ -188,7 +188,7 @@ impl<T> Queue<T> {
     ///
     /// As [`try_put`](Self::try_put).
     pub fn try_reserve(&self) -> Result<Slot<T>, PutErrorKind> {
-        self.shared.try_room(|state| state.slots += 1)?;
+        self.shared.try_room()?.keep();
         Ok(Slot::new(&self.shared))
     }
 
@@ -344,13 +344,13 @@ impl<T> Queue<T> {
     /// it, is not free.
     #[doc(alias = "full")]
     pub fn is_full(&self) -> bool {
-        !self.shared.lock().is_free(Line::Putters)
+        self.shared.lock().is_full()
     }
 
     /// For how many items there is room in it; `None` for any number.
     #[doc(alias = "maxsize")]
     pub fn capacity(&self) -> Option<usize> {
-        let capacity = self.shared.lock().capacity;
+        let capacity = self.shared.capacity;
         (capacity != usize::MAX).then_some(capacity)
     }
 

@@ -8,8 +8,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::error::{PutError, PutErrorKind, ShutDown};
-use super::shared::Shared;
-use super::state::{Line, Phase};
+use super::shared::{Shared, Turn};
+use super::state::{Phase, Side, State};
 use crate::wait_list::{Site, Waiter};
 
 pin_project! {
@@ -27,7 +27,7 @@ pin_project! {
     impl<T> PinnedDrop for Put<'_, T> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            this.shared.leave(Line::Putters, this.waiter);
+            this.shared.leave(Side::Put, this.waiter);
         }
     }
 }
@@ -48,7 +48,8 @@ impl<T> Future for Put<'_, T> {
         let this = self.project();
         let (shared, item) = (*this.shared, this.item);
         assert!(item.is_some(), "a put that has ended is not polled again");
-        let put = shared.poll_room(this.waiter, cx, this.site, |state| {
+        let turn = Turn { waiter: this.waiter, cx, site: this.site };
+        let put = shared.poll_room(turn, |state| {
             if let Some(item) = item.take() {
                 shared.push(state, item);
             }
@@ -83,7 +84,7 @@ pin_project! {
     impl<T> PinnedDrop for Reserve<'_, T> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            this.shared.leave(Line::Putters, this.waiter);
+            this.shared.leave(Side::Put, this.waiter);
         }
     }
 }
@@ -99,7 +100,8 @@ impl<T> Future for Reserve<'_, T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let room = this.shared.poll_room(this.waiter, cx, this.site, |state| state.slots += 1);
+        let turn = Turn { waiter: this.waiter, cx, site: this.site };
+        let room = this.shared.poll_room(turn, State::keep);
         room.map_ok(|()| Slot::new(this.shared))
     }
 }
@@ -123,7 +125,7 @@ pub struct Slot<T> {
 }
 
 impl<T> Slot<T> {
-    /// For room that was counted in `State::slots`.
+    /// For room that was kept by `State::keep`.
     pub(super) fn new(shared: &Arc<Shared<T>>) -> Self {
         Self { shared: shared.clone(), used: false }
     }
@@ -137,7 +139,7 @@ impl<T> Slot<T> {
     pub fn put(mut self, item: T) {
         self.used = true;
         let mut state = self.shared.lock();
-        state.slots -= 1;
+        state.unkeep();
         if state.phase == Phase::Closed {
             drop(state);
             drop(item);
@@ -150,7 +152,9 @@ impl<T> Slot<T> {
 impl<T> Drop for Slot<T> {
     fn drop(&mut self) {
         if !self.used {
-            self.shared.lock().slots -= 1;
+            let mut state = self.shared.lock();
+            state.unkeep();
+            state.unpromise(Side::Put);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One queue: what its handles share.
+//! What the handles of one queue share.
 
 use filch_atomic::current;
 use filch_atomic::sync::Mutex;
@@ -7,186 +7,211 @@ use std::task::{Context, Poll};
 
 use super::error::{PutError, PutErrorKind, ShutDown, TryGetError};
 use super::items::Items;
-use super::state::{Line, Locked, Phase, State};
+use super::state::{Locked, Phase, Side, State};
 use super::tally::Tally;
 use crate::wait_list::{Site, Waiter};
 
 pub(super) struct Shared<T> {
     state: Mutex<State<T>>,
+    pub(super) capacity: usize,
     pub(super) tally: Tally,
+}
+
+/// A place in a line, its poll, and what the task is to be on record for.
+pub(super) struct Turn<'a, 'b, 'c> {
+    pub(super) waiter: Pin<&'a mut Waiter<()>>,
+    pub(super) cx: &'a mut Context<'b>,
+    pub(super) site: &'c Site,
+}
+
+impl Turn<'_, '_, '_> {
+    /// Uses up the promise, or takes what is free.
+    #[inline(always)]
+    fn claim<T>(&mut self, side: Side, state: &mut State<T>) {
+        if self.waiter.is_idle() {
+            state.promise(side);
+        } else {
+            let _ = self.waiter.as_mut().take_released();
+        }
+    }
 }
 
 impl<T> Shared<T> {
     pub(super) fn new(items: Items<T>, capacity: usize) -> Self {
-        Self { state: Mutex::new(State::new(items, capacity)), tally: Tally::new() }
+        Self { state: Mutex::new(State::new(items, capacity)), capacity, tally: Tally::new() }
     }
 
     /// Takes the lock.
-    #[inline]
+    #[inline(always)]
     pub(super) fn lock(&self) -> Locked<'_, T> {
         Locked::new(&self.state)
     }
 
-    /// Puts an item in, whose room nobody else has. It is counted before it is compared with others, which
-    /// may panic: then it is in.
-    #[inline]
+    /// Puts an item into room that is promised to the caller. It is counted before it is compared with
+    /// others, which may panic: then it is in.
+    #[inline(always)]
     pub(super) fn push(&self, state: &mut State<T>, item: T) {
         self.tally.add();
-        state.items.push(item);
+        state.push(item);
     }
 
-    /// Takes room, by `take`, under the lock, if that takes no waiting.
+    /// Promises room to the caller, who takes it under the same lock, if that takes no waiting.
     #[inline]
-    pub(super) fn try_room(&self, take: impl FnOnce(&mut State<T>)) -> Result<(), PutErrorKind> {
+    pub(super) fn try_room(&self) -> Result<Locked<'_, T>, PutErrorKind> {
         let mut state = self.lock();
-        if state.phase != Phase::Open {
-            return Err(PutErrorKind::ShutDown);
+        if !state.is_free(Side::Put) {
+            let is_over = state.is_over(Side::Put);
+            return Err(if is_over { PutErrorKind::ShutDown } else { PutErrorKind::Full });
         }
-        if !state.is_free(Line::Putters) {
-            return Err(PutErrorKind::Full);
-        }
-        take(&mut state);
-        Ok(())
+        state.promise(Side::Put);
+        Ok(state)
     }
 
     #[inline]
     pub(super) fn try_put(&self, item: T) -> Result<(), PutError<T>> {
-        let mut item = Some(item);
-        let put = self.try_room(|state| {
-            if let Some(item) = item.take() {
-                self.push(state, item);
+        match self.try_room() {
+            Ok(mut state) => {
+                self.push(&mut state, item);
+                Ok(())
             }
-        });
-        match (put, item) {
-            (Err(kind), Some(item)) => Err(PutError { item, kind }),
-            _ => Ok(()),
+            Err(kind) => Err(PutError { item, kind }),
         }
     }
 
     #[inline]
     pub(super) fn try_get(&self) -> Result<T, TryGetError> {
         let mut state = self.lock();
-        if state.is_over(Line::Getters) {
-            return Err(TryGetError::ShutDown);
+        if !state.is_free(Side::Get) {
+            let is_over = state.is_over(Side::Get);
+            return Err(if is_over { TryGetError::ShutDown } else { TryGetError::Empty });
         }
-        if !state.is_free(Line::Getters) {
-            return Err(TryGetError::Empty);
-        }
-        state.items.pop().ok_or(TryGetError::Empty)
+        let item = state.pop();
+        state.promise(Side::Get);
+        Ok(item)
     }
 
     /// One poll of a wait for an item.
     #[inline]
-    pub(super) fn poll_get(
-        &self,
-        waiter: Pin<&mut Waiter<()>>,
-        cx: &mut Context<'_>,
-        site: &Site,
-    ) -> Poll<Result<T, ShutDown>> {
-        // Nobody but this poll pops what is promised to it, or free and found so under the same lock.
-        let pop = |state: &mut State<T>| state.items.pop().expect("it is there");
-        self.poll_line(Line::Getters, waiter, cx, site, pop)
+    pub(super) fn poll_get(&self, turn: Turn<'_, '_, '_>) -> Poll<Result<T, ShutDown>> {
+        self.poll_side(Side::Get, turn, State::pop)
     }
 
     /// One poll of a wait for room, which `take` takes under the lock.
     #[inline]
     pub(super) fn poll_room(
         &self,
-        waiter: Pin<&mut Waiter<()>>,
-        cx: &mut Context<'_>,
-        site: &Site,
+        turn: Turn<'_, '_, '_>,
         take: impl FnOnce(&mut State<T>),
     ) -> Poll<Result<(), ShutDown>> {
-        self.poll_line(Line::Putters, waiter, cx, site, take)
+        self.poll_side(Side::Put, turn, take)
     }
 
     /// One poll in a line: takes what it was promised, or what is free, or the next place in the line.
-    #[inline]
-    fn poll_line<R>(
+    #[inline(always)]
+    fn poll_side<R>(
         &self,
-        line: Line,
-        mut waiter: Pin<&mut Waiter<()>>,
-        cx: &mut Context<'_>,
-        site: &Site,
+        side: Side,
+        mut turn: Turn<'_, '_, '_>,
         take: impl FnOnce(&mut State<T>) -> R,
     ) -> Poll<Result<R, ShutDown>> {
-        let in_turn = current::has_budget();
+        let mut state = self.lock();
+        if !(turn.waiter.is_idle() && state.is_free(side) && current::has_budget()) {
+            match self.poll_waiting(side, &mut turn, state) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(over)) => return Poll::Ready(Err(over)),
+                Poll::Ready(Ok(locked)) => state = locked,
+            }
+        }
+        // Comparisons may panic: then an item that was put is in, and one that was not got is still free, or
+        // promised to who could not get it.
+        let taken = match side {
+            Side::Put => {
+                turn.claim(side, &mut state);
+                take(&mut state)
+            }
+            Side::Get => {
+                let item = take(&mut state);
+                turn.claim(side, &mut state);
+                item
+            }
+        };
+        drop(state);
+        // Paid for when the place in the line, or what it came for, is its own (I6).
+        let paid = current::poll_proceed(turn.cx);
+        debug_assert!(paid.is_ready(), "there was budget when this poll began");
+        Poll::Ready(Ok(taken))
+    }
+
+    /// The rest of it: gives the lock back if the waiter was promised what it waits for, and may have it.
+    #[inline(never)]
+    fn poll_waiting<'a>(
+        &'a self,
+        side: Side,
+        turn: &mut Turn<'_, '_, '_>,
+        mut state: Locked<'a, T>,
+    ) -> Poll<Result<Locked<'a, T>, ShutDown>> {
         // Cloned, and an old one dropped, outside the lock: wakers are foreign code (D8).
         let mut waker = None;
         loop {
-            let mut state = self.lock();
+            let mut waiter = turn.waiter.as_mut();
             let is_new = waiter.is_idle();
-            if state.is_over(line) {
-                let left = state.leave(line, waiter);
+            if state.is_over(side) {
+                let left = state.leave(side, waiter);
                 drop(state);
                 drop(left);
                 return Poll::Ready(Err(ShutDown));
             }
-            if is_new && state.is_free(line) {
-                if in_turn {
-                    return self.taken(cx, state, take);
-                }
-                // A task that has had its turn (S6) finds it in the next, as if it had waited.
-                state.promise(line);
+            if is_new && state.is_free(side) {
+                // To be found released: by what follows, or, if the task has had its turn (S6), by the
+                // next poll.
+                state.promise(side);
                 waiter.as_mut().set_released(());
             }
             if !waiter.is_idle() && !waiter.is_queued() {
-                if in_turn {
-                    let _ = waiter.take_released();
-                    state.unpromise(line);
-                    return self.taken(cx, state, take);
+                if current::has_budget() {
+                    return Poll::Ready(Ok(state));
                 }
                 drop(state);
-                let proceed = current::poll_proceed(cx);
-                debug_assert!(proceed.is_pending(), "it had no budget when this poll began");
+                let proceed = current::poll_proceed(turn.cx);
+                debug_assert!(proceed.is_pending(), "it had no budget before");
                 return Poll::Pending;
             }
             if is_new {
                 if let Some(waker) = waker.take() {
-                    state.line(line).push_back(waiter, (), waker);
+                    state.waiters(side).push_back(waiter, (), waker);
                     break;
                 }
             } else {
-                if !state.line(line).has_other_waker(waiter.as_mut(), cx.waker()) {
+                if !state.waiters(side).has_other_waker(waiter.as_mut(), turn.cx.waker()) {
                     break;
                 }
                 if let Some(waker) = waker.take() {
-                    let old = state.line(line).replace_waker(waiter, waker);
+                    let old = state.waiters(side).replace_waker(waiter, waker);
                     drop(state);
                     drop(old);
                     break;
                 }
             }
             drop(state);
-            waker = Some(cx.waker().clone());
+            waker = Some(turn.cx.waker().clone());
+            state = self.lock();
         }
-        site.note(self);
+        turn.site.note(self);
         Poll::Pending
     }
 
-    /// Takes, lets the lock go, and pays for it with a unit of budget, which is there.
-    #[inline]
-    fn taken<R>(
-        &self,
-        cx: &mut Context<'_>,
-        mut state: Locked<'_, T>,
-        take: impl FnOnce(&mut State<T>) -> R,
-    ) -> Poll<Result<R, ShutDown>> {
-        let taken = take(&mut state);
-        drop(state);
-        let paid = current::poll_proceed(cx);
-        debug_assert!(paid.is_ready(), "there was budget when this poll began");
-        Poll::Ready(Ok(taken))
+    /// Ends a wait in a line; what it was promised goes to the next.
+    #[inline(always)]
+    pub(super) fn leave(&self, side: Side, waiter: Pin<&mut Waiter<()>>) {
+        if !waiter.is_idle() {
+            self.leave_line(side, waiter);
+        }
     }
 
-    /// Ends a wait in a line; what it was promised goes to the next.
-    #[inline]
-    pub(super) fn leave(&self, line: Line, waiter: Pin<&mut Waiter<()>>) {
-        if waiter.is_idle() {
-            return;
-        }
+    #[inline(never)]
+    fn leave_line(&self, side: Side, waiter: Pin<&mut Waiter<()>>) {
         let mut state = self.lock();
-        let left = state.leave(line, waiter);
+        let left = state.leave(side, waiter);
         drop(state);
         drop(left);
     }

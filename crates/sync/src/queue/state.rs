@@ -21,95 +21,121 @@ pub(super) enum Phase {
 /// Everything under the lock. The README tells how it hangs together.
 pub(super) struct State<T> {
     pub(super) items: Items<T>,
-    pub(super) capacity: usize,
     pub(super) phase: Phase,
-    /// Items that are there for getters which were woken for them, or found them there but had used up
-    /// their turn. Never more than there are items.
-    promised: usize,
-    /// Room that is kept for putters in the same way. Of no meaning once nothing is put any more.
-    kept: usize,
     /// Room that is kept for [slots](super::Slot).
-    pub(super) slots: usize,
-    getters: WaitList<()>,
-    putters: WaitList<()>,
+    slots: usize,
+    /// Those who wait for items.
+    getters: Line,
+    /// Those who wait for room.
+    putters: Line,
 }
 
-/// The two lines of a queue.
+/// What is there for nobody in particular, and who waits for some.
+struct Line {
+    /// Not those, of items or room, that somebody was woken for, or found there but had used up its turn:
+    /// they are its own until it takes them, or goes.
+    free: usize,
+    waiters: WaitList<()>,
+}
+
+/// Which of the two lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Line {
-    Getters,
-    Putters,
+pub(super) enum Side {
+    Get,
+    Put,
 }
 
 impl<T> State<T> {
     pub(super) fn new(items: Items<T>, capacity: usize) -> Self {
-        Self {
-            items,
-            capacity,
-            phase: Phase::Open,
-            promised: 0,
-            kept: 0,
-            slots: 0,
-            getters: WaitList::new(),
-            putters: WaitList::new(),
+        let line = |free| Line { free, waiters: WaitList::new() };
+        Self { items, phase: Phase::Open, slots: 0, getters: line(0), putters: line(capacity) }
+    }
+
+    #[inline(always)]
+    fn line(&mut self, side: Side) -> &mut Line {
+        match side {
+            Side::Get => &mut self.getters,
+            Side::Put => &mut self.putters,
         }
     }
 
-    /// Whether an item, or room, may be had by somebody who has not waited.
-    #[inline]
-    pub(super) fn is_free(&self, line: Line) -> bool {
-        match line {
-            Line::Getters => self.items.len() > self.promised,
-            Line::Putters => self.capacity - self.items.len() > self.kept + self.slots,
+    /// Who waits on one side.
+    pub(super) fn waiters(&mut self, side: Side) -> &mut WaitList<()> {
+        &mut self.line(side).waiters
+    }
+
+    /// Whether something may be had by somebody who has not waited. Nothing on the side of putters counts
+    /// once the queue is shut down.
+    #[inline(always)]
+    pub(super) fn is_free(&self, side: Side) -> bool {
+        match side {
+            Side::Get => self.getters.free > 0,
+            Side::Put => self.putters.free > 0 && self.phase == Phase::Open,
         }
     }
 
-    /// Whether whoever is in the line waits for something that will never come.
-    #[inline]
-    pub(super) fn is_over(&self, line: Line) -> bool {
-        match (self.phase, line) {
+    /// Whether no room is free.
+    pub(super) fn is_full(&self) -> bool {
+        self.putters.free == 0
+    }
+
+    /// Whether whoever waits there waits for something that will never come.
+    #[inline(always)]
+    pub(super) fn is_over(&self, side: Side) -> bool {
+        match (self.phase, side) {
             (Phase::Open, _) => false,
-            (_, Line::Putters) | (Phase::Closed, _) => true,
+            (_, Side::Put) | (Phase::Closed, _) => true,
             // A slot may still be filled, and an item that was promised may come back.
-            (Phase::Draining, Line::Getters) => self.items.len() == 0 && self.slots == 0,
+            (Phase::Draining, Side::Get) => self.items.len() == 0 && self.slots == 0,
         }
     }
 
-    /// Makes the promise of an item, or of room.
-    #[inline]
-    pub(super) fn promise(&mut self, line: Line) {
-        *self.promises(line) += 1;
+    /// Promises to somebody what is free.
+    #[inline(always)]
+    pub(super) fn promise(&mut self, side: Side) {
+        self.line(side).free -= 1;
     }
 
-    /// Takes a promise back, or spends it.
-    #[inline]
-    pub(super) fn unpromise(&mut self, line: Line) {
-        let promises = self.promises(line);
-        debug_assert!(*promises > 0, "a promise is taken back once");
-        *promises -= 1;
+    /// Takes a promise back: what was promised is free.
+    #[inline(always)]
+    pub(super) fn unpromise(&mut self, side: Side) {
+        self.line(side).free += 1;
     }
 
-    #[inline]
-    fn promises(&mut self, line: Line) -> &mut usize {
-        match line {
-            Line::Getters => &mut self.promised,
-            Line::Putters => &mut self.kept,
-        }
+    /// Takes out an item that is promised to the caller. Should a comparison panic, none is taken.
+    #[inline(always)]
+    pub(super) fn pop(&mut self) -> T {
+        let item = self.items.pop().expect("an item that was promised is there");
+        self.putters.free += 1;
+        item
     }
 
-    #[inline]
-    pub(super) fn line(&mut self, line: Line) -> &mut WaitList<()> {
-        match line {
-            Line::Getters => &mut self.getters,
-            Line::Putters => &mut self.putters,
-        }
+    /// Puts an item into room that is promised to the caller. Should a comparison panic, it is in.
+    #[inline(always)]
+    pub(super) fn push(&mut self, item: T) {
+        self.getters.free += 1;
+        self.items.push(item);
+    }
+
+    /// Makes room that is promised to the caller a slot.
+    #[inline(always)]
+    pub(super) fn keep(&mut self) {
+        self.slots += 1;
+    }
+
+    /// Makes a slot room that is promised to the caller.
+    #[inline(always)]
+    pub(super) fn unkeep(&mut self) {
+        self.slots -= 1;
     }
 
     /// Takes a waiter out, and back what it was promised.
-    pub(super) fn leave(&mut self, line: Line, waiter: Pin<&mut Waiter<()>>) -> Left<()> {
-        let left = self.line(line).remove(waiter);
-        if matches!(left, Left::Released(())) && !self.is_over(line) {
-            self.unpromise(line);
+    pub(super) fn leave(&mut self, side: Side, waiter: Pin<&mut Waiter<()>>) -> Left<()> {
+        let left = self.waiters(side).remove(waiter);
+        // Who was released because nothing comes any more was promised nothing; and nothing is over while a
+        // promise of an item is out.
+        if matches!(left, Left::Released(())) && !self.is_over(side) {
+            self.unpromise(side);
         }
         left
     }
@@ -120,38 +146,41 @@ impl<T> State<T> {
         if phase != Phase::Closed {
             return None;
         }
-        self.promised = 0;
+        // Promises of items are void from here on.
+        self.getters.free = 0;
+        self.putters.free += self.items.len();
         Some(self.items.take())
+    }
+
+    #[inline(always)]
+    fn nobody_waits(&self) -> bool {
+        self.getters.waiters.is_empty() && self.putters.waiters.is_empty()
     }
 
     /// Releases one waiter who has a reason to go on: with what it waits for as a promise, or because it
     /// waits for nothing. `None` when all that wait have to.
-    #[inline]
     fn release_one(&mut self) -> Option<Waker> {
-        if self.getters.is_empty() && self.putters.is_empty() {
-            return None;
-        }
-        self.release_from(Line::Getters).or_else(|| self.release_from(Line::Putters))
+        self.release_from(Side::Get).or_else(|| self.release_from(Side::Put))
     }
 
-    fn release_from(&mut self, line: Line) -> Option<Waker> {
-        if self.is_over(line) {
-            return self.line(line).pop_front();
-        }
-        if !self.is_free(line) {
+    fn release_from(&mut self, side: Side) -> Option<Waker> {
+        let is_over = self.is_over(side);
+        if !is_over && !self.is_free(side) {
             return None;
         }
-        let waker = self.line(line).pop_front()?;
-        self.promise(line);
+        let waker = self.waiters(side).pop_front()?;
+        if !is_over {
+            self.promise(side);
+        }
         Some(waker)
     }
 
     /// Whether somebody would be released.
     fn owes(&self) -> bool {
-        let owes = |line, list: &WaitList<()>| {
-            !list.is_empty() && (self.is_over(line) || self.is_free(line))
+        let owes = |side, line: &Line| {
+            !line.waiters.is_empty() && (self.is_over(side) || self.is_free(side))
         };
-        owes(Line::Getters, &self.getters) || owes(Line::Putters, &self.putters)
+        owes(Side::Get, &self.getters) || owes(Side::Put, &self.putters)
     }
 }
 
@@ -172,7 +201,7 @@ struct Wake<'a, T> {
 }
 
 impl<'a, T> Locked<'a, T> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(lock: &'a Mutex<State<T>>) -> Self {
         Self { state: lock.lock(), wake: Wake { lock, first: None, owes: false } }
     }
@@ -181,29 +210,31 @@ impl<'a, T> Locked<'a, T> {
 impl<T> Deref for Locked<'_, T> {
     type Target = State<T>;
 
-    #[inline]
+    #[inline(always)]
     fn deref(&self) -> &State<T> {
         &self.state
     }
 }
 
 impl<T> DerefMut for Locked<'_, T> {
-    #[inline]
+    #[inline(always)]
     fn deref_mut(&mut self) -> &mut State<T> {
         &mut self.state
     }
 }
 
 impl<T> Drop for Locked<'_, T> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
-        self.wake.first = self.state.release_one();
-        self.wake.owes = self.wake.first.is_some() && self.state.owes();
+        if !self.state.nobody_waits() {
+            self.wake.first = self.state.release_one();
+            self.wake.owes = self.wake.first.is_some() && self.state.owes();
+        }
     }
 }
 
 impl<T> Drop for Wake<'_, T> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         match self.first.take() {
             None => {}

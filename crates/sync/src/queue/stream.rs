@@ -7,8 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::lease::Lease;
-use super::shared::Shared;
-use super::state::Line;
+use super::shared::{Shared, Turn};
+use super::state::Side;
 use crate::wait_list::{Site, Waiter};
 
 /// The stream of [`Queue::into_stream`](super::Queue::into_stream): a lease for each item, until the queue
@@ -45,14 +45,14 @@ impl<T> Stream for IntoStream<T> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Lease<T>>> {
         let this = &mut *self;
-        let got = this.shared.poll_get(this.waiter.as_mut(), cx, &this.site);
+        let got = this.shared.poll_get(Turn { waiter: this.waiter.as_mut(), cx, site: &this.site });
         got.map(|got| got.ok().map(|item| Lease::new(item, &this.shared)))
     }
 }
 
 impl<T> Drop for IntoStream<T> {
     fn drop(&mut self) {
-        self.shared.leave(Line::Getters, self.waiter.as_mut());
+        self.shared.leave(Side::Get, self.waiter.as_mut());
     }
 }
 
