@@ -105,15 +105,18 @@ mod tests {
         assert_eq!(rest, sorted, "seed {seed}");
     }
 
+    /// Would be missed, or dropped twice.
+    struct Item(Box<u32>);
+
     thread_local! {
         /// Comparisons until one panics.
         static LEFT: Cell<u32> = const { Cell::new(u32::MAX) };
     }
 
-    fn compare(one: &Box<u32>, other: &Box<u32>) -> Ordering {
+    fn compare(one: &Item, other: &Item) -> Ordering {
         LEFT.set(LEFT.get() - 1);
         assert!(LEFT.get() > 0, "as planned");
-        one.cmp(other)
+        one.0.cmp(&other.0)
     }
 
     #[test]
@@ -122,7 +125,7 @@ mod tests {
             let mut heap = Heap::new(compare, 0);
             LEFT.set(u32::MAX);
             for item in (0..20).rev() {
-                heap.push(Box::new(item));
+                heap.push(Item(Box::new(item)));
             }
             LEFT.set(left);
             let popped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| heap.pop()));
@@ -131,7 +134,7 @@ mod tests {
             let mut all: Vec<u32> = popped
                 .into_iter()
                 .chain(std::iter::from_fn(|| heap.pop()))
-                .map(|item| *item)
+                .map(|item| *item.0)
                 .collect();
             all.sort_unstable();
             assert!(all.into_iter().eq(0..20), "after {left} comparisons");

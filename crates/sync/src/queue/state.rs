@@ -227,21 +227,31 @@ impl<T> Drop for Locked<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
         if !self.state.nobody_waits() {
-            self.wake.first = self.state.release_one();
-            self.wake.owes = self.wake.first.is_some() && self.state.owes();
+            self.release();
         }
+    }
+}
+
+impl<T> Locked<'_, T> {
+    #[inline(never)]
+    fn release(&mut self) {
+        self.wake.first = self.state.release_one();
+        self.wake.owes = self.wake.first.is_some() && self.state.owes();
     }
 }
 
 impl<T> Drop for Wake<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
-        match self.first.take() {
-            None => {}
-            Some(first) if self.owes => wake_many(self.lock, first),
-            Some(first) => first.wake(),
+        if let Some(first) = self.first.take() {
+            wake(self.lock, first, self.owes);
         }
     }
+}
+
+#[inline(never)]
+fn wake<T>(lock: &Mutex<State<T>>, first: Waker, owes: bool) {
+    if owes { wake_many(lock, first) } else { first.wake() }
 }
 
 /// A shutdown, or the end of one.

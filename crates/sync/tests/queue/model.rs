@@ -460,7 +460,7 @@ fn take(step: Step, model: &mut Model, real: &mut Real<'_>, drops: &Arc<Drops>) 
             real.queue.shutdown_now();
             (model.shut_down, model.closed) = (true, true);
             let left = std::mem::take(&mut model.items).len();
-            (0..left).for_each(|_| drop(model.done()));
+            (0..left).for_each(|_| _ = model.done());
         }
     }
     model.settle();

@@ -301,8 +301,14 @@ thread_local! {
 }
 
 /// Cannot always be compared.
-#[derive(Debug, PartialEq, Eq, PartialOrd)]
+#[derive(Debug, PartialEq, Eq)]
 struct Moody(u32);
+
+impl PartialOrd for Moody {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl Ord for Moody {
     fn cmp(&self, other: &Self) -> Ordering {

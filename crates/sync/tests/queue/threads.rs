@@ -112,11 +112,11 @@ fn storm(queue: &Queue<(u8, Item)>, items: usize) {
 #[test]
 fn every_item_comes_out_once() {
     for capacity in [1, 2, 64] {
-        storm(&Queue::bounded(capacity), 1_500);
+        storm(&Queue::bounded(capacity), 600);
     }
-    storm(&Queue::unbounded(), 1_500);
-    storm(&LifoQueue::bounded(3), 1_500);
-    storm(&PriorityQueue::bounded(3), 1_500);
+    storm(&Queue::unbounded(), 600);
+    storm(&LifoQueue::bounded(3), 600);
+    storm(&PriorityQueue::bounded(3), 600);
 }
 
 /// What one producer puts comes out in order, whoever else puts.
