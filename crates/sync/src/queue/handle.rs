@@ -29,7 +29,7 @@ use crate::wait_list::Site;
 /// gone the queue is freed, with the items in it.
 ///
 /// ```
-/// # filch_testkit::exec::block_on(async {
+/// # pollster::block_on(async {
 /// use filch_sync::Queue;
 ///
 /// let queue = Queue::bounded(2);
@@ -160,7 +160,7 @@ impl<T> Queue<T> {
     /// the item only when there is room for it, or must not lose it when the wait is cancelled.
     ///
     /// ```
-    /// # filch_testkit::exec::block_on(async {
+    /// # pollster::block_on(async {
     /// # let queue = filch_sync::Queue::bounded(2);
     /// let slot = queue.reserve().await.unwrap();
     /// queue.put("first").await.unwrap();
@@ -363,7 +363,7 @@ impl<T> Queue<T> {
     /// handles are not disturbed: what the stream gets is what a [`get`](Self::get) in its place would.
     ///
     /// ```
-    /// # filch_testkit::exec::block_on(async {
+    /// # pollster::block_on(async {
     /// use futures_core::Stream;
     /// use std::future::poll_fn;
     /// use std::pin::Pin;

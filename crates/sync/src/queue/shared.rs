@@ -156,10 +156,12 @@ impl<T> Shared<T> {
             let mut waiter = turn.waiter.as_mut();
             let is_new = waiter.is_idle();
             if state.is_over(side) {
-                let left = state.leave(side, waiter);
+                // An answer like any other, which a task gets in its turn (S6). It stays the same.
+                let in_turn = current::has_budget();
+                let left = in_turn.then(|| state.leave(side, waiter));
                 drop(state);
                 drop(left);
-                return Poll::Ready(Err(ShutDown));
+                return current::poll_proceed(turn.cx).map(|()| Err(ShutDown));
             }
             if is_new && state.is_free(side) {
                 // To be found released: by what follows, or, if the task has had its turn (S6), by the

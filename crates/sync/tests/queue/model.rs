@@ -199,6 +199,10 @@ impl Model {
         let Wait { kind, state, number, .. } = self.waits[wait];
         let getters = kind == Kind::Get;
         if kind != Kind::Join && self.is_over(getters) {
+            if tired {
+                self.waits[wait].woken += 1;
+                return Outcome::Pending;
+            }
             self.waits[wait].state = State::Gone;
             return Outcome::Failed;
         }
