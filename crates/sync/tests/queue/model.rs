@@ -501,7 +501,7 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    /// QUEUE-1 to QUEUE-13, and who is woken when: after every step.
+    /// QUEUE-1 to QUEUE-15, and who is woken when: after every step.
     #[test]
     fn a_queue_does_what_its_model_does(
         order in order(),

@@ -346,7 +346,7 @@ fn a_comparison_that_panics_loses_no_item_and_no_wake_up() {
     assert_eq!(rest, [1, 2, 3]);
 }
 
-/// All handles are alike: that some are gone ends nothing.
+/// QUEUE-15
 #[test]
 fn handles_that_go_end_nothing() {
     let queue = Queue::unbounded();

@@ -1,4 +1,4 @@
-//! The end of a queue: QUEUE-11 to QUEUE-13.
+//! The end of a queue: QUEUE-11 to QUEUE-14.
 
 use crate::kit::{Bell, Drops, poll, ready};
 use filch_sync::Queue;
@@ -87,7 +87,7 @@ fn while_an_item_may_come_back_getters_wait_for_it() {
     assert!(ready(&mut second).is_err());
 }
 
-/// QUEUE-11: a slot cannot fail, so it may still be filled.
+/// QUEUE-14: a slot cannot fail, so it may still be filled.
 #[test]
 fn a_slot_outlives_a_shutdown() {
     let queue = Queue::bounded(2);
