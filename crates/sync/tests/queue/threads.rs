@@ -146,7 +146,7 @@ fn the_items_of_each_producer_keep_their_order() {
 #[test]
 fn a_shutdown_loses_nothing() {
     let _watchdog = watchdog(120);
-    for round in 0..200 {
+    for round in 0..50 {
         let (queue, drops) = (Queue::bounded(2), Arc::new(Drops::default()));
         let putters: Vec<_> = (0..2)
             .map(|_| {
