@@ -141,3 +141,48 @@ fn a_downgrade_lets_in_readers_and_no_writer() {
         assert_eq!(*lock.try_write().expect("nobody has it"), 2);
     });
 }
+
+/// A writer ends, which serves the reader that waits. Another, that comes then and has to wait for nobody, sees
+/// what was written.
+#[test]
+fn a_newcomer_sees_what_was_written_before_the_line_was_served() {
+    loom::model(|| {
+        let lock = leaked();
+        let mut writing = lock.try_write().expect("nobody has it");
+        let (_, waker) = Bell::new();
+        let mut waits = Box::pin(lock.read());
+        assert!(poll(&mut waits, &waker).is_pending());
+        let writer = thread::spawn(move || {
+            *writing += 1;
+            drop(writing);
+        });
+        if let Some(value) = lock.try_read() {
+            assert_eq!(*value, 1);
+        }
+        writer.join().unwrap();
+    });
+}
+
+/// A reader ends while a writer waits, which then goes. Who writes next, and has to wait for nobody, does so after
+/// that reader.
+#[test]
+fn a_newcomer_writes_after_those_who_read_before_the_line_emptied() {
+    loom::model(|| {
+        let lock = leaked();
+        let (one, other) = (lock.try_read(), lock.try_read());
+        let (_, waker) = Bell::new();
+        let mut waits = Box::pin(lock.write());
+        assert!(poll(&mut waits, &waker).is_pending());
+        let reader = thread::spawn(move || {
+            assert_eq!(*one.expect("nobody writes"), 0);
+        });
+        let leaver = thread::spawn(move || drop(waits));
+        drop(other);
+        if let Some(mut value) = lock.try_write() {
+            *value += 1;
+        }
+        reader.join().unwrap();
+        leaver.join().unwrap();
+        assert!(lock.try_write().is_some());
+    });
+}

@@ -6,6 +6,7 @@ use filch_atomic::sync::{Arc, Condvar, Mutex};
 use filch_atomic::thread;
 use filch_sync::Semaphore;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -121,6 +122,22 @@ fn those_behind_a_waiter_that_goes_are_served() {
         behind.join().unwrap();
         drop(kept);
         assert_eq!(semaphore.available_permits(), 2);
+    });
+}
+
+/// Two permits are given back at once: both who wait get one, and neither has to end for the other.
+#[test]
+fn one_release_serves_several() {
+    loom::model(|| {
+        let semaphore = leaked(2);
+        let held = semaphore.try_acquire_many(2).expect("both are free");
+        let holder = thread::spawn(move || drop(held));
+        let other = thread::spawn(move || wait(Box::pin(semaphore.acquire())).map(mem::forget));
+        let mine = wait(Box::pin(semaphore.acquire())).expect("it is not closed");
+        other.join().unwrap().expect("it is not closed");
+        holder.join().unwrap();
+        drop(mine);
+        assert_eq!(semaphore.available_permits(), 1);
     });
 }
 
