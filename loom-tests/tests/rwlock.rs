@@ -152,14 +152,14 @@ fn a_newcomer_sees_what_was_written_before_the_line_was_served() {
         let (_, waker) = Bell::new();
         let mut waits = Box::pin(lock.read());
         assert!(poll(&mut waits, &waker).is_pending());
-        let writer = thread::spawn(move || {
-            *writing += 1;
-            drop(writing);
+        let newcomer = thread::spawn(move || {
+            if let Some(value) = lock.try_read() {
+                assert_eq!(*value, 1);
+            }
         });
-        if let Some(value) = lock.try_read() {
-            assert_eq!(*value, 1);
-        }
-        writer.join().unwrap();
+        *writing += 1;
+        drop(writing);
+        newcomer.join().unwrap();
     });
 }
 
@@ -173,16 +173,17 @@ fn a_newcomer_writes_after_those_who_read_before_the_line_emptied() {
         let (_, waker) = Bell::new();
         let mut waits = Box::pin(lock.write());
         assert!(poll(&mut waits, &waker).is_pending());
-        let reader = thread::spawn(move || {
-            assert_eq!(*one.expect("nobody writes"), 0);
-        });
+        let reader = thread::spawn(move || assert_eq!(*one.expect("nobody writes"), 0));
         let leaver = thread::spawn(move || drop(waits));
-        drop(other);
-        if let Some(mut value) = lock.try_write() {
-            *value += 1;
+        let newcomer = thread::spawn(move || {
+            if let Some(mut value) = lock.try_write() {
+                *value += 1;
+            }
+        });
+        assert_eq!(*other.expect("nobody writes"), 0);
+        for other in [reader, leaver, newcomer] {
+            other.join().unwrap();
         }
-        reader.join().unwrap();
-        leaver.join().unwrap();
         assert!(lock.try_write().is_some());
     });
 }
