@@ -19,7 +19,11 @@
 //! assert_eq!(lock.into_inner(), 2);
 //! ```
 //!
-//! So far there is the lock; the other primitives follow.
+//! | | |
+//! |---|---|
+//! | [`Lock`] | a value that one task at a time may use |
+//! | [`RwLock`] | a value that many may read, or one change |
+//! | [`Semaphore`], [`BoundedSemaphore`] | so many at a time |
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("filch runs on Linux only: it is built on io_uring");

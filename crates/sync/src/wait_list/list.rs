@@ -2,11 +2,12 @@
 
 use filch_atomic::cell::UnsafeCell;
 use filch_atomic::sync::atomic::{AtomicU8, Ordering};
+use std::fmt;
 use std::marker::PhantomPinned;
+use std::mem::{self, MaybeUninit};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::task::Waker;
-use std::{fmt, mem};
 
 use super::WakeBatch;
 
@@ -22,7 +23,8 @@ pub(crate) struct Waiter<T> {
     state: AtomicU8,
     /// The list that it is in or was in last. Compared, never followed. Written by its owner only.
     list: UnsafeCell<*const WaitList<T>>,
-    node: UnsafeCell<Node<T>>,
+    /// Written when it leaves the idle state, so that a wait that turns out to be none costs nothing.
+    node: UnsafeCell<MaybeUninit<Node<T>>>,
     /// Others point at it while it is queued. This also tells the compiler not to assume that a
     /// `&mut` of it, or of a future around it, is the only way to it.
     _pinned: PhantomPinned,
@@ -33,7 +35,7 @@ struct Node<T> {
     newer: Link<T>,
     /// There while it is queued.
     waker: Option<Waker>,
-    /// There while it is queued or released.
+    /// There while it is queued or released, until it is taken.
     value: Option<T>,
 }
 
@@ -61,11 +63,10 @@ impl<T> Waiter<T> {
     /// A place that is in no list.
     #[inline(always)]
     pub(crate) fn new() -> Self {
-        let node = Node { older: None, newer: None, waker: None, value: None };
         Self {
             state: AtomicU8::new(IDLE),
             list: UnsafeCell::new(ptr::null()),
-            node: UnsafeCell::new(node),
+            node: UnsafeCell::new(MaybeUninit::uninit()),
             _pinned: PhantomPinned,
         }
     }
@@ -92,8 +93,9 @@ impl<T> Waiter<T> {
         if self.state.load(Ordering::Acquire) != RELEASED {
             return None;
         }
-        // SAFETY: a released node is its owner's, and that is the caller: it has it exclusively.
-        let value = self.node.with_mut(|node| unsafe { (*node).value.take() });
+        // SAFETY: a released node is its owner's, and that is the caller: it has it exclusively. It was written
+        // when it left the idle state.
+        let value = self.node.with_mut(|node| unsafe { (*node).assume_init_mut().value.take() });
         // Relaxed: only the owner looks for it.
         self.state.store(IDLE, Ordering::Relaxed);
         value
@@ -102,31 +104,34 @@ impl<T> Waiter<T> {
     /// Makes an idle waiter a released one that holds `value`, as if it had waited for it.
     pub(crate) fn set_released(self: Pin<&mut Self>, value: T) {
         assert!(self.is_idle(), "a waiter has one place");
-        // SAFETY: an idle node is its owner's.
-        self.node.with_mut(|node| unsafe { (*node).value = Some(value) });
+        let node = Node { older: None, newer: None, waker: None, value: Some(value) };
+        // SAFETY: an idle node is its owner's. There is nothing in it that would have to be dropped.
+        self.node.with_mut(|place| unsafe { (*place).write(node) });
         // Relaxed: only the owner looks for it.
         self.state.store(RELEASED, Ordering::Relaxed);
+    }
+
+    /// The end of a waiter that is not idle: of a released one that was not looked at, at best.
+    #[cold]
+    fn drop_node(&mut self) {
+        // Acquire: pairs with the Release in `Chain::release`, after which nobody else has the node.
+        if self.state.load(Ordering::Acquire) == QUEUED {
+            // Its future forgot to take it out: the list would be left with a dangling pointer.
+            eprintln!("filch-sync: a waiter was dropped while it was in its list: aborting");
+            std::process::abort();
+        }
+        // SAFETY: a released node is its owner's, and was written; nobody looks at it again.
+        self.node.with_mut(|node| unsafe { (*node).assume_init_drop() });
     }
 }
 
 impl<T> Drop for Waiter<T> {
     #[inline(always)]
     fn drop(&mut self) {
-        // Relaxed: the owner queued it, or did not; and one that was released since is harmless.
-        if self.state.load(Ordering::Relaxed) == QUEUED {
-            forgotten(&self.state);
+        // Relaxed: only its owner, who is here, makes it anything but idle.
+        if self.state.load(Ordering::Relaxed) != IDLE {
+            self.drop_node();
         }
-    }
-}
-
-/// A future that went without taking its waiter out would leave a dangling pointer in the list.
-#[cold]
-#[inline(never)]
-fn forgotten(state: &AtomicU8) {
-    // Acquire: pairs with the Release in `Chain::release`, after which nobody else has the node.
-    if state.load(Ordering::Acquire) == QUEUED {
-        eprintln!("filch-sync: a waiter was dropped while it was in its list: aborting");
-        std::process::abort();
     }
 }
 
@@ -186,10 +191,9 @@ impl<T> WaitList<T> {
         let older = self.waiting.newest.replace(NonNull::from(waiter));
         // SAFETY: only its owner looks at this word, and lends the waiter to us exclusively.
         waiter.list.with_mut(|word| unsafe { *word = list });
-        // SAFETY: an idle node is its owner's, as above.
-        waiter.node.with_mut(|node| unsafe {
-            *node = Node { older, newer: None, waker: Some(waker), value: Some(value) };
-        });
+        let node = Node { older, newer: None, waker: Some(waker), value: Some(value) };
+        // SAFETY: an idle node is its owner's, as above. There is nothing in it that would have to be dropped.
+        waiter.node.with_mut(|place| unsafe { (*place).write(node) });
         // Relaxed: whoever gets at the node takes the lock first, and the owner is here.
         waiter.state.store(QUEUED, Ordering::Relaxed);
         match older {
@@ -386,12 +390,12 @@ impl<T> Chain<T> {
 ///
 /// # Safety
 ///
-/// The node is queued, and the caller has the lock of its list.
+/// The node is queued, and so written, and the caller has the lock of its list.
 #[inline(always)]
 unsafe fn with<T, R>(waiter: NonNull<Waiter<T>>, look: impl FnOnce(&mut Node<T>) -> R) -> R {
     // SAFETY: it is queued, so its owner, who pinned it, cannot free it without the lock; and while we
     // have that, the node is ours. The reference ends with the closure, which gets no other.
-    unsafe { waiter.as_ref().node.with_mut(|node| look(&mut *node)) }
+    unsafe { waiter.as_ref().node.with_mut(|node| look((*node).assume_init_mut())) }
 }
 
 /// What a node carries.
@@ -401,8 +405,8 @@ unsafe fn with<T, R>(waiter: NonNull<Waiter<T>>, look: impl FnOnce(&mut Node<T>)
 /// As for [`with`], for as long as the loan lasts; and nobody lends it to change it meanwhile.
 unsafe fn value<'a, T>(waiter: NonNull<Waiter<T>>) -> &'a T {
     // SAFETY: as for `with`.
-    let value = unsafe { waiter.as_ref() }.node.with(|node| unsafe { (*node).value.as_ref() });
-    value.expect("who is queued carries something")
+    let node = unsafe { waiter.as_ref().node.with(|node| (*node).assume_init_ref()) };
+    node.value.as_ref().expect("who is queued carries something")
 }
 
 /// What a node carries, to be changed.
@@ -412,8 +416,8 @@ unsafe fn value<'a, T>(waiter: NonNull<Waiter<T>>) -> &'a T {
 /// As for [`with`], for as long as the loan lasts; and nobody else lends it meanwhile.
 unsafe fn value_mut<'a, T>(waiter: NonNull<Waiter<T>>) -> &'a mut T {
     // SAFETY: as for `with`.
-    let value = unsafe { waiter.as_ref() }.node.with_mut(|node| unsafe { (*node).value.as_mut() });
-    value.expect("who is queued carries something")
+    let node = unsafe { waiter.as_ref().node.with_mut(|node| (*node).assume_init_mut()) };
+    node.value.as_mut().expect("who is queued carries something")
 }
 
 impl<T> fmt::Debug for WaitList<T> {
