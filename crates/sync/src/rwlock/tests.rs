@@ -1,3 +1,5 @@
+//! The rules of the reader-writer lock.
+
 use super::*;
 use crate::testing::{
     Count, broken, drop_at_every_poll, poll, ready, recorded_line, without_budget,

@@ -1,3 +1,5 @@
+//! The engine, alone.
+
 use super::*;
 use filch_atomic::current::{self, BUDGET, WaitKind, WaitRecord};
 use filch_atomic::sync::Mutex;
