@@ -4,8 +4,8 @@ use filch_atomic::current::{self, BUDGET, WaitRecord};
 use filch_testkit::{DropAtEveryPoll, exec, limits};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// Counts its wakes.
@@ -46,6 +46,14 @@ pub(crate) fn ready<F: Future>(future: &mut Pin<Box<F>>) -> F::Output {
         Poll::Ready(output) => output,
         Poll::Pending => panic!("it has to wait"),
     }
+}
+
+/// `mem::forget` for a future, in memory that stays reachable: a leak checker need not hear of it.
+pub(crate) fn forget<F>(future: Pin<Box<F>>) {
+    static FORGOTTEN: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+    // SAFETY: it is not moved: its memory is never used for anything else.
+    let future = Box::into_raw(unsafe { Pin::into_inner_unchecked(future) });
+    FORGOTTEN.lock().unwrap().push(future.expose_provenance());
 }
 
 /// A waker that panics when it is woken.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::testing::{
-    Count, broken, drop_at_every_poll, poll, ready, recorded_line, without_budget,
+    Count, broken, drop_at_every_poll, forget, poll, ready, recorded_line, without_budget,
 };
 use filch_testkit::{Random, exec, limits};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -133,7 +133,7 @@ fn a_forgotten_waiter_keeps_its_place_and_harms_nothing_else() {
         assert!(poll(&mut forgotten, &count).is_pending());
         let mut behind = Box::pin(lock.lock());
         assert!(poll(&mut behind, &count).is_pending());
-        std::mem::forget(forgotten);
+        forget(forgotten);
         drop(held);
         assert_eq!(count.wakes(), 1, "it was granted");
         assert!(poll(&mut behind, &count).is_pending());

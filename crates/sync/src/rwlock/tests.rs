@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::testing::{
-    Count, broken, drop_at_every_poll, poll, ready, recorded_line, without_budget,
+    Count, broken, drop_at_every_poll, forget, poll, ready, recorded_line, without_budget,
 };
 use filch_testkit::{Random, exec, limits};
 use std::future::Future;
@@ -151,7 +151,7 @@ fn a_forgotten_waiter_keeps_its_place_and_harms_nothing_else() {
     {
         let count = Count::new();
         let held = lock.try_read();
-        std::mem::forget(writes(&lock, &count));
+        forget(writes(&lock, &count));
         let mut behind = reads(&lock, &count);
         drop(held);
         assert!(poll(&mut behind, &count).is_pending());

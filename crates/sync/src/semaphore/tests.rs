@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::testing::{
-    Count, broken, drop_at_every_poll, poll, ready, recorded_line, without_budget,
+    Count, broken, drop_at_every_poll, forget, poll, ready, recorded_line, without_budget,
 };
 use filch_testkit::{Random, exec, limits};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -252,13 +252,13 @@ fn a_wait_is_on_record_where_it_was_begun() {
 fn a_forgotten_waiter_keeps_its_place_and_harms_nothing_else() {
     let semaphore = Box::new(Semaphore::new(0));
     let count = Count::new();
-    std::mem::forget(waiting(&semaphore, 1, &count));
+    forget(waiting(&semaphore, 1, &count));
     let mut behind = waiting(&semaphore, 1, &count);
     semaphore.add_permits(1);
     assert!(poll(&mut behind, &count).is_pending());
     semaphore.add_permits(1);
     assert!(ready(&mut behind).is_ok());
-    std::mem::forget(waiting(&semaphore, 5, &count));
+    forget(waiting(&semaphore, 5, &count));
     drop(behind);
     let moved = *semaphore;
     moved.add_permits(10);

@@ -50,17 +50,13 @@ impl WakeBatch {
     }
 
     /// Wakes all of them, whatever becomes of some. Gives the first panic there was.
-    fn wake_each(&mut self) -> Option<Box<dyn Any + Send>> {
+    fn wake_each(&mut self) -> Option<Panic> {
         let mut first = None;
         for waker in &self.wakers[..mem::take(&mut self.count)] {
             // SAFETY: `push` wrote it, and with `count` at 0 nobody reads it again.
             let waker = unsafe { waker.assume_init_read() };
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                match first {
-                    None => first = Some(panic),
-                    // Its destructor might panic too.
-                    Some(_) => mem::forget(panic),
-                }
+                keep_first(&mut first, panic);
             }
         }
         first
@@ -75,7 +71,9 @@ impl WakeBatch {
 impl Drop for WakeBatch {
     fn drop(&mut self) {
         // Only a panic in this crate, between taking wakers and waking them, leaves any.
-        drop(self.wake_each());
+        if let Some(panic) = self.wake_each() {
+            discard(panic);
+        }
     }
 }
 
@@ -85,12 +83,29 @@ impl fmt::Debug for WakeBatch {
     }
 }
 
+type Panic = Box<dyn Any + Send>;
+
 /// Goes on with a panic, unless this thread is unwinding already: a second one would end the process.
-fn go_on(panic: Option<Box<dyn Any + Send>>) {
+fn go_on(panic: Option<Panic>) {
     match panic {
         Some(panic) if !std::thread::panicking() => resume_unwind(panic),
-        Some(panic) => mem::forget(panic),
+        Some(panic) => discard(panic),
         None => {}
+    }
+}
+
+/// The first panic is the one that goes on.
+fn keep_first(first: &mut Option<Panic>, panic: Panic) {
+    match first {
+        None => *first = Some(panic),
+        Some(_) => discard(panic),
+    }
+}
+
+/// Drops a panic, whose destructor is anybody's code and may panic too.
+fn discard(panic: Panic) {
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        mem::forget(another);
     }
 }
 
@@ -112,11 +127,8 @@ pub(crate) fn wake_batches<S>(
         release(&mut state, &mut batch);
         drop(state);
         let is_last = !batch.is_full();
-        let panic = batch.wake_each();
-        if first.is_none() {
-            first = panic;
-        } else {
-            mem::forget(panic);
+        if let Some(panic) = batch.wake_each() {
+            keep_first(&mut first, panic);
         }
         if is_last {
             return go_on(first);
