@@ -345,7 +345,7 @@ where
     let made = caught(|| make_park(worker).map(|park| (park.peer(), park)));
     let (peer, park) = made
         .unwrap_or_else(|payload| {
-            std::mem::forget(payload);
+            drop_caught(payload);
             Err("making what it sleeps in panicked".into())
         })
         .map_err(|source| StartError::Park { worker, source })?;
