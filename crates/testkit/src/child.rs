@@ -43,11 +43,13 @@ pub fn try_run(test: &str, body: impl FnOnce()) -> Output {
         println!("test result: 1 passed, in a child");
         std::process::exit(0);
     }
+    // Under AddressSanitizer, too, memory that is not there is an error and not the end.
+    let mut options = std::env::var("ASAN_OPTIONS").unwrap_or_default();
+    options.push_str(":allocator_may_return_null=1");
     Command::new(std::env::current_exe().expect("the test binary has a path"))
         .args([test, "--exact", "--nocapture", "--include-ignored", "--test-threads=1"])
         .env(VARIABLE, test)
-        // Under AddressSanitizer, too, memory that is not there is an error and not the end.
-        .env("ASAN_OPTIONS", "allocator_may_return_null=1")
+        .env("ASAN_OPTIONS", options)
         .output()
         .expect("the test binary starts again")
 }
