@@ -5,19 +5,11 @@
 //! compiler; what a machine lacks is skipped in plain sight.
 
 use std::fs;
-use std::process::{Command, Stdio};
 
 use crate::args::Args;
 use crate::loom::Limits;
 use crate::steps::{Done, Steps};
-use crate::{compare, deps, loom, mutate, proc, test, tidy, tree};
-
-/// The target that the sanitizers are run for.
-const SANITIZER_TARGET: &str = "x86_64-unknown-linux-gnu";
-
-/// What runs under AddressSanitizer (LeakSanitizer is part of it): whatever holds memory that the
-/// kernel or another thread may still use.
-const SANITIZED: &[&str] = &["filch-atomic", "filch-uring", "filch-sched", "filch-sync", "filch"];
+use crate::{compare, deps, loom, mutate, proc, sanitize, shuttle, test, tidy, tree};
 
 /// The examples that end by themselves within seconds, with small arguments. All others are
 /// built, and a person runs them.
@@ -44,16 +36,9 @@ fn plain(steps: &mut Steps) {
         cargo.args(["--all-features", "--", "-D", "warnings"]);
         proc::run(cargo)
     });
-    steps.run("clippy of the loom models", || {
-        let package = ["clippy", "--quiet", "--package", "filch-loom-tests", "--all-targets"];
-        let mut cargo = proc::cargo(&package);
-        cargo
-            .args(["--", "-D", "warnings"])
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
-            .env("RUSTFLAGS", "--cfg filch_loom")
-            .env("CARGO_TARGET_DIR", tree::target().join("loom"));
-        proc::run(cargo)
-    });
+    for checker in ["loom", "shuttle"] {
+        steps.run(&format!("clippy of the {checker} tests"), || clippy_under(checker));
+    }
     steps.run("features", features);
     steps.run("docs", || {
         let mut cargo = proc::cargo(&["doc", "--quiet", "--workspace", "--no-deps"]);
@@ -63,6 +48,7 @@ fn plain(steps: &mut Steps) {
         proc::run(cargo)
     });
     test::run(steps);
+    steps.run("shuttle programs", || shuttle::run(&[], shuttle::SHORT));
     steps.run("examples", || {
         proc::run(proc::cargo(&["build", "--quiet", "--workspace", "--all-features", "--examples"]))
     });
@@ -74,9 +60,22 @@ fn plain(steps: &mut Steps) {
 fn more(steps: &mut Steps) {
     steps.run("loom mutations", || mutate::run(&[]));
     steps.run("loom models, longer", || loom::run(&[], Limits::FULL));
-    steps.run("address and leak sanitizer", sanitize);
+    sanitize::run(steps, &[]);
+    steps.run("shuttle programs, longer", || shuttle::run(&[], shuttle::LONG));
     steps.run("soaks", soak);
     steps.run("comparison, short", || compare::run(&["--quick"]));
+}
+
+/// Lints what only a model checker builds.
+fn clippy_under(checker: &str) -> Result<Done, String> {
+    let package = format!("filch-{checker}-tests");
+    let mut cargo = proc::cargo(&["clippy", "--quiet", "--package", &package, "--all-targets"]);
+    cargo
+        .args(["--", "-D", "warnings"])
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env("RUSTFLAGS", format!("--cfg filch_{checker}"))
+        .env("CARGO_TARGET_DIR", tree::target().join(checker));
+    proc::run(cargo)
 }
 
 /// Checks every package that has features with none of them and with each alone; all other steps
@@ -123,30 +122,6 @@ fn example_exists(package: &str, example: &str) -> Result<bool, String> {
         || examples.join(example).join("main.rs").is_file()
         || fs::read_to_string(examples.join("../Cargo.toml"))
             .is_ok_and(|text| text.contains(&format!("name = \"{example}\""))))
-}
-
-/// Runs the tests of the unsafe crates with every access to memory checked.
-fn sanitize() -> Result<Done, String> {
-    let mut probe = Command::new("rustup");
-    probe.args(["run", "nightly", "rustc", "--version"]).stdin(Stdio::null());
-    if !probe.output().is_ok_and(|output| output.status.success()) {
-        return Ok(Done::Skipped("no toolchain named nightly".to_owned()));
-    }
-    let mut cargo = Command::new("rustup");
-    cargo
-        .args(["run", "nightly", "cargo", "test", "--quiet", "--no-fail-fast"])
-        .args(["--target", SANITIZER_TARGET, "--all-features", "--lib", "--tests"])
-        .current_dir(tree::root())
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        // Which toolchain the outer cargo is must not leak into the inner one.
-        .env_remove("CARGO")
-        .env_remove("RUSTUP_TOOLCHAIN")
-        .env("RUSTFLAGS", "-Zsanitizer=address")
-        .env("CARGO_TARGET_DIR", tree::target().join("asan"));
-    for package in SANITIZED {
-        cargo.args(["--package", package]);
-    }
-    proc::run(cargo)
 }
 
 /// Runs the tests whose name says `soak`, ignored ones too, in the packages that have any.

@@ -11,6 +11,8 @@ mod deps;
 mod loom;
 mod mutate;
 mod proc;
+mod sanitize;
+mod shuttle;
 mod steps;
 mod test;
 mod tidy;
@@ -33,6 +35,10 @@ usage: cargo xtask <command> [options]
       --full             3 preemptions and 300 s, unless told otherwise
       --mutate           apply each patch of loom-tests/mutations to a copy of the tree and
                          demand that its model then fails (NAME: part of a patch's name)
+  shuttle [NAME...]      run whole programs under random schedules (NAME: part of a test's name)
+      --iterations N     how often each runs under each scheduler (default 300)
+      --full             20000 times, unless told otherwise
+  sanitize [PACKAGE...]  tests under AddressSanitizer and LeakSanitizer; needs a nightly toolchain
   compare [ROW...]       build and run the side-by-side comparison; options are passed on to it
   tidy                   the rules that no compiler checks: sizes, headers, words, dependencies
   ci                     what has to pass before a change lands
@@ -46,6 +52,8 @@ fn main() -> ExitCode {
         Some("test") => test::main(args),
         Some("loom") => loom::main(args),
         Some("compare") => compare::main(args),
+        Some("sanitize") => sanitize::main(args),
+        Some("shuttle") => shuttle::main(args),
         Some("tidy") => tidy::main(args),
         Some("ci") => ci::main(args),
         None | Some("help" | "--help" | "-h") => {
