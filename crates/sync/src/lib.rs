@@ -48,6 +48,7 @@ mod event;
 mod lock;
 mod permits;
 pub mod queue;
+mod promise;
 mod rwlock;
 mod semaphore;
 #[cfg(all(test, not(any(filch_loom, filch_shuttle))))]
@@ -69,3 +70,4 @@ pub use semaphore::{
     AcquirePermits, AcquirePermitsOwned, BoundedSemaphore, OverRelease, OwnedPermit, Permit,
     Semaphore,
 };
+pub use promise::{Abandoned, Promise, Setter, TryGetError, promise};
