@@ -27,9 +27,11 @@ pub use shuttle::sync::Arc;
 pub use std::sync::Arc;
 
 #[cfg(any(filch_loom, filch_shuttle))]
-pub use crate::model::lock::{Condvar, Mutex, MutexGuard};
+pub use crate::model::lock::{
+    Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 #[cfg(not(any(filch_loom, filch_shuttle)))]
-pub use parking_lot::{Mutex, MutexGuard};
+pub use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// `parking_lot`'s condition variable, cut down to what a model checker can stand in for.
 #[cfg(not(any(filch_loom, filch_shuttle)))]

@@ -43,9 +43,12 @@ macro_rules! const_unless_modelled {
 
 mod barrier;
 mod blocking;
+mod broadcast;
 mod condition;
+mod crowd;
 mod event;
 mod lock;
+mod once_cell;
 mod permits;
 pub mod queue;
 mod promise;
@@ -55,13 +58,20 @@ mod semaphore;
 mod testing;
 #[allow(dead_code)] // Until the primitives that need all of it are here.
 mod wait_list;
+mod watch;
 
 pub use barrier::{Barrier, BarrierWait, BrokenBarrier};
+pub use broadcast::{Broadcast, BroadcastSender, RecvError, TryRecvError, broadcast};
 pub use condition::{Condition, ConditionWait};
 pub use event::{Event, EventWait, OwnedEventWait};
 pub use lock::{Acquire, AcquireOwned, Guard, Lock, OwnedGuard};
+pub use once_cell::{OnceCell, SetError};
 pub use permits::{Closed, TryAcquireError};
 pub use queue::{LifoQueue, PriorityQueue, Queue};
+pub use promise::{
+    Abandoned, Promise, PromiseDropped, Setter, SharedPromise, SharedSetter, TryGetError, promise,
+    shared_promise,
+};
 pub use rwlock::{
     AcquireRead, AcquireReadOwned, AcquireWrite, AcquireWriteOwned, OwnedReadGuard,
     OwnedWriteGuard, ReadGuard, RwLock, WriteGuard,
@@ -70,4 +80,4 @@ pub use semaphore::{
     AcquirePermits, AcquirePermitsOwned, BoundedSemaphore, OverRelease, OwnedPermit, Permit,
     Semaphore,
 };
-pub use promise::{Abandoned, Promise, Setter, TryGetError, promise};
+pub use watch::{SendersGone, Watch, WatchRef, WatchSender, watch};

@@ -53,6 +53,32 @@ impl<T> DerefMut for MutexGuard<'_, T> {
     }
 }
 
+/// A lock that many may read through at once. It does not poison.
+#[derive(Debug, Default)]
+pub struct RwLock<T>(checker::sync::RwLock<T>);
+
+/// Holds a [`RwLock`] for reading.
+pub type RwLockReadGuard<'a, T> = checker::sync::RwLockReadGuard<'a, T>;
+/// Holds a [`RwLock`] for writing.
+pub type RwLockWriteGuard<'a, T> = checker::sync::RwLockWriteGuard<'a, T>;
+
+impl<T> RwLock<T> {
+    /// An unlocked lock around `value`.
+    pub fn new(value: T) -> Self {
+        Self(checker::sync::RwLock::new(value))
+    }
+
+    /// Takes the lock for reading, past writers that wait. A model's readers do so anyway.
+    pub fn read_recursive(&self) -> RwLockReadGuard<'_, T> {
+        self.0.read().unwrap()
+    }
+
+    /// Takes the lock for writing.
+    pub fn write(&self) -> RwLockWriteGuard<'_, T> {
+        self.0.write().unwrap()
+    }
+}
+
 /// A condition variable. Its timed wait never times out: a model has no time.
 #[derive(Debug, Default)]
 pub struct Condvar(checker::sync::Condvar);

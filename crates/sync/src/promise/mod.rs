@@ -1,6 +1,7 @@
 #![doc = include_str!("README.md")]
 
 mod cell;
+mod shared;
 
 use cell::{CLOSED, Cell, DONE, End, VALUE};
 use filch_atomic::current::{self, WaitKind};
@@ -16,6 +17,8 @@ use std::task::{Context, Poll, ready};
 
 use crate::blocking::block_on;
 
+pub use shared::{SharedPromise, SharedSetter, shared_promise};
+
 /// A promise, and the setter that fulfils it: a value that is given once, by one task or thread, and awaited
 /// by another.
 ///
@@ -27,7 +30,7 @@ use crate::blocking::block_on;
 /// assert_eq!(promise.blocking_get(), Ok("hello"));
 /// ```
 ///
-/// For several that await the same value there is `SharedPromise`.
+/// For several that await the same value there is [`shared_promise`].
 #[doc(alias = "oneshot")]
 #[doc(alias = "channel")]
 #[track_caller]
@@ -108,8 +111,8 @@ impl<T> Setter<T> {
     /// ```
     #[doc(alias = "cancellation")]
     #[track_caller]
-    pub fn closed(&mut self) -> Closed<'_, T> {
-        Closed { location: Location::caller(), setter: self, waits: false }
+    pub fn closed(&mut self) -> PromiseDropped<'_, T> {
+        PromiseDropped { location: Location::caller(), setter: self, waits: false }
     }
 }
 
@@ -131,14 +134,14 @@ impl<T> fmt::Debug for Setter<T> {
 
 /// The future of [`Setter::closed`].
 #[must_use = "nothing is waited for unless this is awaited"]
-pub struct Closed<'a, T> {
+pub struct PromiseDropped<'a, T> {
     setter: &'a mut Setter<T>,
     location: &'static Location<'static>,
     /// It was polled, and so may have its waker in the cell.
     waits: bool,
 }
 
-impl<T> Future for Closed<'_, T> {
+impl<T> Future for PromiseDropped<'_, T> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -153,7 +156,7 @@ impl<T> Future for Closed<'_, T> {
     }
 }
 
-impl<T> Drop for Closed<'_, T> {
+impl<T> Drop for PromiseDropped<'_, T> {
     fn drop(&mut self) {
         if self.waits {
             // SAFETY: the setter is borrowed, and so has not ended.
@@ -162,9 +165,9 @@ impl<T> Drop for Closed<'_, T> {
     }
 }
 
-impl<T> fmt::Debug for Closed<'_, T> {
+impl<T> fmt::Debug for PromiseDropped<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Closed").field("setter", &self.setter).finish()
+        f.debug_struct("PromiseDropped").field("setter", &self.setter).finish()
     }
 }
 
@@ -247,12 +250,9 @@ impl<T> Promise<T> {
     ///
     /// # Panics
     ///
-    /// If the outcome was taken already.
-    ///
-    /// # Deadlocks
-    ///
-    /// In a task it holds up the thread, and everybody else who would run there.
+    /// If the outcome was taken already; in a task of filch.
     #[doc(alias = "blocking_recv")]
+    #[track_caller]
     pub fn blocking_get(self) -> Result<T, Abandoned> {
         block_on(self)
     }
