@@ -215,9 +215,10 @@ pub(super) unsafe fn end<T>(cell: NonNull<Cell<T>>, me: End, more: u8, unless: u
             Err(now) => state = now,
         }
     }
-    // SAFETY, both: we cleared the bit.
+    // SAFETY: we cleared the bit.
     let mine = (state & me.waits() != 0).then(|| unsafe { this.take_waker(me) });
     let other = me.other();
+    // SAFETY: likewise.
     let others = (state & other.waits() != 0).then(|| unsafe { this.take_waker(other) });
     // SAFETY: we have ended, and touch the cell no more.
     unsafe { leave(cell, me, 0) };

@@ -1,13 +1,11 @@
 //! A promise for several.
 
-use filch_atomic::WakerCell;
 use filch_atomic::cell::UnsafeCell;
 use filch_atomic::current::{self, WaitKind};
 use filch_atomic::sync::atomic::{AtomicU8, Ordering};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
-use std::task::Poll;
 
 use super::{Abandoned, TryGetError};
 use crate::blocking::block_on;
@@ -40,7 +38,6 @@ pub fn shared_promise<T>() -> (SharedSetter<T>, SharedPromise<T>) {
         outcome: AtomicU8::new(PENDING),
         value: UnsafeCell::new(None),
         promises: Crowd::new(1),
-        setter: WakerCell::new(),
     });
     (SharedSetter { shared: shared.clone() }, SharedPromise { shared })
 }
@@ -49,10 +46,9 @@ struct Shared<T> {
     outcome: AtomicU8,
     /// The setter's until the outcome is known; then everybody reads it, and nobody writes.
     value: UnsafeCell<Option<T>>,
-    /// How many promises there are, and who awaits one.
+    /// How many promises there are. Who awaits one waits here; or, when there are none, the setter that wants
+    /// to know.
     promises: Crowd<usize>,
-    /// Woken when there is no promise left.
-    setter: WakerCell,
 }
 
 // SAFETY: the value moves with it.
@@ -135,25 +131,7 @@ impl<T> SharedSetter<T> {
     #[track_caller]
     pub fn closed(&mut self) -> impl Future<Output = ()> + use<'_, T> {
         let site = Site::here(WaitKind::Other);
-        let shared = &*self.shared;
-        let waits = Waits(&shared.setter);
-        poll_fn(move |cx| {
-            waits.0.register(cx.waker());
-            if *shared.promises.lock() == 0 {
-                return current::poll_proceed(cx);
-            }
-            site.note(shared);
-            Poll::Pending
-        })
-    }
-}
-
-/// Takes the setter's waker back when its wait goes.
-struct Waits<'a>(&'a WakerCell);
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        drop(self.0.take());
+        self.shared.promises.until(site, |promises| (*promises == 0).then_some(()))
     }
 }
 
@@ -250,13 +228,10 @@ impl<T> Clone for SharedPromise<T> {
 
 impl<T> Drop for SharedPromise<T> {
     fn drop(&mut self) {
-        let left = {
-            let mut promises = self.shared.promises.lock();
-            *promises -= 1;
-            *promises
-        };
-        if left == 0 {
-            self.shared.setter.wake();
+        let mut promises = self.shared.promises.lock();
+        *promises -= 1;
+        if *promises == 0 {
+            promises.wake_all();
         }
     }
 }
