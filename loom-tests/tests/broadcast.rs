@@ -74,6 +74,20 @@ fn every_receiver_gets_every_item() {
     });
 }
 
+/// The sender stays, so that only its item can wake.
+#[test]
+fn an_item_reaches_who_waits() {
+    loom::model(|| {
+        let (sender, mut receiver) = broadcast(1);
+        let sender = thread::spawn(move || {
+            assert!(sender.send(Arc::new(7)).is_ok());
+            sender
+        });
+        assert!(matches!(wait(receiver.recv()), Ok(item) if *item == 7));
+        drop(sender.join().unwrap());
+    });
+}
+
 #[test]
 fn what_is_lost_is_told_of() {
     loom::model(|| {

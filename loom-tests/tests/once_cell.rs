@@ -91,6 +91,24 @@ fn who_waits_has_a_turn_when_another_fails() {
     });
 }
 
+/// One fails and hands its turn to who waits; a newcomer does not run beside that one.
+#[test]
+fn a_turn_that_was_handed_over_is_nobody_elses() {
+    loom::model(|| {
+        let cell = leaked();
+        let (_, waker) = Bell::new();
+        let cx = &mut Context::from_waker(&waker);
+        let mut runs = Box::pin(cell.get_or_init(async || std::future::pending().await));
+        assert!(runs.as_mut().poll(cx).is_pending());
+        let mut next = Box::pin(cell.get_or_init(async || 1));
+        assert!(next.as_mut().poll(cx).is_pending());
+        drop(runs);
+        let newcomer = thread::spawn(move || *wait(cell.get_or_init(async || 2)));
+        assert_eq!(*wait(next), 1);
+        assert_eq!(newcomer.join().unwrap(), 1);
+    });
+}
+
 /// One is dropped as its turn comes: the turn goes to the one behind.
 #[test]
 fn a_turn_of_one_who_goes_is_handed_on() {
