@@ -15,7 +15,7 @@ use crate::wait_list::Site;
 /// those who are behind: see [`Broadcast`].
 ///
 /// ```
-/// # filch_testkit::exec::block_on(async {
+/// # pollster::block_on(async {
 /// use filch_sync::{RecvError, broadcast};
 ///
 /// let (sender, mut news) = broadcast(2);

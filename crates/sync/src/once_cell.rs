@@ -19,7 +19,7 @@ use crate::wait_list::{Attempt, Left, Site, WaitList, Waiter, wake_batches};
 /// A place for one value, which is made by whoever needs it first, asynchronously.
 ///
 /// ```
-/// # filch_testkit::exec::block_on(async {
+/// # pollster::block_on(async {
 /// use filch_sync::OnceCell;
 ///
 /// static CONFIG: OnceCell<String> = OnceCell::new();
@@ -141,12 +141,16 @@ impl<T> OnceCell<T> {
     ///
     /// If `init` does. The next in line runs its own.
     #[track_caller]
-    pub fn get_or_init<'a, F>(&'a self, init: F) -> impl Future<Output = &'a T> + use<'a, T, F>
+    pub fn get_or_init<'a, F, I>(
+        &'a self,
+        init: F,
+    ) -> impl Future<Output = &'a T> + use<'a, T, F, I>
     where
-        F: AsyncFnOnce() -> T,
+        F: FnOnce() -> I,
+        I: Future<Output = T>,
     {
-        let value =
-            self.get_or_try_init_at(Location::caller(), async || Ok::<T, Infallible>(init().await));
+        let init = || async { Ok::<T, Infallible>(init().await) };
+        let value = self.get_or_try_init_at(Location::caller(), init);
         async move {
             match value.await {
                 Ok(value) => value,
@@ -165,23 +169,25 @@ impl<T> OnceCell<T> {
     ///
     /// As [`get_or_init`](Self::get_or_init).
     #[track_caller]
-    pub fn get_or_try_init<'a, E, F>(
+    pub fn get_or_try_init<'a, E, F, I>(
         &'a self,
         init: F,
-    ) -> impl Future<Output = Result<&'a T, E>> + use<'a, T, E, F>
+    ) -> impl Future<Output = Result<&'a T, E>> + use<'a, T, E, F, I>
     where
-        F: AsyncFnOnce() -> Result<T, E>,
+        F: FnOnce() -> I,
+        I: Future<Output = Result<T, E>>,
     {
         self.get_or_try_init_at(Location::caller(), init)
     }
 
-    fn get_or_try_init_at<'a, E, F>(
+    fn get_or_try_init_at<'a, E, F, I>(
         &'a self,
         location: &'static Location<'static>,
         init: F,
-    ) -> impl Future<Output = Result<&'a T, E>> + use<'a, T, E, F>
+    ) -> impl Future<Output = Result<&'a T, E>> + use<'a, T, E, F, I>
     where
-        F: AsyncFnOnce() -> Result<T, E>,
+        F: FnOnce() -> I,
+        I: Future<Output = Result<T, E>>,
     {
         let turn =
             Turn { cell: self, waiter: Waiter::new(), site: Site::at(WaitKind::Other, location) };
@@ -204,7 +210,7 @@ impl<T> OnceCell<T> {
         if let Some(value) = self.get() {
             return value;
         }
-        block_on(self.get_or_init(async || init()))
+        block_on(self.get_or_init(|| async { init() }))
     }
 }
 

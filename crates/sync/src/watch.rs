@@ -21,7 +21,7 @@ const CHANGE: u64 = 2;
 /// A value that changes: the sender that changes it, and a receiver that wants to know the latest.
 ///
 /// ```
-/// # filch_testkit::exec::block_on(async {
+/// # pollster::block_on(async {
 /// let (sender, mut speed) = filch_sync::watch(0);
 /// sender.send(70);
 /// sender.send(80);
@@ -324,7 +324,7 @@ impl<T> Watch<T> {
     /// As [`borrow`](Self::borrow), for `predicate` and for what this gives.
     ///
     /// ```
-    /// # filch_testkit::exec::block_on(async {
+    /// # pollster::block_on(async {
     /// let (sender, mut speed) = filch_sync::watch(0);
     /// std::thread::spawn(move || (1..=88).for_each(|speed| sender.send(speed)));
     /// assert!(*speed.wait_for(|speed| *speed >= 88).await.unwrap() >= 88);

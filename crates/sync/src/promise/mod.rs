@@ -102,7 +102,7 @@ impl<T> Setter<T> {
     /// Dropping it loses nothing.
     ///
     /// ```
-    /// # filch_testkit::exec::block_on(async {
+    /// # pollster::block_on(async {
     /// let (mut setter, promise) = filch_sync::promise::<u32>();
     /// drop(promise);
     /// setter.closed().await;
@@ -191,7 +191,7 @@ impl<T> fmt::Debug for PromiseDropped<'_, T> {
 /// Polled again after it gave its outcome.
 ///
 /// ```
-/// # filch_testkit::exec::block_on(async {
+/// # pollster::block_on(async {
 /// use filch_sync::{Abandoned, promise};
 ///
 /// let (setter, promise) = promise();

@@ -22,7 +22,7 @@ const ABANDONED: u8 = 2;
 /// A promise that any number may await, and the setter that fulfils it. All get the same value, by reference.
 ///
 /// ```
-/// # filch_testkit::exec::block_on(async {
+/// # pollster::block_on(async {
 /// let (setter, promise) = filch_sync::shared_promise();
 /// let another = promise.clone();
 /// setter.set("hello".to_owned()).unwrap();
