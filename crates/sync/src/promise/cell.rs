@@ -121,8 +121,9 @@ impl<T> Cell<T> {
     ///
     /// The caller cleared that end's "waits", or is the only one left.
     unsafe fn take_waker(&self, end: End) -> Waker {
-        // SAFETY: as the caller promises, the waker is there, and the caller's.
-        self.waker(end).with_mut(|slot| unsafe { (*slot).assume_init_read() })
+        // SAFETY: as the caller promises, the waker is there, and the caller's. (`with`, for it is not written:
+        // its end may look at it, in `poll_end`.)
+        self.waker(end).with(|slot| unsafe { (*slot).assume_init_read() })
     }
 
     /// Waits until the other end has said that it ends. Gives the state that says so.
@@ -135,6 +136,15 @@ impl<T> Cell<T> {
         let mut state = self.state();
         while state & me.other().says() == 0 {
             if state & me.waits() != 0 {
+                // SAFETY: we wrote the waker, and only we write there. The other end may take it meanwhile,
+                // which is to read it, and we only compare its two words. It was live when we saw the bit,
+                // as is ours, so if they are equal they are the same.
+                let is_known = self
+                    .waker(me)
+                    .with(|slot| unsafe { (*slot).assume_init_ref().will_wake(cx.waker()) });
+                if is_known {
+                    return Poll::Pending;
+                }
                 // SAFETY: as the caller promises.
                 let Some(old) = (unsafe { self.withdraw(me) }) else {
                     state = self.state();
@@ -144,6 +154,7 @@ impl<T> Cell<T> {
                 state &= !me.waits();
             }
             let new = match waker.take() {
+                // What is left of the turn before, if the other end did something in between.
                 Some(old) if old.will_wake(cx.waker()) => old,
                 _ => cx.waker().clone(),
             };
@@ -238,10 +249,11 @@ pub(super) unsafe fn end<T>(cell: NonNull<Cell<T>>, me: End, more: u8, unless: u
 unsafe fn leave<T>(cell: NonNull<Cell<T>>, me: End, taken: u8) {
     // SAFETY: the cell is there until both ends have left.
     let state = &unsafe { cell.as_ref() }.state;
-    // Flips bits whose present values are known: ours is not set, and a value that was taken was there.
+    // Flips bits whose present values are known: ours is not set, and a value that was taken was there. By an
+    // addition, for which processors have an instruction that gives the old value.
     // Release: pairs with the Acquire of whoever frees the cell, here or in `end`: we touched it before.
     // Acquire: the same, the other way round.
-    let before = state.fetch_xor(me.left() | taken, Ordering::AcqRel);
+    let before = state.fetch_add(me.left().wrapping_sub(taken), Ordering::AcqRel);
     if before & me.other().left() != 0 {
         // SAFETY: the other end has left, and so do we.
         unsafe { free(cell, before & !taken) };
