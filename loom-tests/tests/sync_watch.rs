@@ -1,7 +1,8 @@
 //! The watch: the last value reaches whoever waits, and the news that nobody will change it.
 #![cfg(filch_loom)]
 
-use filch_atomic::sync::{Condvar, Mutex};
+use filch_atomic::sync::atomic::{AtomicU32, Ordering};
+use filch_atomic::sync::{Arc, Condvar, Mutex};
 use filch_atomic::thread;
 use filch_sync::{SendersGone, watch};
 use std::future::Future;
@@ -49,10 +50,31 @@ fn wait<F: Future>(future: F) -> F::Output {
 fn a_change_reaches_who_waits_and_then_the_end() {
     loom::model(|| {
         let (sender, mut watch) = watch(0);
-        let other = thread::spawn(move || sender.send(1));
+        let other = sender.clone();
+        let other = thread::spawn(move || other.send(1));
         assert_eq!(wait(watch.changed()), Ok(()));
         assert_eq!(*watch.borrow(), 1);
+        other.join().unwrap();
+        let other = thread::spawn(move || drop(sender));
         assert_eq!(wait(watch.changed()), Err(SendersGone));
+        other.join().unwrap();
+    });
+}
+
+/// Also what the sender did besides.
+#[test]
+fn what_was_done_before_a_change_is_seen_after_it() {
+    loom::model(|| {
+        let (sender, mut watch) = watch(());
+        let done = Arc::new(AtomicU32::new(0));
+        let mine = done.clone();
+        // Relaxed, both: it is the watch that orders them.
+        let other = thread::spawn(move || {
+            mine.store(1, Ordering::Relaxed);
+            sender.send(());
+        });
+        assert_eq!(wait(watch.changed()), Ok(()));
+        assert_eq!(done.load(Ordering::Relaxed), 1);
         other.join().unwrap();
     });
 }
