@@ -1,15 +1,15 @@
 //! The command line of `compare`.
 
-use crate::plan::{self, Row};
+use crate::plan::Row;
 use crate::rows::ROWS;
 
 /// What `--help` says.
 pub const HELP: &str = "\
-Compares filch with tokio and with bare io_uring loops, in one run.
+Compares filch and its peers, in one run.
 
 usage: compare [ROW...] [options]
 
-  ROW               rows to run (default: those marked * in --list)
+  ROW               rows to run, or groups of them (default: those marked * in --list)
   --list            say which rows there are
   --json            one JSON object on one line of standard output, everything else on standard error
   --quick           small sizes: does everything work? (the figures mean little)
@@ -103,11 +103,13 @@ pub fn parse(args: &[String]) -> Result<Options, String> {
             }
             flag if flag.starts_with('-') => return Err(format!("no option `{flag}`")),
             name => {
-                let row = plan::find(name).ok_or_else(|| {
+                let named = |row: &&Row| row.name == name || row.group == name;
+                let before = options.rows.len();
+                options.rows.extend(ROWS.iter().copied().filter(named));
+                if options.rows.len() == before {
                     let names: Vec<_> = ROWS.iter().map(|row| row.name).collect();
-                    format!("no row `{name}`; there are {}", names.join(", "))
-                })?;
-                options.rows.push(row);
+                    return Err(format!("no row `{name}`; there are {}", names.join(", ")));
+                }
             }
         }
     }
@@ -145,7 +147,18 @@ mod tests {
     fn no_row_means_the_usual_ones() {
         let names = |line| of(line).unwrap().rows.iter().map(|row| row.name).collect::<Vec<_>>();
         assert_eq!(names(""), ["spawn_join", "ping_pong", "yield", "echo", "file_rand"]);
-        assert_eq!(names("--instructions"), ["spawn_join", "ping_pong", "yield", "chained_spawn"]);
+        assert_eq!(
+            names("--instructions"),
+            ["spawn_join", "ping_pong", "yield", "chained_spawn", "uncontended"]
+        );
+    }
+
+    #[test]
+    fn a_group_is_its_rows() {
+        let names = |line| of(line).unwrap().rows.iter().map(|row| row.name).collect::<Vec<_>>();
+        assert_eq!(names("io"), ["echo", "hog", "file_rand"]);
+        assert!(names("sync yield").starts_with(&["mutex", "rwlock", "semaphore"]));
+        assert!(names("sync yield").ends_with(&["uncontended", "yield"]));
     }
 
     #[test]

@@ -28,4 +28,5 @@ pub mod rows;
 pub mod runtime;
 pub mod runtimes;
 pub mod stats;
+pub mod sync;
 pub mod sys;

@@ -114,10 +114,8 @@ pub fn run(
             sample = Some(window.close(target.pid, now, load.latencies.len())?);
         }
         load.send_due(now, &measured)?;
-        if load.due.is_empty() && load.waiting == 0 {
-            if let Some(sample) = sample {
-                return load.complete(sample);
-            }
+        if let Some(sample) = sample.take_if(|_| load.due.is_empty() && load.waiting == 0) {
+            return load.complete(sample);
         }
         if now > measured.end + PATIENCE {
             return Err(io::Error::other(format!("{} requests had no answer", load.waiting)));

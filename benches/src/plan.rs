@@ -11,14 +11,20 @@ use crate::rows::ROWS;
 pub struct Row {
     /// Its name on the command line.
     pub name: &'static str,
+    /// A name on the command line for this row and others.
+    pub group: &'static str,
     /// One sentence for `--list`.
     pub about: &'static str,
     /// Whether it runs when no row is named.
     pub by_default: bool,
     /// The forms it is measured in.
     pub shapes: &'static [Shape],
-    /// Who does it. Those that have one thread only are left out of shapes with two workers.
+    /// Who does it.
     pub contenders: &'static [&'static str],
+    /// Whether a contender takes part in a shape.
+    pub fits: fn(Shape, &str) -> bool,
+    /// What is to be known of a contender when its figures are read; among the notes.
+    pub remarks: &'static [(&'static str, &'static str)],
     /// The contender that the others are compared with.
     pub baseline: &'static str,
     /// What its trials report, in some shapes or in all. The first is the headline and the second what it costs in CPU time:
@@ -53,6 +59,12 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// For rows in which every runtime takes part where it can: those that have one thread only are left out of shapes
+    /// with two workers.
+    pub fn suits_runtime(self, runtime: &str) -> bool {
+        self.workers == 1 || runtime != "tokio-ct"
+    }
+
     /// One worker and two, without variants.
     pub const ONE_AND_TWO: &[Self] =
         &[Self { variant: "", workers: 1 }, Self { variant: "", workers: 2 }];
@@ -149,10 +161,8 @@ pub fn find(name: &str) -> Option<&'static Row> {
 
 /// The contenders of a row in a shape, of those `wanted` (all when empty), in the row's order.
 pub fn contenders(row: &Row, shape: Shape, wanted: &[String]) -> Vec<&'static str> {
-    let fits = |name: &&str| {
-        (wanted.is_empty() || wanted.iter().any(|wanted| wanted == name))
-            && (shape.workers == 1 || *name != "tokio-ct")
-    };
+    let wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
+    let fits = |name: &&str| wanted(name) && (row.fits)(shape, name);
     row.contenders.iter().copied().filter(fits).collect()
 }
 

@@ -131,7 +131,7 @@ impl Table {
         cells.push(cell(ratio.map(|ratio| format!("{:.2}", ratio.median))));
         cells.push(cell(ratio.map(|ratio| format!("{:.2}..{:.2}", ratio.low, ratio.high))));
         cells.push(cell(self.ratio(entry, 1).map(|ratio| format!("{:.2}", ratio.median))));
-        cells.push(notes(entry));
+        cells.push(notes(self.row, entry));
         cells
     }
 
@@ -163,6 +163,8 @@ impl Table {
             "variant": self.shape.variant,
             "workers": self.shape.workers,
             "contender": entry.contender,
+            "remark": remark(self.row, entry),
+            "baseline": self.row.baseline,
             "trials": entry.outcomes.len(),
             "failed": entry.outcomes.iter().filter(|outcome| outcome.is_none()).count(),
             "not_quiet_before": entry.count(|outcome| !outcome.quiet),
@@ -179,7 +181,12 @@ impl Table {
     }
 }
 
-fn notes(entry: &Entry) -> String {
+fn remark(row: &Row, entry: &Entry) -> Option<&'static str> {
+    let (_, remark) = row.remarks.iter().find(|(contender, _)| *contender == entry.contender)?;
+    Some(remark)
+}
+
+fn notes(row: &Row, entry: &Entry) -> String {
     let failed = entry.outcomes.iter().filter(|outcome| outcome.is_none()).count();
     let counts = [
         (failed, "failed"),
@@ -187,7 +194,8 @@ fn notes(entry: &Entry) -> String {
         (entry.count(|outcome| !outcome.quiet), "not quiet before"),
     ];
     let notes = counts.iter().filter(|(count, _)| *count > 0);
-    let notes: Vec<_> = notes.map(|(count, what)| format!("{count} {what}")).collect();
+    let notes = notes.map(|(count, what)| format!("{count} {what}"));
+    let notes: Vec<_> = remark(row, entry).map(str::to_owned).into_iter().chain(notes).collect();
     notes.join(", ")
 }
 
@@ -239,8 +247,8 @@ mod tests {
     fn failures_and_disturbances_are_noted() {
         let table = table();
         assert!(table.has_failures());
-        assert_eq!(notes(&table.entries[0]), "1 failed");
-        assert_eq!(notes(&table.entries[1]), "1 disturbed");
+        assert_eq!(notes(table.row, &table.entries[0]), "1 failed");
+        assert_eq!(notes(table.row, &table.entries[1]), "1 disturbed");
         let json = table.json();
         assert_eq!(json[0]["failed"], 1);
         assert_eq!(json[0]["metrics"]["ns_op"]["best"], 40.0);

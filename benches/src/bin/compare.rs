@@ -1,4 +1,4 @@
-//! Compares filch with tokio and with bare io_uring loops. See `benches/README.md`.
+//! Compares filch and its peers. See `benches/README.md`.
 
 use std::io;
 use std::process::ExitCode;
@@ -47,7 +47,8 @@ fn run(options: &Options) -> io::Result<bool> {
 fn list() {
     for row in ROWS {
         let mark = if row.by_default { "*" } else { " " };
-        println!("{mark} {:<14} {} ({})", row.name, row.about, row.contenders.join(", "));
+        let contenders = row.contenders.join(", ");
+        println!("{mark} {:<14} {:<6} {} ({contenders})", row.name, row.group, row.about);
     }
 }
 

@@ -15,10 +15,13 @@ use crate::runtimes::with_runtime;
 
 pub(super) static ROW: Row = Row {
     name: "chained_spawn",
+    group: "tasks",
     about: "a task spawns the next, 1,000,000 deep",
     by_default: false,
     shapes: Shape::ONE_AND_TWO,
     contenders: EXECUTORS,
+    fits: Shape::suits_runtime,
+    remarks: &[],
     baseline: TOKIO,
     columns: PER_OP,
     size: Size { full: 1_000_000, quick: 100_000 },

@@ -21,10 +21,13 @@ const BUFFER: usize = 16 * 1024;
 
 pub(super) static ROW: Row = Row {
     name: "echo",
+    group: "io",
     about: "64 connections x 128 B over loopback TCP, closed loop",
     by_default: true,
     shapes: &[Shape { variant: "single", workers: 1 }, Shape { variant: "dual", workers: 2 }],
     contenders: &["filch", "tokio-mt", "tokio-ct", "smol", RING],
+    fits: Shape::suits_runtime,
+    remarks: &[],
     baseline: TOKIO,
     columns: &[KRPS, KRPS_CPU, P50_US, P99_US, P999_US, SERVER_CPU, LOAD_CPU],
     size: Size { full: 3_000, quick: 300 },

@@ -24,10 +24,13 @@ pub(crate) const BLOCK: usize = 4096;
 
 pub(super) static ROW: Row = Row {
     name: "file_rand",
+    group: "io",
     about: "32 tasks read 4 KiB at random offsets of a cached file of 1 GiB",
     by_default: true,
     shapes: Shape::ONE_AND_TWO,
     contenders: &["filch", "tokio-mt", "tokio-ct", "tokio-fs", RING],
+    fits: Shape::suits_runtime,
+    remarks: &[],
     baseline: TOKIO,
     columns: &[KIOPS, CPU_NS_OP, P50_US, P99_US, P999_US],
     size: Size { full: 2_000, quick: 200 },

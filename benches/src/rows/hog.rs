@@ -30,6 +30,7 @@ const STUCK: &str = "stuck";
 
 pub(super) static ROW: Row = Row {
     name: "hog",
+    group: "io",
     about: "64 paced connections, and what the others get while one request burns CPU",
     by_default: false,
     shapes: &[
@@ -38,6 +39,8 @@ pub(super) static ROW: Row = Row {
         Shape { variant: STUCK, workers: 2 },
     ],
     contenders: &["filch", "tokio-mt", "smol", RING],
+    fits: Shape::suits_runtime,
+    remarks: &[],
     baseline: TOKIO,
     columns: &[
         P99_US,

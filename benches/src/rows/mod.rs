@@ -9,6 +9,7 @@ pub(crate) mod file_rand;
 mod hog;
 mod ping_pong;
 mod spawn_join;
+mod sync;
 mod yield_now;
 
 use std::io;
@@ -26,6 +27,14 @@ pub static ROWS: &[&Row] = &[
     &echo::ROW,
     &hog::ROW,
     &file_rand::ROW,
+    &sync::mutex::ROW,
+    &sync::rwlock::ROW,
+    &sync::semaphore::ROW,
+    &sync::queue::ROW,
+    &sync::event::ROW,
+    &sync::barrier::ROW,
+    &sync::promise::ROW,
+    &sync::uncontended::ROW,
 ];
 
 /// The runtimes of a row that needs tasks only.

@@ -15,10 +15,13 @@ const PAIRS: u64 = 1_000;
 
 pub(super) static ROW: Row = Row {
     name: "ping_pong",
+    group: "tasks",
     about: "1,000 tasks each spawn a partner and exchange a message each way, 300 times",
     by_default: true,
     shapes: Shape::ONE_AND_TWO,
     contenders: EXECUTORS,
+    fits: Shape::suits_runtime,
+    remarks: &[],
     baseline: TOKIO,
     columns: PER_OP,
     size: Size { full: 300, quick: 30 },

@@ -12,10 +12,13 @@ const TASKS: u64 = 1_000;
 
 pub(super) static ROW: Row = Row {
     name: "spawn_join",
+    group: "tasks",
     about: "a task spawns 1,000 trivial tasks and awaits all, 1,000 times",
     by_default: true,
     shapes: Shape::ONE_AND_TWO,
     contenders: EXECUTORS,
+    fits: Shape::suits_runtime,
+    remarks: &[],
     baseline: TOKIO,
     columns: PER_OP,
     size: Size { full: 1_000, quick: 100 },

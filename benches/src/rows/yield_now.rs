@@ -20,6 +20,7 @@ const SELF_WAKE: &str = "self-wake";
 
 pub(super) static ROW: Row = Row {
     name: "yield",
+    group: "tasks",
     about: "200 tasks yield 10,000 times each; with a self-wake, and with the runtime's own",
     by_default: true,
     shapes: &[
@@ -29,6 +30,8 @@ pub(super) static ROW: Row = Row {
         Shape { variant: OWN, workers: 2 },
     ],
     contenders: EXECUTORS,
+    fits: Shape::suits_runtime,
+    remarks: &[],
     baseline: TOKIO,
     columns: PER_OP,
     size: Size { full: 10_000, quick: 1_000 },

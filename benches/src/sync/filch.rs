@@ -1,0 +1,3 @@
+//! `filch-sync`, a file for each primitive.
+
+mod lock;
