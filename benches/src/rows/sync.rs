@@ -19,15 +19,26 @@ const GROUP: &str = "sync";
 
 const BARGES: &str = "barges";
 
-/// Every variant on both executors, with one worker and with two.
+/// Variants on filch's and on tokio's executor, each with one worker and with two.
+macro_rules! shapes {
+    (filch: $($ours:literal),+; tokio_mt: $($theirs:literal),+) => {
+        [
+            $(
+                Shape { variant: concat!($ours, " on filch"), workers: 1 },
+                Shape { variant: concat!($ours, " on filch"), workers: 2 },
+            )+
+            $(
+                Shape { variant: concat!($theirs, " on tokio-mt"), workers: 1 },
+                Shape { variant: concat!($theirs, " on tokio-mt"), workers: 2 },
+            )+
+        ]
+    };
+}
+
+/// The same variants on both executors.
 macro_rules! on_both {
     ($($variant:literal),+) => {
-        &[$(
-            Shape { variant: concat!($variant, " on filch"), workers: 1 },
-            Shape { variant: concat!($variant, " on filch"), workers: 2 },
-            Shape { variant: concat!($variant, " on tokio-mt"), workers: 1 },
-            Shape { variant: concat!($variant, " on tokio-mt"), workers: 2 },
-        )+]
+        &$crate::rows::sync::shapes!(filch: $($variant),+; tokio_mt: $($variant),+)
     };
 }
 
@@ -41,7 +52,7 @@ macro_rules! with_executor {
     };
 }
 
-use {on_both, with_executor};
+use {on_both, shapes, with_executor};
 
 /// What a shape's variant says: what is done, and on which executor.
 fn variant_and_executor(trial: &Trial) -> (&'static str, &'static str) {

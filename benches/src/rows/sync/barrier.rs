@@ -15,7 +15,7 @@ const TASKS: usize = 64;
 pub(in crate::rows) static ROW: Row = Row {
     name: "barrier",
     group: GROUP,
-    about: "64 tasks meet at a barrier, 4,000 times",
+    about: "64 tasks meet at a barrier, 20,000 times",
     by_default: false,
     shapes: on_both!("64"),
     contenders: &[name::TOKIO, name::ASYNC_LOCK],
@@ -23,7 +23,7 @@ pub(in crate::rows) static ROW: Row = Row {
     remarks: &[],
     baseline: name::TOKIO,
     columns: PER_OP,
-    size: Size { full: 4_000, quick: 200 },
+    size: Size { full: 20_000, quick: 200 },
     instructions: None,
     prepare: nothing,
     conduct: Conduct::Alone(work),

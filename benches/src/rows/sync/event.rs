@@ -28,7 +28,7 @@ pub(in crate::rows) static ROW: Row = Row {
     remarks: &[],
     baseline: name::TOKIO,
     columns: PER_OP,
-    size: Size { full: 200, quick: 10 },
+    size: Size { full: 2_000, quick: 20 },
     instructions: None,
     prepare: nothing,
     conduct: Conduct::Alone(work),

@@ -13,7 +13,7 @@ use crate::sync::{Mutex, name, with_library};
 
 const TASKS: u64 = 64;
 /// A pass with `short` is over that much sooner than one with `held`.
-const SHORT_PASSES: u64 = 4;
+const SHORT_PASSES: u64 = 8;
 
 pub(in crate::rows) static ROW: Row = Row {
     name: "mutex",
@@ -26,7 +26,7 @@ pub(in crate::rows) static ROW: Row = Row {
     remarks: &[(name::ASYNC_LOCK, BARGES)],
     baseline: name::TOKIO,
     columns: PER_OP,
-    size: Size { full: 10_000, quick: 500 },
+    size: Size { full: 20_000, quick: 500 },
     instructions: None,
     prepare: nothing,
     conduct: Conduct::Alone(work),

@@ -4,7 +4,7 @@
 
 use std::io;
 
-use super::{GROUP, on_both, together, variant_and_executor, with_executor};
+use super::{GROUP, shapes, together, variant_and_executor, with_executor};
 use crate::measure::Sample;
 use crate::plan::{Conduct, Row, Shape, Size, Trial};
 use crate::rows::{PER_OP, measured, nothing};
@@ -14,31 +14,25 @@ use crate::sync::{Flume, Mpsc, Queue, name, with_library};
 /// Everybody's share is a whole number of items.
 const ITEMS: u64 = 4;
 
+/// All forms on filch's executor, some of them on tokio's too: the library is measured, and it takes long enough.
+const SHAPES: &[Shape] = &shapes!(
+    filch: "1p1c/1", "1p1c/64", "1p1c/1024", "4p1c/1", "4p1c/64", "4p1c/1024", "1p4c/1", "1p4c/64", "1p4c/1024", "4p4c/1",
+        "4p4c/64", "4p4c/1024";
+    tokio_mt: "1p1c/1", "1p1c/64", "4p1c/64", "4p4c/64"
+);
+
 pub(in crate::rows) static ROW: Row = Row {
     name: "queue",
     group: GROUP,
     about: "1 and 4 producers, 1 and 4 consumers, a bounded queue for 1, 64 and 1,024 items",
     by_default: false,
-    shapes: on_both!(
-        "1p1c/1",
-        "1p1c/64",
-        "1p1c/1024",
-        "4p1c/1",
-        "4p1c/64",
-        "4p1c/1024",
-        "1p4c/1",
-        "1p4c/64",
-        "1p4c/1024",
-        "4p4c/1",
-        "4p4c/64",
-        "4p4c/1024"
-    ),
+    shapes: SHAPES,
     contenders: &[name::TOKIO, name::ASYNC_CHANNEL, name::FLUME],
     fits: has_consumers,
     remarks: &[(name::ASYNC_CHANNEL, "barges"), (name::FLUME, "its consumers barge")],
     baseline: name::ASYNC_CHANNEL,
     columns: PER_OP,
-    size: Size { full: 100_000, quick: 2_500 },
+    size: Size { full: 250_000, quick: 2_500 },
     instructions: None,
     prepare: nothing,
     conduct: Conduct::Alone(work),

@@ -15,7 +15,7 @@ const TASKS: u64 = 64;
 /// One access in so many writes.
 const WRITES: u64 = 10;
 /// A pass with `short` is over that much sooner than one with `held`.
-const SHORT_PASSES: u64 = 4;
+const SHORT_PASSES: u64 = 8;
 
 pub(in crate::rows) static ROW: Row = Row {
     name: "rwlock",

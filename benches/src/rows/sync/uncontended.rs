@@ -60,7 +60,7 @@ pub(in crate::rows) static ROW: Row = Row {
     remarks: &[(name::ASYNC_LOCK, BARGES)],
     baseline: name::TOKIO,
     columns: PER_OP,
-    size: Size { full: 5_000_000, quick: 250_000 },
+    size: Size { full: 10_000_000, quick: 250_000 },
     instructions: Some((10_000, 40_000)),
     prepare: nothing,
     conduct: Conduct::Alone(work),
