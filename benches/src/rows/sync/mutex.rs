@@ -26,7 +26,7 @@ pub(in crate::rows) static ROW: Row = Row {
     remarks: &[(name::ASYNC_LOCK, BARGES)],
     baseline: name::TOKIO,
     columns: PER_OP,
-    size: Size { full: 20_000, quick: 500 },
+    size: Size { full: 20_000, quick: 200 },
     instructions: None,
     prepare: nothing,
     conduct: Conduct::Alone(work),
