@@ -113,8 +113,6 @@ pub trait Barrier: Send + Sync + 'static {
 pub trait Queue: 'static {
     /// The library.
     const NAME: &'static str;
-    /// Whether more than one task may take from it.
-    const CONSUMERS: bool;
     /// What a producer has.
     type Producer: Clone + Send + 'static;
     /// What a consumer has.

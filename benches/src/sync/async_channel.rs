@@ -6,7 +6,6 @@ use super::{Queue, name};
 
 impl Queue for Sender<u64> {
     const NAME: &'static str = name::ASYNC_CHANNEL;
-    const CONSUMERS: bool = true;
     type Producer = Self;
     type Consumer = Receiver<u64>;
 

@@ -10,7 +10,6 @@ pub struct Flume;
 
 impl Queue for Flume {
     const NAME: &'static str = name::FLUME;
-    const CONSUMERS: bool = true;
     type Producer = Sender<u64>;
     type Consumer = Receiver<u64>;
 

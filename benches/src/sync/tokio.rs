@@ -117,7 +117,6 @@ pub struct Mpsc;
 
 impl Queue for Mpsc {
     const NAME: &'static str = name::TOKIO;
-    const CONSUMERS: bool = false;
     type Producer = mpsc::Sender<u64>;
     type Consumer = mpsc::Receiver<u64>;
 
