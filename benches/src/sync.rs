@@ -124,8 +124,11 @@ pub trait Queue: 'static {
     /// Waits for room.
     fn put(producer: &mut Self::Producer, item: u64) -> impl Future<Output = ()> + Send;
 
-    /// Waits for an item.
-    fn get(consumer: &mut Self::Consumer) -> impl Future<Output = u64> + Send;
+    /// Waits for an item; nothing comes when the queue is closed and empty.
+    fn get(consumer: &mut Self::Consumer) -> impl Future<Output = Option<u64>> + Send;
+
+    /// Lets the consumers end, by the last producer's handle.
+    fn close(producer: Self::Producer);
 }
 
 /// A number that is set once, by one task, and awaited by another.

@@ -18,7 +18,11 @@ impl Queue for Sender<u64> {
         producer.send(item).await.expect("a consumer listens");
     }
 
-    async fn get(consumer: &mut Receiver<u64>) -> u64 {
-        consumer.recv().await.expect("a producer sends")
+    async fn get(consumer: &mut Receiver<u64>) -> Option<u64> {
+        consumer.recv().await.ok()
+    }
+
+    fn close(producer: Self) {
+        drop(producer);
     }
 }

@@ -1,4 +1,7 @@
 //! `flume`. Producers are served in order; a newcomer may take the item for which a waiting consumer was woken.
+//!
+//! In 0.12 a consumer that takes items as they come and then stops can leave another asleep beside a full queue, on every
+//! executor. So the queue row's consumers go on until the queue is closed.
 
 use flume::{Receiver, Sender};
 
@@ -22,7 +25,11 @@ impl Queue for Flume {
         producer.send_async(item).await.expect("a consumer listens");
     }
 
-    async fn get(consumer: &mut Self::Consumer) -> u64 {
-        consumer.recv_async().await.expect("a producer sends")
+    async fn get(consumer: &mut Self::Consumer) -> Option<u64> {
+        consumer.recv_async().await.ok()
+    }
+
+    fn close(producer: Self::Producer) {
+        drop(producer);
     }
 }

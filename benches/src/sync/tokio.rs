@@ -130,8 +130,12 @@ impl Queue for Mpsc {
         producer.send(item).await.expect("the consumer listens");
     }
 
-    async fn get(consumer: &mut Self::Consumer) -> u64 {
-        consumer.recv().await.expect("a producer sends")
+    async fn get(consumer: &mut Self::Consumer) -> Option<u64> {
+        consumer.recv().await
+    }
+
+    fn close(producer: Self::Producer) {
+        drop(producer);
     }
 }
 

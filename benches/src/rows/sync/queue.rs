@@ -11,7 +11,7 @@ use crate::rows::{PER_OP, measured, nothing};
 use crate::runtime::Runtime;
 use crate::sync::{Flume, Mpsc, Queue, name, with_library};
 
-/// Everybody's share is a whole number of items.
+/// Every producer's share is a whole number of items.
 const ITEMS: u64 = 4;
 
 /// All forms on filch's executor, some of them on tokio's too: the library is measured, and it takes long enough.
@@ -77,14 +77,14 @@ fn work(trial: &Trial) -> io::Result<Sample> {
 
 async fn pass<R: Runtime, Q: Queue>(form: Form, items: u64) {
     let (producer, consumers) = Q::bounded(form.capacity, form.consumers);
-    let (given, taken) = (items / form.producers as u64, items / form.consumers as u64);
+    let given = items / form.producers as u64;
     let consumers: Vec<_> = consumers
         .into_iter()
         .map(|mut consumer| {
             R::spawn(async move {
                 let mut sum = 0;
-                for _ in 0..taken {
-                    sum += Q::get(&mut consumer).await;
+                while let Some(number) = Q::get(&mut consumer).await {
+                    sum += number;
                 }
                 sum
             })
@@ -99,6 +99,7 @@ async fn pass<R: Runtime, Q: Queue>(form: Form, items: u64) {
         }
     };
     together::<R, _>((0..form.producers).map(produce)).await;
+    Q::close(producer);
     let mut sum = 0;
     for consumer in consumers {
         sum += consumer.await.expect("the task finishes");
@@ -115,7 +116,6 @@ mod tests {
         for shape in ROW.shapes {
             let form = Form::of(shape.variant);
             assert_eq!(ITEMS % form.producers as u64, 0);
-            assert_eq!(ITEMS % form.consumers as u64, 0);
         }
         let form = Form { producers: 4, consumers: 1, capacity: 1024 };
         assert_eq!(Form::of("4p1c/1024 on filch"), form);
