@@ -1,7 +1,8 @@
 //! Tasks wait for an event, one tells them all; 1 waiter and 1,000. An operation is one waiter that was told.
 //!
 //! Whoever tells waits until everybody is registered, which is when their wait has been polled once, and tells them: `set`
-//! and `clear` where an event stays set.
+//! and `clear` where an event stays set. Two events take turns: whoever was told waits for the other one, lest it come back
+//! before the first is cleared.
 
 use std::future::poll_fn;
 use std::io;
@@ -47,13 +48,13 @@ fn work(trial: &Trial) -> io::Result<Sample> {
 }
 
 async fn pass<R: Runtime, E: Event>(waiters: usize, rounds: u64) {
-    let event = E::new();
+    let events = [E::new(), E::new()];
     let roll = Arc::new(Roll { missing: AtomicUsize::new(waiters), waker: Mutex::new(None) });
     let task = |_| {
-        let (roll, mut waiter) = (roll.clone(), event.waiter());
+        let (roll, mut waiters) = (roll.clone(), events.each_ref().map(E::waiter));
         async move {
-            for _ in 0..rounds {
-                let mut wait = pin!(E::wait(&mut waiter));
+            for round in 0..rounds {
+                let mut wait = pin!(E::wait(&mut waiters[round as usize % 2]));
                 poll_fn(|context| {
                     assert!(wait.as_mut().poll(context).is_pending(), "nobody was told yet");
                     Poll::Ready(())
@@ -66,9 +67,9 @@ async fn pass<R: Runtime, E: Event>(waiters: usize, rounds: u64) {
     };
     let tasks: Vec<_> = (0..waiters).map(task).collect();
     let everybody = R::spawn(together::<R, _>(tasks.into_iter()));
-    for _ in 0..rounds {
+    for round in 0..rounds {
         roll.complete(waiters).await;
-        event.pulse();
+        events[round as usize % 2].pulse();
     }
     everybody.await.expect("the tasks finish");
 }
