@@ -72,7 +72,11 @@ fn who_gets_no_answer_is_counted_where_a_request_is_stuck() {
 #[test]
 fn primitives_report_their_figures() {
     every_trial_reports_its_figures(&["mutex", "uncontended"], &["filch-sync", "tokio"]);
-    every_trial_reports_its_figures(&["rwlock", "semaphore", "barrier"], &["tokio", "async-lock"]);
+    every_trial_reports_its_figures(
+        &["rwlock", "semaphore"],
+        &["filch-sync", "tokio", "async-lock"],
+    );
+    every_trial_reports_its_figures(&["barrier"], &["tokio", "async-lock"]);
     every_trial_reports_its_figures(&["queue"], &["tokio", "async-channel", "flume"]);
     every_trial_reports_its_figures(&["event"], &["tokio", "tokio-watch", "event-listener"]);
     every_trial_reports_its_figures(&["promise"], &["tokio", "futures"]);

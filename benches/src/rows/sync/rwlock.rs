@@ -23,7 +23,7 @@ pub(in crate::rows) static ROW: Row = Row {
     about: "64 tasks take a reader-writer lock, 1 in 10 to write; at once, and with a yield while holding",
     by_default: false,
     shapes: on_both!("short", "held"),
-    contenders: &[name::TOKIO, name::ASYNC_LOCK],
+    contenders: &[name::FILCH, name::TOKIO, name::ASYNC_LOCK],
     fits: all,
     remarks: &[(name::ASYNC_LOCK, BARGES)],
     baseline: name::TOKIO,
@@ -46,7 +46,7 @@ fn work(trial: &Trial) -> io::Result<Sample> {
                 pass::<R, L>(size * SHORT_PASSES, false).await;
             }
         }))
-    }, [tokio::sync::RwLock<u64>, async_lock::RwLock<u64>]))?
+    }, [filch_sync::RwLock<u64>, tokio::sync::RwLock<u64>, async_lock::RwLock<u64>]))?
 }
 
 async fn pass<R: Runtime, L: RwLock>(times: u64, held: bool) {

@@ -22,7 +22,7 @@ pub(in crate::rows) static ROW: Row = Row {
     about: "100 tasks share 10 permits and acquire one 5,000 times each, with a yield inside",
     by_default: false,
     shapes: on_both!("held"),
-    contenders: &[name::TOKIO, name::ASYNC_LOCK],
+    contenders: &[name::FILCH, name::TOKIO, name::ASYNC_LOCK],
     fits: all,
     remarks: &[(name::ASYNC_LOCK, BARGES)],
     baseline: name::TOKIO,
@@ -37,7 +37,7 @@ fn work(trial: &Trial) -> io::Result<Sample> {
     let (body, workers) = (trial.clone(), trial.shape.workers);
     with_executor!(trial, R => with_library!(Semaphore, &trial.contender, S => {
         R::run(workers, measured(body, TASKS * PASSES, passes::<R, S>))
-    }, [tokio::sync::Semaphore, async_lock::Semaphore]))?
+    }, [filch_sync::Semaphore, tokio::sync::Semaphore, async_lock::Semaphore]))?
 }
 
 async fn passes<R: Runtime, S: Semaphore>(times: u64) {

@@ -27,7 +27,7 @@ const PROMISE: &str = "promise";
 
 /// Who has which of them.
 const LIBRARIES: &[(&str, &[&str])] = &[
-    (name::FILCH, &[LOCK]),
+    (name::FILCH, &[LOCK, READ, WRITE, SEMAPHORE]),
     (name::TOKIO, &[LOCK, READ, WRITE, SEMAPHORE, QUEUE, PROMISE]),
     (name::ASYNC_LOCK, &[LOCK, READ, WRITE, SEMAPHORE]),
     (name::ASYNC_CHANNEL, &[QUEUE]),
@@ -76,11 +76,11 @@ fn work(trial: &Trial) -> io::Result<Sample> {
         LOCK => with_library!(Mutex, library, M => locks::<M>(trial),
             [filch_sync::Lock<u64>, tokio::sync::Mutex<u64>, async_lock::Mutex<u64>]),
         READ => with_library!(RwLock, library, L => reads::<L>(trial),
-            [tokio::sync::RwLock<u64>, async_lock::RwLock<u64>]),
+            [filch_sync::RwLock<u64>, tokio::sync::RwLock<u64>, async_lock::RwLock<u64>]),
         WRITE => with_library!(RwLock, library, L => writes::<L>(trial),
-            [tokio::sync::RwLock<u64>, async_lock::RwLock<u64>]),
+            [filch_sync::RwLock<u64>, tokio::sync::RwLock<u64>, async_lock::RwLock<u64>]),
         SEMAPHORE => with_library!(Semaphore, library, S => permits::<S>(trial),
-            [tokio::sync::Semaphore, async_lock::Semaphore]),
+            [filch_sync::Semaphore, tokio::sync::Semaphore, async_lock::Semaphore]),
         QUEUE => with_library!(Queue, library, Q => items::<Q>(trial),
             [Mpsc, async_channel::Sender<u64>, Flume]),
         _ => with_library!(Promise, library, P => promises::<P>(trial),
