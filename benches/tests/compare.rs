@@ -76,9 +76,12 @@ fn primitives_report_their_figures() {
         &["rwlock", "semaphore"],
         &["filch-sync", "tokio", "async-lock"],
     );
-    every_trial_reports_its_figures(&["barrier"], &["tokio", "async-lock"]);
+    every_trial_reports_its_figures(&["barrier"], &["filch-sync", "tokio", "async-lock"]);
     every_trial_reports_its_figures(&["queue"], &["tokio", "async-channel", "flume"]);
-    every_trial_reports_its_figures(&["event"], &["tokio", "tokio-watch", "event-listener"]);
+    every_trial_reports_its_figures(
+        &["event"],
+        &["filch-sync", "tokio", "tokio-watch", "event-listener"],
+    );
     every_trial_reports_its_figures(&["promise"], &["tokio", "futures"]);
 }
 

@@ -18,7 +18,7 @@ pub(in crate::rows) static ROW: Row = Row {
     about: "64 tasks meet at a barrier, 20,000 times",
     by_default: false,
     shapes: on_both!("64"),
-    contenders: &[name::TOKIO, name::ASYNC_LOCK],
+    contenders: &[name::FILCH, name::TOKIO, name::ASYNC_LOCK],
     fits: all,
     remarks: &[],
     baseline: name::TOKIO,
@@ -33,7 +33,7 @@ fn work(trial: &Trial) -> io::Result<Sample> {
     let (body, workers) = (trial.clone(), trial.shape.workers);
     with_executor!(trial, R => with_library!(Barrier, &trial.contender, B => {
         R::run(workers, measured(body, TASKS as u64, pass::<R, B>))
-    }, [tokio::sync::Barrier, async_lock::Barrier]))?
+    }, [filch_sync::Barrier, tokio::sync::Barrier, async_lock::Barrier]))?
 }
 
 async fn pass<R: Runtime, B: Barrier>(times: u64) {

@@ -24,7 +24,7 @@ pub(in crate::rows) static ROW: Row = Row {
     about: "1 and 1,000 tasks wait for an event, one tells them all",
     by_default: false,
     shapes: on_both!("1 waiter", "1000 waiters"),
-    contenders: &[name::TOKIO, name::TOKIO_WATCH, name::EVENT_LISTENER],
+    contenders: &[name::FILCH, name::TOKIO, name::TOKIO_WATCH, name::EVENT_LISTENER],
     fits: all,
     remarks: &[],
     baseline: name::TOKIO,
@@ -44,7 +44,7 @@ fn work(trial: &Trial) -> io::Result<Sample> {
     let (body, workers) = (trial.clone(), trial.shape.workers);
     with_executor!(trial, R => with_library!(Event, &trial.contender, E => {
         R::run(workers, measured(body, 1_000, move |size| pass::<R, E>(waiters, size * rounds)))
-    }, [Notified, Watched, Listened]))?
+    }, [Arc<filch_sync::Event>, Notified, Watched, Listened]))?
 }
 
 async fn pass<R: Runtime, E: Event>(waiters: usize, rounds: u64) {
