@@ -14,6 +14,7 @@ mod tokio;
 use std::ops::DerefMut;
 
 pub use self::event_listener::Listened;
+pub use self::filch::FilchPromise;
 pub use self::flume::Flume;
 pub use self::futures::FuturesOneshot;
 pub use self::tokio::{Mpsc, Notified, TokioOneshot, Watched};

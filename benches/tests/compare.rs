@@ -82,7 +82,7 @@ fn primitives_report_their_figures() {
         &["event"],
         &["filch-sync", "tokio", "tokio-watch", "event-listener"],
     );
-    every_trial_reports_its_figures(&["promise"], &["tokio", "futures"]);
+    every_trial_reports_its_figures(&["promise"], &["filch-sync", "tokio", "futures"]);
 }
 
 #[test]

@@ -3,5 +3,8 @@
 mod barrier;
 mod event;
 mod lock;
+mod promise;
 mod rwlock;
 mod semaphore;
+
+pub use self::promise::FilchPromise;

@@ -8,7 +8,7 @@ use crate::measure::Sample;
 use crate::plan::{Conduct, Row, Shape, Size, Trial};
 use crate::rows::{PER_OP, measured, nothing};
 use crate::runtime::Runtime;
-use crate::sync::{FuturesOneshot, Promise, TokioOneshot, name, with_library};
+use crate::sync::{FilchPromise, FuturesOneshot, Promise, TokioOneshot, name, with_library};
 
 const PAIRS: u64 = 1_000;
 
@@ -18,7 +18,7 @@ pub(in crate::rows) static ROW: Row = Row {
     about: "1,000 tasks each spawn a partner and exchange a number each way over two promises, 300 times",
     by_default: false,
     shapes: on_both!("exchanged"),
-    contenders: &[name::TOKIO, name::FUTURES],
+    contenders: &[name::FILCH, name::TOKIO, name::FUTURES],
     fits: all,
     remarks: &[],
     baseline: name::TOKIO,
@@ -33,7 +33,7 @@ fn work(trial: &Trial) -> io::Result<Sample> {
     let (body, workers) = (trial.clone(), trial.shape.workers);
     with_executor!(trial, R => with_library!(Promise, &trial.contender, P => {
         R::run(workers, measured(body, PAIRS * 2, pass::<R, P>))
-    }, [TokioOneshot, FuturesOneshot]))?
+    }, [FilchPromise, TokioOneshot, FuturesOneshot]))?
 }
 
 async fn pass<R: Runtime, P: Promise>(rounds: u64) {

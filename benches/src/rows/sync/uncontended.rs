@@ -13,8 +13,8 @@ use crate::measure::Sample;
 use crate::plan::{Conduct, Row, Shape, Size, Trial};
 use crate::rows::{PER_OP, nothing};
 use crate::sync::{
-    Flume, FuturesOneshot, Mpsc, Mutex, Promise, Queue, RwLock, Semaphore, TokioOneshot, name,
-    with_library,
+    FilchPromise, Flume, FuturesOneshot, Mpsc, Mutex, Promise, Queue, RwLock, Semaphore,
+    TokioOneshot, name, with_library,
 };
 use crate::sys::Stopwatch;
 
@@ -27,7 +27,7 @@ const PROMISE: &str = "promise";
 
 /// Who has which of them.
 const LIBRARIES: &[(&str, &[&str])] = &[
-    (name::FILCH, &[LOCK, READ, WRITE, SEMAPHORE]),
+    (name::FILCH, &[LOCK, READ, WRITE, SEMAPHORE, PROMISE]),
     (name::TOKIO, &[LOCK, READ, WRITE, SEMAPHORE, QUEUE, PROMISE]),
     (name::ASYNC_LOCK, &[LOCK, READ, WRITE, SEMAPHORE]),
     (name::ASYNC_CHANNEL, &[QUEUE]),
@@ -84,7 +84,7 @@ fn work(trial: &Trial) -> io::Result<Sample> {
         QUEUE => with_library!(Queue, library, Q => items::<Q>(trial),
             [Mpsc, async_channel::Sender<u64>, Flume]),
         _ => with_library!(Promise, library, P => promises::<P>(trial),
-            [TokioOneshot, FuturesOneshot]),
+            [FilchPromise, TokioOneshot, FuturesOneshot]),
     }
 }
 
