@@ -14,7 +14,7 @@ mod tokio;
 use std::ops::DerefMut;
 
 pub use self::event_listener::Listened;
-pub use self::filch::FilchPromise;
+pub use self::filch::{FilchPromise, RawQueue};
 pub use self::flume::Flume;
 pub use self::futures::FuturesOneshot;
 pub use self::tokio::{Mpsc, Notified, TokioOneshot, Watched};
@@ -23,6 +23,8 @@ pub use self::tokio::{Mpsc, Notified, TokioOneshot, Watched};
 pub mod name {
     /// `filch-sync`.
     pub const FILCH: &str = "filch-sync";
+    /// `filch-sync` without the leases of its queue.
+    pub const FILCH_RAW: &str = "filch-sync-raw";
     /// `tokio::sync`.
     pub const TOKIO: &str = "tokio";
     /// `async-lock`.

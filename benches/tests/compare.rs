@@ -77,7 +77,10 @@ fn primitives_report_their_figures() {
         &["filch-sync", "tokio", "async-lock"],
     );
     every_trial_reports_its_figures(&["barrier"], &["filch-sync", "tokio", "async-lock"]);
-    every_trial_reports_its_figures(&["queue"], &["tokio", "async-channel", "flume"]);
+    every_trial_reports_its_figures(
+        &["queue"],
+        &["filch-sync", "filch-sync-raw", "tokio", "async-channel", "flume"],
+    );
     every_trial_reports_its_figures(
         &["event"],
         &["filch-sync", "tokio", "tokio-watch", "event-listener"],

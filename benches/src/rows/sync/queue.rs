@@ -9,7 +9,7 @@ use crate::measure::Sample;
 use crate::plan::{Conduct, Row, Shape, Size, Trial};
 use crate::rows::{PER_OP, measured, nothing};
 use crate::runtime::Runtime;
-use crate::sync::{Flume, Mpsc, Queue, name, with_library};
+use crate::sync::{Flume, Mpsc, Queue, RawQueue, name, with_library};
 
 /// Every producer's share is a whole number of items.
 const ITEMS: u64 = 4;
@@ -27,7 +27,7 @@ pub(in crate::rows) static ROW: Row = Row {
     about: "1 and 4 producers, 1 and 4 consumers, a bounded queue for 1, 64 and 1,024 items",
     by_default: false,
     shapes: SHAPES,
-    contenders: &[name::TOKIO, name::ASYNC_CHANNEL, name::FLUME],
+    contenders: &[name::FILCH, name::FILCH_RAW, name::TOKIO, name::ASYNC_CHANNEL, name::FLUME],
     fits: has_consumers,
     remarks: &[(name::ASYNC_CHANNEL, "barges"), (name::FLUME, "its consumers barge")],
     baseline: name::ASYNC_CHANNEL,
@@ -72,7 +72,7 @@ fn work(trial: &Trial) -> io::Result<Sample> {
     let (body, workers) = (trial.clone(), trial.shape.workers);
     with_executor!(trial, R => with_library!(Queue, &trial.contender, Q => {
         R::run(workers, measured(body, ITEMS, move |size| pass::<R, Q>(form, size * ITEMS)))
-    }, [Mpsc, async_channel::Sender<u64>, Flume]))?
+    }, [filch_sync::Queue<u64>, RawQueue, Mpsc, async_channel::Sender<u64>, Flume]))?
 }
 
 async fn pass<R: Runtime, Q: Queue>(form: Form, items: u64) {

@@ -13,7 +13,7 @@ use crate::measure::Sample;
 use crate::plan::{Conduct, Row, Shape, Size, Trial};
 use crate::rows::{PER_OP, nothing};
 use crate::sync::{
-    FilchPromise, Flume, FuturesOneshot, Mpsc, Mutex, Promise, Queue, RwLock, Semaphore,
+    FilchPromise, Flume, FuturesOneshot, Mpsc, Mutex, Promise, Queue, RawQueue, RwLock, Semaphore,
     TokioOneshot, name, with_library,
 };
 use crate::sys::Stopwatch;
@@ -27,7 +27,8 @@ const PROMISE: &str = "promise";
 
 /// Who has which of them.
 const LIBRARIES: &[(&str, &[&str])] = &[
-    (name::FILCH, &[LOCK, READ, WRITE, SEMAPHORE, PROMISE]),
+    (name::FILCH, &[LOCK, READ, WRITE, SEMAPHORE, PROMISE, QUEUE]),
+    (name::FILCH_RAW, &[QUEUE]),
     (name::TOKIO, &[LOCK, READ, WRITE, SEMAPHORE, QUEUE, PROMISE]),
     (name::ASYNC_LOCK, &[LOCK, READ, WRITE, SEMAPHORE]),
     (name::ASYNC_CHANNEL, &[QUEUE]),
@@ -50,6 +51,7 @@ pub(in crate::rows) static ROW: Row = Row {
     ],
     contenders: &[
         name::FILCH,
+        name::FILCH_RAW,
         name::TOKIO,
         name::ASYNC_LOCK,
         name::ASYNC_CHANNEL,
@@ -82,7 +84,7 @@ fn work(trial: &Trial) -> io::Result<Sample> {
         SEMAPHORE => with_library!(Semaphore, library, S => permits::<S>(trial),
             [filch_sync::Semaphore, tokio::sync::Semaphore, async_lock::Semaphore]),
         QUEUE => with_library!(Queue, library, Q => items::<Q>(trial),
-            [Mpsc, async_channel::Sender<u64>, Flume]),
+            [filch_sync::Queue<u64>, RawQueue, Mpsc, async_channel::Sender<u64>, Flume]),
         _ => with_library!(Promise, library, P => promises::<P>(trial),
             [FilchPromise, TokioOneshot, FuturesOneshot]),
     }
