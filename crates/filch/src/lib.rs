@@ -58,7 +58,7 @@ pub use task::{JoinError, JoinHandle, spawn, spawn_blocking};
 /// Synchronisation primitives, usable on any executor.
 pub mod sync {
     #[doc(inline)]
-    pub use filch_sync::{Acquire, Guard, Lock};
+    pub use filch_sync::*;
 }
 
 /// Waits for several futures at once, in one task, and gives all their outputs.

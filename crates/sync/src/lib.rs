@@ -24,6 +24,16 @@
 //! | [`Lock`] | a value that one task at a time may use |
 //! | [`RwLock`] | a value that many may read, or one change |
 //! | [`Semaphore`], [`BoundedSemaphore`] | so many at a time |
+//! | [`Queue`], [`LifoQueue`], [`PriorityQueue`] | items from many to many, each to one; with room for so many, and an end |
+//! | [`Event`] | something happened, and whoever waits for it goes on |
+//! | [`Condition`] | wait, with a lock, until what it guards is as wanted |
+//! | [`Barrier`] | so many meet, and go on together |
+//! | [`promise()`], [`shared_promise()`] | one value, given once, to one or to many |
+//! | [`watch()`] | the latest value, to many |
+//! | [`broadcast()`] | every value, to many |
+//! | [`OnceCell`] | a value that is made by whoever needs it first |
+//!
+//! What each of them promises is numbered in `docs/semantics.md`.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("filch runs on Linux only: it is built on io_uring");
@@ -50,13 +60,12 @@ mod event;
 mod lock;
 mod once_cell;
 mod permits;
-pub mod queue;
 mod promise;
+pub mod queue;
 mod rwlock;
 mod semaphore;
 #[cfg(all(test, not(any(filch_loom, filch_shuttle))))]
 mod testing;
-#[allow(dead_code)] // Until the primitives that need all of it are here.
 mod wait_list;
 mod watch;
 
@@ -67,11 +76,11 @@ pub use event::{Event, EventWait, OwnedEventWait};
 pub use lock::{Acquire, AcquireOwned, Guard, Lock, OwnedGuard};
 pub use once_cell::{OnceCell, SetError};
 pub use permits::{Closed, TryAcquireError};
-pub use queue::{LifoQueue, PriorityQueue, Queue};
 pub use promise::{
     Abandoned, Promise, PromiseDropped, Setter, SharedPromise, SharedSetter, TryGetError, promise,
     shared_promise,
 };
+pub use queue::{LifoQueue, PriorityQueue, Queue};
 pub use rwlock::{
     AcquireRead, AcquireReadOwned, AcquireWrite, AcquireWriteOwned, OwnedReadGuard,
     OwnedWriteGuard, ReadGuard, RwLock, WriteGuard,

@@ -61,11 +61,6 @@ impl WakeBatch {
         }
         first
     }
-
-    /// Wakes all of them, and then goes on with the first panic there was. Not under a lock (D8).
-    pub(crate) fn wake(mut self) {
-        go_on(self.wake_each());
-    }
 }
 
 impl Drop for WakeBatch {

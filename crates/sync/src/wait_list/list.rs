@@ -285,13 +285,6 @@ impl<T> WaitList<T> {
         }
     }
 
-    /// What a waiter carries, if it is in this list.
-    pub(crate) fn get_mut(&mut self, waiter: Pin<&mut Waiter<T>>) -> Option<&mut T> {
-        let waiter = self.find(waiter)?;
-        // SAFETY: it is queued here, and we have the lock.
-        Some(unsafe { value_mut(waiter) })
-    }
-
     /// Whether a waiter in this list would be woken through another waker than `waker`.
     pub(crate) fn has_other_waker(&self, waiter: Pin<&mut Waiter<T>>, waker: &Waker) -> bool {
         let Some(waiter) = self.find(waiter) else { return false };

@@ -8,6 +8,4 @@ mod wait;
 
 pub(crate) use batch::{WakeBatch, wake_batches};
 pub(crate) use list::{Left, WaitList, Waiter};
-#[allow(unused_imports)] // Until the primitives that need it are here.
-pub(crate) use wait::Attempt;
-pub(crate) use wait::Site;
+pub(crate) use wait::{Attempt, Site};
