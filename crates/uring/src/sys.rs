@@ -16,12 +16,9 @@ pub(crate) const NOT_BEGUN: i32 = i32::MIN;
 
 /// A CQE's result as the call's.
 pub(crate) fn result(result: i32) -> io::Result<i32> {
-    match result {
-        // For who does not begin it again: as if it had been cancelled in time.
-        NOT_BEGUN => Err(io::Error::from_raw_os_error(libc::ECANCELED)),
-        ..0 => Err(io::Error::from_raw_os_error(-result)),
-        _ => Ok(result),
-    }
+    // For who does not begin it again: as if it had been cancelled in time.
+    let result = if result == NOT_BEGUN { -libc::ECANCELED } else { result };
+    if result < 0 { Err(io::Error::from_raw_os_error(-result)) } else { Ok(result) }
 }
 
 /// A plain call's result: -1 means `errno`.

@@ -342,7 +342,9 @@ fn complete_each(
 fn go_on(first: Option<Panic>, second: Option<Panic>) {
     match (first, second) {
         (Some(first), second) => {
-            second.map(drop_said);
+            if let Some(second) = second {
+                drop_said(second);
+            }
             panic::resume_unwind(first);
         }
         (None, Some(second)) => panic::resume_unwind(second),
