@@ -1,9 +1,16 @@
 //! Socket addresses as the kernel wants them.
 
+use std::ffi::OsStr;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net;
 use std::path::Path;
 use std::{fmt, io, mem};
+
+/// Where the path begins in the address of a Unix socket, and how much room it has.
+const UNIX_OFFSET: usize = mem::offset_of!(libc::sockaddr_un, sun_path);
+const UNIX_ROOM: usize = mem::size_of::<libc::sockaddr_un>() - UNIX_OFFSET;
 
 /// A socket address of any family, laid out for system calls.
 #[derive(Clone)]
@@ -13,6 +20,9 @@ pub struct SockAddr {
 }
 
 impl SockAddr {
+    /// As much as any address takes.
+    pub(crate) const ROOM: libc::socklen_t = mem::size_of::<libc::sockaddr_storage>() as _;
+
     /// The address of a Unix socket in the file system.
     ///
     /// # Errors
@@ -20,25 +30,55 @@ impl SockAddr {
     /// `InvalidInput` if the path is empty, too long (108 bytes with the end), or has a NUL in it.
     pub fn unix(path: &Path) -> io::Result<Self> {
         let bytes = path.as_os_str().as_bytes();
-        let mut address = Self::empty();
-        let room =
-            mem::size_of::<libc::sockaddr_un>() - mem::offset_of!(libc::sockaddr_un, sun_path);
-        if bytes.is_empty() || bytes.len() >= room || bytes.contains(&0) {
+        if bytes.is_empty() || bytes.len() >= UNIX_ROOM || bytes.contains(&0) {
             let message = "a Unix socket's path has 1 to 107 bytes, none of them NUL";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        let un = (&raw mut address.storage).cast::<libc::sockaddr_un>();
-        // SAFETY: the storage is large and aligned enough for every family; the path fits.
-        unsafe {
-            (*un).sun_family = libc::AF_UNIX as libc::sa_family_t;
-            (&raw mut (*un).sun_path).cast::<u8>().copy_from(bytes.as_ptr(), bytes.len());
-        }
-        let len = mem::offset_of!(libc::sockaddr_un, sun_path) + bytes.len() + 1;
-        address.len = len as libc::socklen_t;
-        Ok(address)
+        // The end counts.
+        Ok(Self::of_unix(0, bytes, 1))
     }
 
-    fn empty() -> Self {
+    /// The address of a Unix socket: `gap` zeroes, bytes, zeroes that count. They fit.
+    fn of_unix(gap: usize, bytes: &[u8], end: usize) -> Self {
+        debug_assert!(gap + bytes.len() + end <= UNIX_ROOM, "it fits");
+        let mut address = Self::empty();
+        let un = (&raw mut address.storage).cast::<libc::sockaddr_un>();
+        // SAFETY: the storage is large and aligned enough for every family; the bytes fit.
+        unsafe {
+            (*un).sun_family = libc::AF_UNIX as libc::sa_family_t;
+            let path = (&raw mut (*un).sun_path).cast::<u8>();
+            path.add(gap).copy_from(bytes.as_ptr(), bytes.len());
+        }
+        address.len = (UNIX_OFFSET + gap + bytes.len() + end) as libc::socklen_t;
+        address
+    }
+
+    /// The address of a Unix socket, if it is one. No address at all, which is how the kernel speaks of a
+    /// socket without a name, is one of these.
+    pub fn to_unix(&self) -> Option<net::SocketAddr> {
+        if self.family() != libc::AF_UNIX && self.len != 0 {
+            return None;
+        }
+        let len = (self.len as usize).saturating_sub(UNIX_OFFSET).min(UNIX_ROOM);
+        let path = (&raw const self.storage).cast::<u8>();
+        // SAFETY: all of the storage is initialised.
+        let bytes = unsafe { std::slice::from_raw_parts(path.add(UNIX_OFFSET), len) };
+        match bytes {
+            [0, name @ ..] => net::SocketAddr::from_abstract_name(name).ok(),
+            bytes => {
+                let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(len);
+                // An empty path stands for none.
+                net::SocketAddr::from_pathname(OsStr::from_bytes(&bytes[..end])).ok()
+            }
+        }
+    }
+
+    pub(crate) fn set_len(&mut self, len: libc::socklen_t) {
+        self.len = len.min(Self::ROOM);
+    }
+
+    /// None.
+    pub(crate) fn empty() -> Self {
         // SAFETY: all zeroes is a value of it: the unspecified address family.
         Self { storage: unsafe { mem::zeroed() }, len: 0 }
     }
@@ -96,11 +136,23 @@ impl From<SocketAddr> for SockAddr {
     }
 }
 
+impl From<&net::SocketAddr> for SockAddr {
+    fn from(address: &net::SocketAddr) -> Self {
+        match (address.as_pathname(), address.as_abstract_name()) {
+            (Some(path), _) => Self::of_unix(0, path.as_os_str().as_bytes(), 1),
+            (None, Some(name)) => Self::of_unix(1, name, 0),
+            (None, None) => Self::of_unix(0, b"", 0),
+        }
+    }
+}
+
 impl fmt::Debug for SockAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.to_inet() {
-            Some(address) => address.fmt(f),
-            None => write!(f, "address of family {}", self.family()),
+        match (self.to_inet(), self.to_unix()) {
+            _ if self.len == 0 => f.write_str("no address"),
+            (Some(address), _) => address.fmt(f),
+            (None, Some(address)) => address.fmt(f),
+            (None, None) => write!(f, "address of family {}", self.family()),
         }
     }
 }
@@ -158,5 +210,27 @@ mod tests {
             assert!(SockAddr::unix(Path::new(bad)).is_err(), "{bad:?}");
         }
         assert_eq!(SockAddr::unix(Path::new("/a")).unwrap().to_inet(), None);
+    }
+
+    #[test]
+    fn unix_addresses_survive_the_trip() {
+        let long = [b'x'; 107];
+        for name in [&b""[..], b"name", b"\0with\0zeroes\0", &long] {
+            let address = net::SocketAddr::from_abstract_name(name).expect("a short name");
+            let back = SockAddr::from(&address).to_unix().expect("a Unix address");
+            assert_eq!(back.as_abstract_name(), Some(name));
+        }
+        for path in ["/a", "a b", std::str::from_utf8(&long).unwrap()] {
+            let address = net::SocketAddr::from_pathname(path).expect("a short path");
+            let raw = SockAddr::from(&address);
+            assert_eq!(raw.to_unix().unwrap().as_pathname(), Some(Path::new(path)));
+            let other = SockAddr::unix(Path::new(path)).expect("a short path");
+            assert_eq!((raw.len, format!("{raw:?}")), (other.len, format!("{other:?}")));
+        }
+        let unnamed = net::SocketAddr::from_pathname("").expect("none");
+        assert!(SockAddr::from(&unnamed).to_unix().unwrap().is_unnamed());
+        assert!(SockAddr::empty().to_unix().unwrap().is_unnamed());
+        let inet: SocketAddr = "1.2.3.4:5".parse().expect("a valid address");
+        assert!(SockAddr::from(inet).to_unix().is_none());
     }
 }
