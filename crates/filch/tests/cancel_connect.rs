@@ -6,21 +6,9 @@ use filch::net::TcpStream;
 use filch_testkit::Cut;
 use filch_testkit::leaks::{Before, descriptors};
 use filch_testkit::limits::alone;
-use socket2::{Domain, Socket, Type};
 use std::io::{ErrorKind, Read};
-use std::net::SocketAddr;
 use std::time::Duration;
-use support::{PATIENCE, everywhere, runtime};
-
-/// Waits until the process has no more descriptors than it had.
-async fn until_closed(before: usize) {
-    let mut tries = 0;
-    while descriptors().len() > before {
-        tries += 1;
-        assert!(tries < 2_000, "still open: {:?}", descriptors());
-        filch::time::sleep(Duration::from_millis(1)).await;
-    }
-}
+use support::{PATIENCE, everywhere, full, runtime, until_closed};
 
 async fn connects(cut: Cut) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -73,22 +61,6 @@ fn a_look_up_may_be_dropped() {
     everywhere(2, looks_up_a_name);
 }
 
-/// A port where connecting takes for ever: nobody accepts, and the line is full.
-fn full() -> (Socket, SocketAddr, Vec<Socket>) {
-    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-    listener.listen(0).unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut waiting = Vec::new();
-    for _ in 0..4 {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        let _ = socket.connect(&address);
-        waiting.push(socket);
-    }
-    (listener, address.as_socket().unwrap(), waiting)
-}
-
 #[test]
 fn a_connect_that_hangs_is_given_up() {
     let _alone = alone(PATIENCE);
@@ -110,4 +82,25 @@ fn a_connect_that_hangs_is_given_up() {
         drop(runtime);
         before.check();
     }
+}
+
+async fn the_second_address_answers(cut: Cut) {
+    let (_listener, hangs, _waiting) = full();
+    let answers = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = answers.local_addr().unwrap();
+    let before = descriptors().len();
+    let connected = cut.run(TcpStream::connect([hangs, address])).await;
+    // The first attempt is given up, whoever won; a connection of nobody's ends.
+    if let Some(connected) = connected {
+        let stream = connected.expect("one answers");
+        assert_eq!(stream.peer_addr().unwrap(), address);
+        until_closed(before + 1).await;
+        drop(stream);
+    }
+    until_closed(before).await;
+}
+
+#[test]
+fn a_race_of_attempts_leaves_nothing_at_any_poll() {
+    everywhere(3, the_second_address_answers);
 }

@@ -5,72 +5,159 @@
 mod reading;
 mod writing;
 
-pub(crate) use reading::Reading;
+pub(crate) use reading::{Reading, Want};
 pub(crate) use writing::Writing;
 
 use crate::home::Home;
 use filch_sync::Lock;
 use filch_uring::{Op, Operation, Position, SharedFd, op};
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::OwnedFd;
 use std::panic::Location;
 use std::task::{Context, Poll};
 
+/// Descriptors that the kernel passes beside one message, at most.
+const MOST_DESCRIPTORS: usize = 253;
+
 /// Reads some bytes into `buf`, when the direction has its turn for it.
-pub(crate) async fn read<T: Transfer>(
+pub(crate) async fn read<T: Inward>(
     half: &Lock<Reading<T>>,
     site: Site<'_>,
     buf: &mut [u8],
 ) -> io::Result<usize> {
-    if buf.is_empty() {
-        return Ok(0);
+    let want = Want::bytes(buf.len());
+    let read = read_with(half, site, &mut [IoSliceMut::new(buf)], want).await;
+    read.map(|(read, _beside)| read)
+}
+
+/// Reads some bytes into `bufs`, one after the other, and takes what came beside them.
+pub(crate) async fn read_with<T: Inward>(
+    half: &Lock<Reading<T>>,
+    site: Site<'_>,
+    bufs: &mut [IoSliceMut<'_>],
+    want: Want,
+) -> io::Result<(usize, T::Beside)> {
+    if want.room == 0 {
+        return Ok(Default::default());
     }
     let mut reading = half.lock_at(site.at).await;
-    poll_fn(|cx| reading.poll(site, buf, cx)).await
+    poll_fn(|cx| reading.poll(site, want, cx)).await?;
+    Ok(reading.take(bufs))
 }
 
 /// Writes some of `buf`, when the direction has its turn for it, and nothing is left of an earlier write.
-pub(crate) async fn write<T: Transfer>(
+pub(crate) async fn write<T: Outward>(
     half: &Lock<Writing<T>>,
     site: Site<'_>,
     buf: &[u8],
 ) -> io::Result<usize> {
-    if buf.is_empty() {
+    write_with(half, site, &[IoSlice::new(buf)], T::Beside::default()).await
+}
+
+/// Writes some of `bufs`, one after the other, with something beside the bytes.
+pub(crate) async fn write_with<T: Outward>(
+    half: &Lock<Writing<T>>,
+    site: Site<'_>,
+    bufs: &[IoSlice<'_>],
+    beside: T::Beside,
+) -> io::Result<usize> {
+    if bufs.iter().all(|buf| buf.is_empty()) {
         return Ok(0);
     }
     let mut writing = half.lock_at(site.at).await;
     poll_fn(|cx| writing.poll_settled(site, cx)).await?;
-    writing.begin(site, buf);
+    writing.begin(site, bufs, beside);
     poll_fn(|cx| writing.poll(site, cx)).await
 }
 
 /// An operation that moves bytes one way, between a descriptor and a buffer.
-pub(crate) trait Transfer: Operation<Output = (io::Result<usize>, Vec<u8>)> {
-    fn new(site: Site<'_>, buffer: Vec<u8>) -> Self;
+pub(crate) trait Transfer: Operation {
+    /// What travels beside the bytes.
+    type Beside: Default + Send;
+
+    /// How it ended.
+    fn end(output: Self::Output) -> (io::Result<usize>, Vec<u8>, Self::Beside);
 }
 
-impl Transfer for op::Recv<Vec<u8>> {
-    fn new(site: Site<'_>, buffer: Vec<u8>) -> Self {
+/// One that fills a buffer.
+pub(crate) trait Inward: Transfer {
+    fn new(site: Site<'_>, buffer: Vec<u8>, want: Want) -> Self;
+}
+
+/// One that empties a buffer.
+pub(crate) trait Outward: Transfer {
+    fn new(site: Site<'_>, buffer: Vec<u8>, beside: Self::Beside) -> Self;
+}
+
+macro_rules! bytes_alone {
+    ($($operation:ident)*) => {
+        $(impl Transfer for op::$operation<Vec<u8>> {
+            type Beside = ();
+
+            fn end((moved, buffer): Self::Output) -> (io::Result<usize>, Vec<u8>, ()) {
+                (moved, buffer, ())
+            }
+        })*
+    };
+}
+
+bytes_alone!(Recv Send Read Write);
+
+impl Inward for op::Recv<Vec<u8>> {
+    fn new(site: Site<'_>, buffer: Vec<u8>, _: Want) -> Self {
         Self::new(site.fd.clone(), buffer)
     }
 }
 
-impl Transfer for op::Send<Vec<u8>> {
-    fn new(site: Site<'_>, buffer: Vec<u8>) -> Self {
+impl Outward for op::Send<Vec<u8>> {
+    fn new(site: Site<'_>, buffer: Vec<u8>, (): ()) -> Self {
         Self::new(site.fd.clone(), buffer)
     }
 }
 
-impl Transfer for op::Read<Vec<u8>> {
-    fn new(site: Site<'_>, buffer: Vec<u8>) -> Self {
+impl Inward for op::Read<Vec<u8>> {
+    fn new(site: Site<'_>, buffer: Vec<u8>, _: Want) -> Self {
         Self::new(site.fd.clone(), buffer, Position::Current)
     }
 }
 
-impl Transfer for op::Write<Vec<u8>> {
-    fn new(site: Site<'_>, buffer: Vec<u8>) -> Self {
+impl Outward for op::Write<Vec<u8>> {
+    fn new(site: Site<'_>, buffer: Vec<u8>, (): ()) -> Self {
         let write = Self::new(site.fd.clone(), buffer, Position::Current);
         if site.is_device { write.in_kernel_thread() } else { write }
+    }
+}
+
+impl Transfer for op::RecvMsg<Vec<u8>> {
+    type Beside = Option<op::Received>;
+
+    fn end((received, buffer): Self::Output) -> (io::Result<usize>, Vec<u8>, Self::Beside) {
+        match received {
+            Ok(received) => (Ok(received.len), buffer, Some(received)),
+            Err(error) => (Err(error), buffer, None),
+        }
+    }
+}
+
+impl Inward for op::RecvMsg<Vec<u8>> {
+    fn new(site: Site<'_>, buffer: Vec<u8>, want: Want) -> Self {
+        let receive = Self::new(site.fd.clone(), buffer);
+        if want.descriptors { receive.descriptors(MOST_DESCRIPTORS) } else { receive }
+    }
+}
+
+impl Transfer for op::SendMsg<Vec<u8>> {
+    type Beside = Vec<OwnedFd>;
+
+    fn end(output: Self::Output) -> (io::Result<usize>, Vec<u8>, Self::Beside) {
+        output
+    }
+}
+
+impl Outward for op::SendMsg<Vec<u8>> {
+    fn new(site: Site<'_>, buffer: Vec<u8>, beside: Vec<OwnedFd>) -> Self {
+        Self::new(site.fd.clone(), buffer).descriptors(beside)
     }
 }
 
@@ -94,4 +181,9 @@ impl Site<'_> {
     ) -> Poll<T::Output> {
         self.home.poll(op, self.at, cx)
     }
+}
+
+/// Whether an operation ended because it was cancelled: in a ring, or in one of the kernel's threads.
+fn was_given_up(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ECANCELED | libc::EINTR))
 }

@@ -1,96 +1,182 @@
 //! The receiving half: what of a read outlives the future that began it.
 
-use super::{Site, Transfer};
+use super::{Inward, Site, was_given_up};
 use crate::home::lost_its_ring;
 use filch_uring::Op;
+use std::io::IoSliceMut;
 use std::mem;
 use std::ops::Range;
 use std::task::{Context, Poll, ready};
 use std::{fmt, io};
 
-/// As much as one read asks the kernel for: a longer buffer is filled by several.
+/// As much as one read of a stream asks the kernel for: a longer buffer is filled by several.
 const MOST: usize = 64 * 1024;
 
-/// One direction of a stream. At most one operation is in flight, and it belongs to the stream: the
-/// future of a read only looks at it. So a future that is dropped leaves the operation to the next read,
-/// whatever the size of that one's buffer, and bytes that are more than it asked for stay here (C1).
+/// One direction of a stream, or a datagram socket's. At most one operation is in flight, and it belongs
+/// to the object: the future of a read only looks at it. So a future that is dropped leaves the operation
+/// to the next read, whatever the size of that one's buffer, and bytes that are more than it asked for stay
+/// here (C1).
 ///
-/// The kernel writes into a buffer of the stream's own, because a borrowed one may be gone before the
-/// kernel is done with it (D1). It is as large as the largest read so far, up to 64 KiB.
+/// The kernel writes into a buffer of the object's own, because a borrowed one may be gone before the
+/// kernel is done with it (D1). Of a stream it is as large as the largest read so far, up to 64 KiB.
 ///
-/// Dropped with the stream, the operation is cancelled (D6).
-pub(crate) enum Reading<T: Transfer> {
+/// Dropped with the object, the operation is cancelled (D6).
+pub(crate) enum Reading<T: Inward> {
     /// Nothing is in flight. The buffer is kept for its memory.
     Idle(Vec<u8>),
-    /// An operation is, whether anybody waits for it or not.
-    Pending(Op<T>),
-    /// Bytes have come that nobody has taken yet.
-    Left(Vec<u8>, Range<usize>),
+    /// An operation is, whether anybody waits for it or not, and what it has room for.
+    Pending(Op<T>, Want),
+    /// Bytes have come that nobody has taken yet, and what came beside them.
+    Left(Vec<u8>, Range<usize>, T::Beside),
 }
 
-impl<T: Transfer> Reading<T> {
+/// What a read asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Want {
+    /// How many bytes to ask the kernel for, should an operation be begun.
+    pub(crate) room: usize,
+    /// With how much room one that is pending will do: a datagram that does not fit is cut off.
+    pub(crate) least: usize,
+    /// Whether there has to be room for descriptors.
+    pub(crate) descriptors: bool,
+}
+
+impl Want {
+    /// Bytes of a stream, into so much room: any operation will do.
+    pub(crate) fn bytes(room: usize) -> Self {
+        Self { room: room.min(MOST), least: 0, descriptors: false }
+    }
+}
+
+impl<T: Inward> Reading<T> {
     pub(crate) fn new() -> Self {
         Self::Idle(Vec::new())
     }
 
-    /// Reads into `buf`, which is not empty. The caller has the direction's turn.
+    /// Waits until something is there to take. The caller has the direction's turn.
+    ///
+    /// A pending operation that has too little room for it is given up, and begun anew with more, unless
+    /// it was faster (C2).
     pub(crate) fn poll(
         &mut self,
         site: Site<'_>,
-        buf: &mut [u8],
+        want: Want,
         cx: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
+    ) -> Poll<io::Result<()>> {
         while !matches!(self, Self::Left(..)) {
             if let Self::Idle(buffer) = self {
                 let mut buffer = mem::take(buffer);
                 buffer.clear();
-                buffer.reserve_exact(buf.len().min(MOST));
-                *self = Self::Pending(Op::new(T::new(site, buffer)));
+                buffer.reserve_exact(want.room);
+                *self = Self::Pending(Op::new(T::new(site, buffer, want)), want);
             }
-            let Self::Pending(op) = self else { unreachable!("it has begun") };
-            let (received, buffer) = ready!(site.poll(op, cx));
-            match received {
-                Ok(received) => *self = Self::Left(buffer, 0..received),
-                Err(error) => {
-                    *self = Self::Idle(buffer);
-                    if !lost_its_ring(&error) {
-                        return Poll::Ready(Err(error));
-                    }
-                }
+            let Self::Pending(op, has) = self else { unreachable!("it has begun") };
+            if has.room < want.least || want.descriptors && !has.descriptors {
+                op.cancel();
+                // Asked for once.
+                *has = Want { room: usize::MAX, descriptors: true, ..*has };
+            }
+            let gave_up = has.room == usize::MAX;
+            let received = ready!(self.poll_done(site, cx)).expect("it was pending");
+            if let Err(error) = received
+                && !(lost_its_ring(&error) || gave_up && was_given_up(&error))
+            {
+                return Poll::Ready(Err(error));
             }
         }
-        Poll::Ready(Ok(self.take(buf)))
+        Poll::Ready(Ok(()))
     }
 
-    /// Hands out bytes that have come; none means that the stream has ended.
-    fn take(&mut self, buf: &mut [u8]) -> usize {
-        let Self::Left(buffer, left) = self else { unreachable!("called when bytes have come") };
-        let taken = (left.end - left.start).min(buf.len());
-        buf[..taken].copy_from_slice(&buffer[left.start..left.start + taken]);
-        left.start += taken;
+    /// Waits for the operation, if one is pending, and takes note of how it ended.
+    fn poll_done(
+        &mut self,
+        site: Site<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<usize>>> {
+        let Self::Pending(op, _) = self else { return Poll::Ready(None) };
+        let (received, buffer, beside) = T::end(ready!(site.poll(op, cx)));
+        *self = match received {
+            Ok(received) => Self::Left(buffer, 0..received, beside),
+            Err(_) => Self::Idle(buffer),
+        };
+        Poll::Ready(Some(received))
+    }
+
+    /// Hands out bytes that have come, and what came beside them; none means that the stream has ended.
+    pub(crate) fn take(&mut self, bufs: &mut [IoSliceMut<'_>]) -> (usize, T::Beside) {
+        let Self::Left(buffer, left, beside) = self else { panic!("nothing has come") };
+        let mut taken = 0;
+        for buf in bufs {
+            let part = &buffer[left.clone()];
+            let fits = part.len().min(buf.len());
+            buf[..fits].copy_from_slice(&part[..fits]);
+            left.start += fits;
+            taken += fits;
+        }
+        let beside = mem::take(beside);
         if left.start == left.end {
             *self = Self::Idle(mem::take(buffer));
         }
-        taken
+        (taken, beside)
     }
 
-    /// Gives up what is in flight and waits until the kernel has, too.
-    pub(crate) fn poll_end(&mut self, site: Site<'_>, cx: &mut Context<'_>) -> Poll<()> {
-        if let Self::Pending(op) = self {
-            op.cancel();
-            let (_, buffer) = ready!(site.poll(op, cx));
-            *self = Self::Idle(buffer);
+    /// As [`take`](Self::take), of a datagram: what does not fit is gone, as it is with the system's call.
+    pub(crate) fn take_whole(&mut self, buf: &mut [u8]) -> (usize, T::Beside) {
+        let (taken, beside) = self.take(&mut [IoSliceMut::new(buf)]);
+        if let Self::Left(buffer, ..) = self {
+            *self = Self::Idle(mem::take(buffer));
         }
-        Poll::Ready(())
+        (taken, beside)
+    }
+
+    /// Copies bytes that have come, and lets them stay, along with what came beside them.
+    pub(crate) fn look(&self, buf: &mut [u8]) -> (usize, &T::Beside) {
+        let Self::Left(buffer, left, beside) = self else { panic!("nothing has come") };
+        let part = &buffer[left.clone()];
+        let fits = part.len().min(buf.len());
+        buf[..fits].copy_from_slice(&part[..fits]);
+        (fits, beside)
+    }
+
+    /// Whether something has come that nobody has taken: bytes, or a datagram.
+    pub(crate) fn has_bytes(&self) -> bool {
+        matches!(self, Self::Left(_, left, _) if left.start < left.end)
+    }
+
+    /// Whether anything has come that nobody has taken; the end of a stream, for one, or an empty datagram.
+    pub(crate) fn has_come(&self) -> bool {
+        matches!(self, Self::Left(..))
+    }
+
+    /// Gives up what is in flight and waits until the kernel has, too. What was faster stays here.
+    ///
+    /// # Errors
+    ///
+    /// The operation's, if it failed before.
+    pub(crate) fn poll_recall(
+        &mut self,
+        site: Site<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Self::Pending(op, _) = self {
+            op.cancel();
+        }
+        let ended = ready!(self.poll_done(site, cx)).map_or(Ok(()), |received| received.map(drop));
+        Poll::Ready(ended.or_else(|error| if was_given_up(&error) { Ok(()) } else { Err(error) }))
+    }
+
+    /// As [`poll_recall`](Self::poll_recall), when nobody will read any more.
+    pub(crate) fn poll_end(&mut self, site: Site<'_>, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_recall(site, cx).map(drop)
     }
 }
 
-impl<T: Transfer> fmt::Debug for Reading<T> {
+impl<T: Inward> fmt::Debug for Reading<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Idle(_) => f.pad("Idle"),
-            Self::Pending(_) => f.pad("Pending"),
-            Self::Left(_, left) => write!(f, "Left({} bytes)", left.end - left.start),
+            Self::Pending(..) => f.pad("Pending"),
+            Self::Left(_, left, _) => write!(f, "Left({} bytes)", left.end - left.start),
         }
     }
 }

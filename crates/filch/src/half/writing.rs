@@ -1,8 +1,9 @@
 //! The sending half: what of a write outlives the future that began it.
 
-use super::{Site, Transfer};
+use super::{Outward, Site, was_given_up};
 use crate::home::lost_its_ring;
 use filch_uring::Op;
+use std::io::IoSlice;
 use std::mem;
 use std::task::{Context, Poll, ready};
 use std::{fmt, io};
@@ -19,7 +20,7 @@ const MOST: usize = 128 * 1024;
 ///
 /// Dropped with the stream, the operation is cancelled: a peer that does not read keeps nothing open
 /// (D6).
-pub(crate) struct Writing<T: Transfer> {
+pub(crate) struct Writing<T: Outward> {
     pending: Option<Op<T>>,
     /// The buffer of the last write, for its memory.
     buffer: Vec<u8>,
@@ -27,7 +28,7 @@ pub(crate) struct Writing<T: Transfer> {
     failed: Option<io::Error>,
 }
 
-impl<T: Transfer> Writing<T> {
+impl<T: Outward> Writing<T> {
     pub(crate) fn new() -> Self {
         Self { pending: None, buffer: Vec::new(), failed: None }
     }
@@ -50,24 +51,27 @@ impl<T: Transfer> Writing<T> {
         Poll::Ready(self.failed.take().map_or(Ok(()), Err))
     }
 
-    /// Hands the beginning of `buf` to the kernel. Settled before.
-    pub(crate) fn begin(&mut self, site: Site<'_>, buf: &[u8]) {
+    /// Hands the beginning of `bufs` to the kernel, and what goes beside it. Settled before.
+    pub(crate) fn begin(&mut self, site: Site<'_>, bufs: &[IoSlice<'_>], beside: T::Beside) {
         debug_assert!(self.pending.is_none(), "called when it has settled");
         let mut buffer = mem::take(&mut self.buffer);
         buffer.clear();
-        buffer.extend_from_slice(&buf[..buf.len().min(MOST)]);
-        self.pending = Some(Op::new(T::new(site, buffer)));
+        for buf in bufs {
+            let fits = buf.len().min(MOST - buffer.len());
+            buffer.extend_from_slice(&buf[..fits]);
+        }
+        self.pending = Some(Op::new(T::new(site, buffer, beside)));
     }
 
     /// Waits for what [`begin`](Self::begin) began.
     pub(crate) fn poll(&mut self, site: Site<'_>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         loop {
             let op = self.pending.as_mut().expect("called when it has begun");
-            let (sent, buffer) = ready!(site.poll(op, cx));
+            let (sent, buffer, beside) = T::end(ready!(site.poll(op, cx)));
             self.pending = None;
             if sent.as_ref().is_err_and(lost_its_ring) {
                 // Nothing of it was sent.
-                self.pending = Some(Op::new(T::new(site, buffer)));
+                self.pending = Some(Op::new(T::new(site, buffer, beside)));
             } else {
                 self.buffer = buffer;
                 return Poll::Ready(sent);
@@ -83,7 +87,7 @@ impl<T: Transfer> Writing<T> {
     ) -> Poll<io::Result<()>> {
         if let Some(op) = &mut self.pending {
             op.cancel();
-            let (sent, buffer) = ready!(site.poll(op, cx));
+            let (sent, buffer, _) = T::end(ready!(site.poll(op, cx)));
             self.pending = None;
             self.buffer = buffer;
             // Cancelled is what was asked for. Another error was faster, and is news (C2).
@@ -93,12 +97,7 @@ impl<T: Transfer> Writing<T> {
     }
 }
 
-/// Whether an operation ended because it was cancelled: in a ring, or in one of the kernel's threads.
-fn was_given_up(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ECANCELED | libc::EINTR))
-}
-
-impl<T: Transfer> Drop for Writing<T> {
+impl<T: Outward> Drop for Writing<T> {
     fn drop(&mut self) {
         if let Some(op) = &mut self.pending {
             // Also where the operation by itself would run to its end, as a write to a file does.
@@ -107,7 +106,7 @@ impl<T: Transfer> Drop for Writing<T> {
     }
 }
 
-impl<T: Transfer> fmt::Debug for Writing<T> {
+impl<T: Outward> fmt::Debug for Writing<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(if self.pending.is_some() { "Pending" } else { "Idle" })
     }

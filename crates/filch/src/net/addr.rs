@@ -2,8 +2,36 @@
 
 use crate::handle::Handle;
 use crate::io::failed;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::{fmt, io};
+
+/// Looks up the addresses of a name, at least one, in the order in which the system would try them. What is
+/// an address already is not looked up.
+///
+/// ```
+/// # filch::run(async {
+/// let found: Vec<_> = filch::net::lookup_host("localhost:80").await?.collect();
+/// assert!(found.iter().all(|address| address.ip().is_loopback() && address.port() == 80));
+/// # Ok::<(), std::io::Error>(())
+/// # }).unwrap();
+/// ```
+///
+/// # Errors
+///
+/// If the name is malformed, unknown or has no address; if it has to be looked up and there is no runtime on
+/// this thread, or no thread to do it on.
+///
+/// # Cancel safety
+///
+/// Dropped, the system's resolver may go on for a while, on a thread of its own. Shutting the runtime down
+/// waits for it.
+#[doc(alias = "getaddrinfo")]
+pub fn lookup_host(
+    host: impl ToSocketAddrs,
+) -> impl Future<Output = io::Result<std::vec::IntoIter<SocketAddr>>> + Send {
+    let resolve = host.resolve();
+    async move { resolve.addresses().await.map(Vec::into_iter) }
+}
 
 /// What can be turned into socket addresses: an address, a string `host:port`, a pair of host and port.
 ///
@@ -64,6 +92,21 @@ impl Resolve {
     }
 }
 
+/// As a person would write it.
+impl fmt::Display for Resolve {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Known(addresses) => match &addresses[..] {
+                [] => f.write_str("no address"),
+                [one] => one.fmt(f),
+                [first, rest @ ..] => write!(f, "{first} or {} others", rest.len()),
+            },
+            Kind::Text(text) => f.write_str(text),
+            Kind::Name(host, port) => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
 async fn look_up(
     query: impl FnOnce() -> io::Result<std::vec::IntoIter<SocketAddr>> + Send + 'static,
 ) -> io::Result<Vec<SocketAddr>> {
@@ -94,6 +137,18 @@ known! {
 impl ToSocketAddrs for [SocketAddr] {
     fn resolve(&self) -> Resolve {
         Resolve::known(self.iter().copied())
+    }
+}
+
+impl<const N: usize> ToSocketAddrs for [SocketAddr; N] {
+    fn resolve(&self) -> Resolve {
+        self[..].resolve()
+    }
+}
+
+impl ToSocketAddrs for Vec<SocketAddr> {
+    fn resolve(&self) -> Resolve {
+        self[..].resolve()
     }
 }
 

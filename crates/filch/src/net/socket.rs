@@ -4,21 +4,22 @@
 //! answers EAGAIN.
 
 use filch_uring::SharedFd;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net;
 
 /// How many connections may wait in the kernel for an accept. The kernel cuts it to its own limit.
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: i32 = 4096;
 
 /// A TCP socket for addresses of the kind of `address`.
-pub(crate) fn tcp(address: &SocketAddr) -> io::Result<Socket> {
+pub(super) fn tcp(address: &SocketAddr) -> io::Result<Socket> {
     Socket::new(Domain::for_address(*address), Type::STREAM, Some(Protocol::TCP))
 }
 
 /// A listening socket at `address`, with SO_REUSEADDR as in the standard library.
-pub(crate) fn listen(address: &SocketAddr) -> io::Result<OwnedFd> {
+pub(super) fn listen(address: &SocketAddr) -> io::Result<OwnedFd> {
     let socket = tcp(address)?;
     socket.set_reuse_address(true)?;
     socket.bind(&(*address).into())?;
@@ -26,15 +27,42 @@ pub(crate) fn listen(address: &SocketAddr) -> io::Result<OwnedFd> {
     Ok(socket.into())
 }
 
+/// A UDP socket at `address`.
+pub(super) fn udp(address: &SocketAddr) -> io::Result<OwnedFd> {
+    let socket = Socket::new(Domain::for_address(*address), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.bind(&(*address).into())?;
+    Ok(socket.into())
+}
+
+/// A Unix socket.
+pub(super) fn unix(kind: Type) -> io::Result<Socket> {
+    Socket::new(Domain::UNIX, kind, None)
+}
+
 /// Takes over a descriptor made elsewhere.
-pub(crate) fn adopt(fd: OwnedFd) -> io::Result<SharedFd> {
+pub(super) fn adopt(fd: OwnedFd) -> io::Result<SharedFd> {
     SockRef::from(&fd).set_nonblocking(false)?;
     Ok(SharedFd::new(fd))
 }
 
 /// An Internet address, or an error that says it is none.
-pub(crate) fn inet(address: socket2::SockAddr) -> io::Result<SocketAddr> {
+pub(super) fn inet(address: SockAddr) -> io::Result<SocketAddr> {
     address.as_socket().ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidInput, "the socket's address is no Internet address")
     })
+}
+
+/// The address of a Unix socket, or an error that says it is none.
+pub(super) fn local(address: SockAddr) -> io::Result<net::SocketAddr> {
+    address.as_unix().ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidInput, "the socket's address is none of a Unix socket")
+    })
+}
+
+/// How many bytes wait in the kernel, copied and left there; none if it says anything else.
+pub(super) fn peek_now(fd: &SharedFd, buf: &mut [u8]) -> usize {
+    let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+    // SAFETY: the buffer is there for the call. A part that is empty makes no difference.
+    let seen = unsafe { libc::recv(fd.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len(), flags) };
+    usize::try_from(seen).unwrap_or(0)
 }

@@ -1,235 +1,281 @@
-//! A TCP connection.
+//! What every stream of bytes offers, written down once: TCP and Unix streams differ in their addresses.
 
-use super::addr::ToSocketAddrs;
-use super::socket;
-use crate::half::{self, Reading, Site, Writing};
-use crate::home::Home;
-use crate::io::{by_shared_reference, failed};
-use filch_sync::Lock;
-use filch_uring::{SharedFd, op};
-use socket2::SockRef;
-use std::future::poll_fn;
-use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::io;
 use std::panic::Location;
-use std::{fmt, io};
 
-/// A TCP connection.
-///
-/// Reading and writing take `&self`: put it into an `Arc`, or borrow it twice in one task, to do both at
-/// once. There is one operation in flight per direction; further readers, or writers, wait for their
-/// turn in the order in which they came.
-///
-/// Dropping it closes the connection: operations in flight are cancelled first, so the peer sees the end
-/// promptly (D6).
-///
-/// ```
-/// # filch::run(async {
-/// # let listener = filch::net::TcpListener::bind("127.0.0.1:0").await?;
-/// # let address = listener.local_addr()?;
-/// # let echo = filch::spawn(async move {
-/// #     let (mut stream, _) = listener.accept().await?;
-/// #     filch::io::copy(&mut &stream, &mut &stream).await
-/// # });
-/// use filch::io::{Read, Write};
-/// use filch::net::TcpStream;
-///
-/// let mut stream = TcpStream::connect(address).await?;
-/// stream.write_all(b"ping").await?;
-/// stream.shutdown(std::net::Shutdown::Write).await?;
-/// let mut answer = Vec::new();
-/// stream.read_to_end(&mut answer).await?;
-/// assert_eq!(answer, b"ping");
-/// # Ok::<(), std::io::Error>(())
-/// # }).unwrap();
-/// ```
-///
-/// # Deadlocks
-///
-/// Who reads, or writes, has that direction's turn until it is done or dropped. A task that polls a read
-/// once, keeps it without polling it, and begins another one waits for itself.
-#[doc(alias = "open_connection")]
-#[doc(alias = "StreamReader")]
-#[doc(alias = "StreamWriter")]
-pub struct TcpStream {
-    fd: SharedFd,
-    home: Home,
-    reading: Lock<Reading<op::Recv<Vec<u8>>>>,
-    writing: Lock<Writing<op::Send<Vec<u8>>>>,
-}
-
-impl TcpStream {
-    /// Connects to the first of the addresses that answers.
-    ///
-    /// # Errors
-    ///
-    /// If a name cannot be resolved, or no address answers; without a runtime on this thread.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped, there is no connection: one that came about meanwhile is closed.
-    #[track_caller]
-    pub fn connect(address: impl ToSocketAddrs) -> impl Future<Output = io::Result<Self>> + Send {
-        let (resolve, at) = (address.resolve(), Location::caller());
-        async move {
-            let home = Home::current()?;
-            let mut refused = None;
-            for address in resolve.addresses().await? {
-                match connect_one(&home, address, at).await {
-                    Ok(fd) => return Ok(Self::new(fd, home)),
-                    Err(error) => refused = Some(failed("connect to", address, error)),
-                }
-            }
-            Err(refused.expect("there is at least one address"))
-        }
-    }
-
-    /// Takes over a connected socket of the standard library. It is made blocking, which is what the
-    /// ring needs.
-    ///
-    /// # Errors
-    ///
-    /// Without a runtime on this thread.
-    pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
-        Ok(Self::new(socket::adopt(OwnedFd::from(stream))?, Home::current()?))
-    }
-
-    pub(super) fn new(fd: SharedFd, home: Home) -> Self {
-        Self { fd, home, reading: Lock::new(Reading::new()), writing: Lock::new(Writing::new()) }
-    }
-
-    /// Reads some bytes into `buf`, at most 64 KiB, and returns how many; 0 at the end of the stream, or
-    /// if `buf` is empty.
-    ///
-    /// # Errors
-    ///
-    /// The system's, `ConnectionReset` for instance.
-    ///
-    /// # Cancel safety
-    ///
-    /// Nothing is lost: what arrives when nobody reads any more goes to the next read.
-    #[track_caller]
-    pub fn read(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
-        half::read(&self.reading, self.site(Location::caller()), buf)
-    }
-
-    /// Writes some of `buf`, at most 128 KiB, and returns how much.
-    ///
-    /// # Errors
-    ///
-    /// The system's, `BrokenPipe` for instance. If an earlier write was dropped and failed later, that
-    /// one's error, once, and nothing is written.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped, a prefix of `buf` may or may not be sent: never twice, and never mixed with the next
-    /// write, which waits for this one to end.
-    #[track_caller]
-    pub fn write(&self, buf: &[u8]) -> impl Future<Output = io::Result<usize>> + Send {
-        half::write(&self.writing, self.site(Location::caller()), buf)
-    }
-
-    /// Ends one direction, or both. Ending the writing one alone waits for writes in progress, so that
-    /// everything written so far is sent, and then the end of the stream. Ending both waits for nothing:
-    /// it also gets a writer going again that is stuck on a peer that does not read.
-    ///
-    /// # Errors
-    ///
-    /// The system's, `NotConnected` for instance.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped, the end may or may not be sent.
-    #[track_caller]
-    pub fn shutdown(&self, how: Shutdown) -> impl Future<Output = io::Result<()>> + Send {
-        let site = self.site(Location::caller());
-        async move {
-            // Kept until the end is on its way: no further write gets in before it.
-            let _writing = match how {
-                Shutdown::Write => {
-                    let mut writing = self.writing.lock_at(site.at).await;
-                    poll_fn(|cx| writing.poll_settled(site, cx)).await?;
-                    Some(writing)
-                }
-                Shutdown::Read | Shutdown::Both => None,
-            };
-            self.home.run(op::Shutdown::new(self.fd.clone(), how), site.at).await
-        }
-    }
-
-    fn site(&self, at: &'static Location<'static>) -> Site<'_> {
-        Site { fd: &self.fd, home: &self.home, at, is_device: false }
-    }
-
-    /// Whether small writes are sent at once (TCP_NODELAY).
-    ///
-    /// # Errors
-    ///
-    /// The system's.
-    pub fn nodelay(&self) -> io::Result<bool> {
-        SockRef::from(&self.fd).tcp_nodelay()
-    }
-
-    /// Sends small writes at once (true), or waits a little for more to send with them (false, as
-    /// sockets are at first).
-    ///
-    /// # Errors
-    ///
-    /// The system's.
-    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        SockRef::from(&self.fd).set_tcp_nodelay(nodelay)
-    }
+/// A stream that can be split in two: [`TcpStream`](super::TcpStream) or
+/// [`UnixStream`](super::UnixStream). See [`split`](super::split).
+pub trait Stream: sealed::Sealed {
+    /// What its addresses are.
+    type Address;
 
     /// This side's address.
     ///
     /// # Errors
     ///
     /// The system's.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        socket::inet(SockRef::from(&self.fd).local_addr()?)
-    }
+    fn local_addr(&self) -> io::Result<Self::Address>;
 
     /// The other side's address.
     ///
     /// # Errors
     ///
-    /// The system's, `NotConnected` if the other side is gone.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        socket::inet(SockRef::from(&self.fd).peer_addr()?)
+    /// The system's.
+    fn peer_addr(&self) -> io::Result<Self::Address>;
+}
+
+pub(super) mod sealed {
+    use super::{Location, io};
+    use std::fmt::Debug;
+    use std::io::{IoSlice, IoSliceMut};
+    use std::os::fd::AsFd;
+
+    /// What the halves of a stream are made of.
+    pub trait Sealed: Debug + AsFd + Send + Sync + 'static {
+        /// Reads into `bufs`.
+        fn read_from(
+            &self,
+            bufs: &mut [IoSliceMut<'_>],
+            at: &'static Location<'static>,
+        ) -> impl Future<Output = io::Result<usize>> + Send;
+
+        /// Looks at what comes next.
+        fn peek_from(
+            &self,
+            buf: &mut [u8],
+            at: &'static Location<'static>,
+        ) -> impl Future<Output = io::Result<usize>> + Send;
+
+        /// Writes some of `bufs`.
+        fn write_from(
+            &self,
+            bufs: &[IoSlice<'_>],
+            at: &'static Location<'static>,
+        ) -> impl Future<Output = io::Result<usize>> + Send;
+
+        /// Ends the writing direction.
+        fn finish_from(
+            &self,
+            at: &'static Location<'static>,
+        ) -> impl Future<Output = io::Result<()>> + Send;
     }
 }
 
-async fn connect_one(
-    home: &Home,
-    address: SocketAddr,
-    at: &'static Location<'static>,
-) -> io::Result<SharedFd> {
-    let fd = SharedFd::new(OwnedFd::from(socket::tcp(&address)?));
-    home.run(op::Connect::new(fd.clone(), address), at).await?;
-    Ok(fd)
-}
+/// Implements for a type around a `Connection` all that a stream offers.
+macro_rules! stream {
+    ($type:ident, $address:ty, $std:ty, $to_address:path) => {
+        impl $type {
+            /// Takes over a connected socket of the standard library. It is made blocking, which is what
+            /// the ring needs.
+            ///
+            /// # Errors
+            ///
+            /// Without a runtime on this thread.
+            pub fn from_std(stream: $std) -> io::Result<Self> {
+                let home = crate::home::Home::current()?;
+                let fd = socket::adopt(std::os::fd::OwnedFd::from(stream))?;
+                Ok(Self::new(fd, home))
+            }
 
-by_shared_reference!(TcpStream: Read);
-by_shared_reference!(TcpStream: Write);
+            pub(in crate::net) fn new(fd: SharedFd, home: crate::home::Home) -> Self {
+                Self(Connection::new(fd, home))
+            }
 
-impl AsFd for TcpStream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-}
+            /// Reads some bytes into `buf`, at most 64 KiB, and returns how many; 0 at the end of the
+            /// stream, or if `buf` is empty.
+            ///
+            /// # Errors
+            ///
+            /// The system's, `ConnectionReset` for instance.
+            ///
+            /// # Cancel safety
+            ///
+            /// Nothing is lost: what arrives when nobody reads any more goes to the next read.
+            #[track_caller]
+            pub fn read(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
+                let at = Location::caller();
+                async move { self.read_from(&mut [IoSliceMut::new(buf)], at).await }
+            }
 
-impl AsRawFd for TcpStream {
-    fn as_raw_fd(&self) -> RawFd {
-        self.fd.as_raw_fd()
-    }
-}
+            /// As [`read`](Self::read), into several buffers, one after the other.
+            ///
+            /// # Errors
+            ///
+            /// As [`read`](Self::read).
+            ///
+            /// # Cancel safety
+            ///
+            /// As [`read`](Self::read).
+            #[track_caller]
+            pub fn read_vectored(
+                &self,
+                bufs: &mut [IoSliceMut<'_>],
+            ) -> impl Future<Output = io::Result<usize>> + Send {
+                self.read_from(bufs, Location::caller())
+            }
 
-impl fmt::Debug for TcpStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TcpStream")
-            .field("fd", &self.fd.as_raw_fd())
-            .field("local", &self.local_addr().ok())
-            .field("peer", &self.peer_addr().ok())
-            .finish()
-    }
+            /// Copies some of the bytes that come next into `buf`, and returns how many; they stay, to be
+            /// read. Waits until there is at least one; 0 at the end of the stream, or if `buf` is empty.
+            ///
+            /// # Errors
+            ///
+            /// As [`read`](Self::read).
+            ///
+            /// # Cancel safety
+            ///
+            /// As [`read`](Self::read).
+            #[track_caller]
+            pub fn peek(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
+                self.0.peek(buf, Location::caller())
+            }
+
+            /// Writes some of `buf`, at most 128 KiB, and returns how much.
+            ///
+            /// # Errors
+            ///
+            /// The system's, `BrokenPipe` for instance. If an earlier write was dropped and failed later,
+            /// that one's error, once, and nothing is written.
+            ///
+            /// # Cancel safety
+            ///
+            /// Dropped, a prefix of `buf` may or may not be sent: never twice, and never mixed with the
+            /// next write, which waits for this one to end.
+            #[track_caller]
+            pub fn write(&self, buf: &[u8]) -> impl Future<Output = io::Result<usize>> + Send {
+                let at = Location::caller();
+                async move { self.write_from(&[IoSlice::new(buf)], at).await }
+            }
+
+            /// As [`write`](Self::write), from several buffers, one after the other.
+            ///
+            /// # Errors
+            ///
+            /// As [`write`](Self::write).
+            ///
+            /// # Cancel safety
+            ///
+            /// As [`write`](Self::write).
+            #[track_caller]
+            pub fn write_vectored(
+                &self,
+                bufs: &[IoSlice<'_>],
+            ) -> impl Future<Output = io::Result<usize>> + Send {
+                self.write_from(bufs, Location::caller())
+            }
+
+            /// Ends one direction, or both. Ending the writing one alone waits for writes in progress, so
+            /// that everything written so far is sent, and then the end of the stream. Ending both waits
+            /// for nothing: it also gets a writer going again that is stuck on a peer that does not read.
+            ///
+            /// # Errors
+            ///
+            /// The system's, `NotConnected` for instance.
+            ///
+            /// # Cancel safety
+            ///
+            /// Dropped, the end may or may not be sent.
+            #[track_caller]
+            pub fn shutdown(
+                &self,
+                how: std::net::Shutdown,
+            ) -> impl Future<Output = io::Result<()>> + Send {
+                self.0.shutdown(how, Location::caller())
+            }
+
+            /// Borrows the stream as two halves, for two parts of one task. (Both directions can be used
+            /// through a shared reference, too.)
+            pub fn split(&mut self) -> (ReadHalf<'_, Self>, WriteHalf<'_, Self>) {
+                split::borrow(self)
+            }
+
+            /// Takes the stream apart into two halves, for two tasks. When the writing half is dropped the
+            /// end of the stream is sent; when both are, the connection is closed.
+            pub fn into_split(self) -> (OwnedReadHalf<Self>, OwnedWriteHalf<Self>) {
+                split::own(self)
+            }
+
+            /// This side's address.
+            ///
+            /// # Errors
+            ///
+            /// The system's.
+            pub fn local_addr(&self) -> io::Result<$address> {
+                $to_address(socket2::SockRef::from(self).local_addr()?)
+            }
+
+            /// The other side's address.
+            ///
+            /// # Errors
+            ///
+            /// The system's, `NotConnected` if the other side is gone.
+            pub fn peer_addr(&self) -> io::Result<$address> {
+                $to_address(socket2::SockRef::from(self).peer_addr()?)
+            }
+        }
+
+        $crate::net::hand_over::into_std! { $type, $std,
+            /// Hands the stream on to the standard library, when what is in flight has ended: a read is
+            /// given up, a write that was dropped is waited for.
+        }
+        $crate::net::options::descriptor!($type, stream => stream.0.fd);
+        crate::io::by_shared_reference!($type: Read);
+        crate::io::by_shared_reference!($type: Write);
+
+        impl Sealed for $type {
+            async fn read_from(
+                &self,
+                bufs: &mut [IoSliceMut<'_>],
+                at: &'static Location<'static>,
+            ) -> io::Result<usize> {
+                // Descriptors that nobody asked for are closed, as the system does.
+                self.0.read(bufs, at).await.map(|(read, _beside)| read)
+            }
+
+            fn peek_from(
+                &self,
+                buf: &mut [u8],
+                at: &'static Location<'static>,
+            ) -> impl Future<Output = io::Result<usize>> + Send {
+                self.0.peek(buf, at)
+            }
+
+            fn write_from(
+                &self,
+                bufs: &[IoSlice<'_>],
+                at: &'static Location<'static>,
+            ) -> impl Future<Output = io::Result<usize>> + Send {
+                self.0.write(bufs, Default::default(), at)
+            }
+
+            fn finish_from(
+                &self,
+                at: &'static Location<'static>,
+            ) -> impl Future<Output = io::Result<()>> + Send {
+                self.0.shutdown(std::net::Shutdown::Write, at)
+            }
+        }
+
+        impl Stream for $type {
+            type Address = $address;
+
+            fn local_addr(&self) -> io::Result<$address> {
+                self.local_addr()
+            }
+
+            fn peer_addr(&self) -> io::Result<$address> {
+                self.peer_addr()
+            }
+        }
+
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($type))
+                    .field("fd", &std::os::fd::AsRawFd::as_raw_fd(self))
+                    .field("local", &self.local_addr().ok())
+                    .field("peer", &self.peer_addr().ok())
+                    .finish()
+            }
+        }
+    };
 }
+pub(super) use stream;

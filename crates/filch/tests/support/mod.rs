@@ -3,10 +3,12 @@
 
 use filch::Runtime;
 use filch::net::TcpStream;
-use filch_testkit::leaks::Before;
+use filch_testkit::leaks::{Before, descriptors};
 use filch_testkit::{Cut, DropAtEveryPoll, Job, Summary};
+use socket2::{Domain, Socket, Type};
 use std::future::Future;
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -52,6 +54,32 @@ pub async fn drain(mut from: &std::net::TcpStream) -> Vec<u8> {
             Err(error) => panic!("the peer cannot read: {error}"),
         }
     }
+}
+
+/// Waits until the process has no more descriptors than it had.
+pub async fn until_closed(before: usize) {
+    let mut tries = 0;
+    while descriptors().len() > before {
+        tries += 1;
+        assert!(tries < 2_000, "still open: {:?}", descriptors());
+        filch::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// A port where connecting takes for ever: nobody accepts, and the line is full.
+pub fn full() -> (Socket, SocketAddr, Vec<Socket>) {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let _ = socket.connect(&address);
+        waiting.push(socket);
+    }
+    (listener, address.as_socket().unwrap(), waiting)
 }
 
 /// Bytes of which each one's place can be told.

@@ -1,0 +1,208 @@
+//! What every listener is made of, whatever its addresses.
+
+use super::hand_over::{self, Refused};
+use crate::handle::Handle;
+use crate::home::{Home, lost_its_ring};
+use crate::time::sleep_until;
+use filch_sync::Lock;
+use filch_uring::{Op, SharedFd, op};
+use socket2::SockRef;
+use std::future::poll_fn;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::panic::Location;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+/// How long an accept waits after one that failed for want of descriptors or memory. The connection
+/// stays in the kernel's backlog and makes every accept fail at once until something is closed: a
+/// server that only logs the error and goes on would spin.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A listening socket, and the one accept that may be in flight.
+pub(super) struct Acceptor {
+    pub(super) fd: SharedFd,
+    pub(super) home: Home,
+    accepting: Lock<Accepting>,
+}
+
+/// A new connection, and its Internet address if it has one.
+type Accepted = (OwnedFd, Option<SocketAddr>);
+
+/// What of accepting outlives the future that began it (C1).
+#[derive(Default)]
+struct Accepting {
+    pending: Option<Op<op::Accept>>,
+    /// A connection that nobody has taken: it came when the listener was about to be handed on.
+    left: Option<Accepted>,
+    /// When the pause is over after an accept that found no descriptor or no memory. It passes whether
+    /// anybody waits for it or not, so that accepts that are given up sooner do not begin it again.
+    not_before: Option<Instant>,
+}
+
+impl Acceptor {
+    pub(super) fn new(fd: SharedFd, home: Home) -> Self {
+        Self { fd, home, accepting: Lock::default() }
+    }
+
+    pub(super) async fn accept(&self, at: &'static Location<'static>) -> io::Result<Accepted> {
+        let mut accepting = self.accepting.lock_at(at).await;
+        if let Some(accepted) = accepting.left.take() {
+            return Ok(accepted);
+        }
+        // Without a runtime that runs there is nothing to sleep on: then the caller has to pause.
+        if let Some(end) = accepting.not_before
+            && Handle::try_current().is_ok_and(|handle| !handle.is_shut_down())
+        {
+            sleep_until(end).await;
+        }
+        accepting.not_before = None;
+        let accepted = poll_fn(|cx| accepting.poll(self, at, cx)).await;
+        if accepted.as_ref().is_err_and(is_exhaustion) {
+            accepting.not_before = Some(Instant::now() + PAUSE);
+        }
+        accepted
+    }
+
+    /// The descriptor, when nothing is in flight. Refused where a connection has come that nobody has
+    /// taken.
+    pub(super) async fn into_fd(
+        mut self,
+        at: &'static Location<'static>,
+    ) -> Result<OwnedFd, Refused<Self>> {
+        let (accepting, home) = (self.accepting.get_mut(), &self.home);
+        if let Some(op) = &mut accepting.pending {
+            op.cancel();
+            let ended = poll_fn(|cx| home.poll(op, at, cx)).await;
+            accepting.pending = None;
+            accepting.left = ended.ok();
+        }
+        let vacant = match accepting.left {
+            Some(_) => Err(hand_over::unread("a connection has come that nobody has accepted")),
+            None => Ok(()),
+        };
+        match vacant.and_then(|()| hand_over::duplicate(&self.fd)) {
+            Ok(fd) => Ok(fd),
+            Err(error) => Err(Refused::new(self, error)),
+        }
+    }
+}
+
+impl Accepting {
+    fn poll(
+        &mut self,
+        listener: &Acceptor,
+        at: &'static Location<'static>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Accepted>> {
+        loop {
+            let begin = || Op::new(op::Accept::new(listener.fd.clone()));
+            let op = self.pending.get_or_insert_with(begin);
+            let accepted = ready!(listener.home.poll(op, at, cx));
+            self.pending = None;
+            if !accepted.as_ref().is_err_and(lost_its_ring) {
+                return Poll::Ready(accepted);
+            }
+        }
+    }
+}
+
+/// Whether an accept failed for want of something that may come back.
+fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}
+
+impl Drop for Acceptor {
+    fn drop(&mut self) {
+        if self.accepting.get_mut().pending.is_some() {
+            // The kept accept holds the socket until its ring has cancelled it. The address should be free
+            // at once, and nobody be accepted any more.
+            let _ = SockRef::from(&self.fd).shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// Implements for a type around an `Acceptor` all that a listener offers.
+macro_rules! listener {
+    ($type:ident, $stream:ident, $address:ty, $std:ty, $to_address:path, $known:expr) => {
+        impl $type {
+            /// Takes over a listening socket of the standard library. It is made blocking, which is what
+            /// the ring needs.
+            ///
+            /// # Errors
+            ///
+            /// Without a runtime on this thread.
+            pub fn from_std(listener: $std) -> io::Result<Self> {
+                let home = Home::current()?;
+                Ok(Self::new(socket::adopt(std::os::fd::OwnedFd::from(listener))?, home))
+            }
+
+            pub(in crate::net) fn new(fd: SharedFd, home: Home) -> Self {
+                Self(Acceptor::new(fd, home))
+            }
+
+            /// Waits for a connection.
+            ///
+            /// # Errors
+            ///
+            /// The system's. When descriptors or memory have run out (`EMFILE`, `ENFILE`, `ENOBUFS`,
+            /// `ENOMEM`) the error comes at once, and the next accept begins after 50 ms: a loop that logs
+            /// and goes on does not spin, and the connection that was refused a descriptor is accepted
+            /// when there is one.
+            ///
+            /// # Cancel safety
+            ///
+            /// Nothing is lost: a connection that comes when nobody accepts any more goes to the next
+            /// accept. At most one waits in the listener; the others wait in the kernel. Several tasks may
+            /// accept from one listener: they are served in turn.
+            #[track_caller]
+            pub fn accept(
+                &self,
+            ) -> impl Future<Output = io::Result<($stream, $address)>> + Send {
+                let at = Location::caller();
+                async move {
+                    let (fd, peer) = self.0.accept(at).await?;
+                    let peer = match $known(peer) {
+                        Some(peer) => peer,
+                        None => $to_address(socket2::SockRef::from(&fd).peer_addr()?)?,
+                    };
+                    Ok(($stream::new(SharedFd::new(fd), self.0.home.clone()), peer))
+                }
+            }
+
+            /// The address that it listens on.
+            ///
+            /// # Errors
+            ///
+            /// The system's.
+            pub fn local_addr(&self) -> io::Result<$address> {
+                $to_address(socket2::SockRef::from(self).local_addr()?)
+            }
+
+            /// Takes the error that the system keeps for the socket, if there is one (SO_ERROR).
+            ///
+            /// # Errors
+            ///
+            /// The system's, about the question itself.
+            pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+                socket2::SockRef::from(self).take_error()
+            }
+        }
+
+        $crate::net::hand_over::into_std! { $type, $std,
+            /// Hands the listener on to the standard library, when an accept in flight has been given up.
+        }
+        $crate::net::options::descriptor!($type, listener => listener.0.fd);
+
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($type))
+                    .field("fd", &std::os::fd::AsRawFd::as_raw_fd(self))
+                    .field("address", &self.local_addr().ok())
+                    .finish()
+            }
+        }
+    };
+}
+pub(super) use listener;

@@ -1,0 +1,130 @@
+//! What a stream of bytes is made of, whatever its addresses.
+
+use super::hand_over::{self, Refused};
+use super::socket;
+use crate::half::{self, Inward, Outward, Reading, Site, Want, Writing};
+use crate::home::Home;
+use filch_sync::Lock;
+use filch_uring::{SharedFd, op};
+use std::future::poll_fn;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A connected socket that carries a stream of bytes.
+pub(super) struct Connection<R: Inward, W: Outward> {
+    pub(super) fd: SharedFd,
+    pub(super) home: Home,
+    reading: Lock<Reading<R>>,
+    writing: Lock<Writing<W>>,
+    /// Somebody has asked for descriptors: from then on every read has room for some, so that none is
+    /// lost to a read that another one takes over.
+    descriptors: AtomicBool,
+}
+
+impl<R: Inward, W: Outward> Connection<R, W> {
+    pub(super) fn new(fd: SharedFd, home: Home) -> Self {
+        let (reading, writing) = (Lock::new(Reading::new()), Lock::new(Writing::new()));
+        Self { fd, home, reading, writing, descriptors: AtomicBool::new(false) }
+    }
+
+    fn site(&self, at: &'static Location<'static>) -> Site<'_> {
+        Site { fd: &self.fd, home: &self.home, at, is_device: false }
+    }
+
+    fn want(&self, room: usize) -> Want {
+        // Relaxed: who asks for descriptors sets it before; for others it makes no difference.
+        Want { descriptors: self.descriptors.load(Ordering::Relaxed), ..Want::bytes(room) }
+    }
+
+    /// Asks for descriptors, from now on.
+    pub(super) fn want_descriptors(&self) {
+        // Relaxed: as in `want`.
+        self.descriptors.store(true, Ordering::Relaxed);
+    }
+
+    /// Reads into `bufs`, and takes what came beside the bytes.
+    pub(super) async fn read(
+        &self,
+        bufs: &mut [IoSliceMut<'_>],
+        at: &'static Location<'static>,
+    ) -> io::Result<(usize, R::Beside)> {
+        let room = bufs.iter().fold(0usize, |room, buf| room.saturating_add(buf.len()));
+        half::read_with(&self.reading, self.site(at), bufs, self.want(room)).await
+    }
+
+    /// Copies what comes next, and lets it stay.
+    pub(super) async fn peek(
+        &self,
+        buf: &mut [u8],
+        at: &'static Location<'static>,
+    ) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        let (site, want) = (self.site(at), self.want(buf.len()));
+        let mut reading = self.reading.lock_at(at).await;
+        poll_fn(|cx| reading.poll(site, want, cx)).await?;
+        let (seen, _) = reading.look(buf);
+        // What has come is little, maybe, and stays until somebody reads: who looks again for more has to
+        // see what came after it.
+        match seen {
+            0 => Ok(0),
+            seen => Ok(seen + socket::peek_now(&self.fd, &mut buf[seen..])),
+        }
+    }
+
+    /// Writes some of `bufs`, with something beside the bytes.
+    pub(super) async fn write(
+        &self,
+        bufs: &[IoSlice<'_>],
+        beside: W::Beside,
+        at: &'static Location<'static>,
+    ) -> io::Result<usize> {
+        half::write_with(&self.writing, self.site(at), bufs, beside).await
+    }
+
+    /// Ends one direction, or both.
+    pub(super) async fn shutdown(
+        &self,
+        how: Shutdown,
+        at: &'static Location<'static>,
+    ) -> io::Result<()> {
+        let site = self.site(at);
+        // Kept until the end is on its way: no further write gets in before it.
+        let _writing = match how {
+            Shutdown::Write => {
+                let mut writing = self.writing.lock_at(site.at).await;
+                poll_fn(|cx| writing.poll_settled(site, cx)).await?;
+                Some(writing)
+            }
+            Shutdown::Read | Shutdown::Both => None,
+        };
+        self.home.run(op::Shutdown::new(self.fd.clone(), how), site.at).await
+    }
+
+    /// The descriptor, when nothing is in flight. Refused where bytes have come that nobody has read, and
+    /// with the error of a write that was dropped.
+    pub(super) async fn into_fd(
+        mut self,
+        at: &'static Location<'static>,
+    ) -> Result<OwnedFd, Refused<Self>> {
+        let site = Site { fd: &self.fd, home: &self.home, at, is_device: false };
+        let (reading, writing) = (self.reading.get_mut(), self.writing.get_mut());
+        let recalled = poll_fn(|cx| reading.poll_recall(site, cx)).await;
+        let left = match reading.has_bytes() {
+            true => Err(hand_over::unread("bytes were received that nobody has read")),
+            false => Ok(()),
+        };
+        let settled = match (recalled, left) {
+            (Ok(()), Ok(())) => poll_fn(|cx| writing.poll_settled(site, cx)).await,
+            (recalled, left) => recalled.and(left),
+        };
+        match settled.and_then(|()| hand_over::duplicate(&self.fd)) {
+            Ok(fd) => Ok(fd),
+            Err(error) => Err(Refused::new(self, error)),
+        }
+    }
+}
