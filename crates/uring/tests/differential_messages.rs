@@ -244,9 +244,11 @@ fn sends(dice: &mut Dice, driver: &mut Driver, worlds: &[World; 2]) {
     let count = dice.pick(&[0, 0, 1, 253, 254]);
     // Reading what comes here is `receives`' business.
     let (len, count) = if len == 70_000 { (len, 0) } else { (len, count) };
-    let what = format!("sendmsg {from} to {to} {len}+{count}");
+    let flags = dice.pick(&[0, libc::MSG_DONTWAIT, libc::MSG_OOB, libc::MSG_EOR]);
+    let what = format!("sendmsg {from} to {to} {len}+{count} {flags:#x}");
     let make = |world: &World| {
-        let op = op::SendMsg::new(world.fd(from), vec![7; len]).descriptors(files(count));
+        let op = op::SendMsg::new(world.fd(from), vec![7; len]).flags(flags);
+        let op = op.descriptors(files(count));
         let is_inet = from.contains("udp") || from == "tcp";
         let unix = |name: &str| {
             SockAddr::from(&net::SocketAddr::from_abstract_name(name).expect("a short name"))
@@ -291,7 +293,7 @@ fn the_ring_does_what_the_calls_do() {
 }
 
 #[test]
-fn flags_that_count_bytes_not_written_are_refused() {
+fn flags_that_break_a_promise_are_refused() {
     let _alone = alone();
     let mut driver = driver();
     let (fd, _peer) = pair();
@@ -301,6 +303,10 @@ fn flags_that_count_bytes_not_written_are_refused() {
         assert_eq!(received.expect_err("refused").kind(), io::ErrorKind::InvalidInput);
         assert_eq!(buffer.len(), 8, "the buffer comes back");
     }
+    let send = op::SendMsg::new(fd, vec![0; 8]).flags(libc::MSG_ZEROCOPY);
+    let (sent, buffer, _) = run(&mut driver, send);
+    assert_eq!(sent.expect_err("refused").kind(), io::ErrorKind::InvalidInput);
+    assert_eq!(buffer.len(), 8, "the buffer comes back");
 }
 
 #[test]

@@ -41,11 +41,7 @@ unsafe impl<B: IoBuf> Operation for Send<B> {
     const WAIT: WaitKind = WaitKind::Write;
 
     fn check(&self) -> io::Result<()> {
-        if self.flags & libc::MSG_ZEROCOPY == 0 {
-            return Ok(());
-        }
-        let message = "MSG_ZEROCOPY: the buffer would be read after the operation";
-        Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+        refuse_zero_copy(self.flags)
     }
 
     fn entry(&mut self) -> squeue::Entry {
@@ -77,4 +73,13 @@ unsafe impl<B: IoBuf> Operation for Send<B> {
     fn descriptor(&self) -> RawFd {
         self.fd.as_raw_fd()
     }
+}
+
+/// What the kernel would read after the operation is over may be somebody else's by then (D1).
+pub(super) fn refuse_zero_copy(flags: i32) -> io::Result<()> {
+    if flags & libc::MSG_ZEROCOPY == 0 {
+        return Ok(());
+    }
+    let message = "MSG_ZEROCOPY: the buffer would be read after the operation";
+    Err(io::Error::new(io::ErrorKind::InvalidInput, message))
 }

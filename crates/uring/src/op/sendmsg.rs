@@ -1,6 +1,7 @@
 //! `sendmsg(2)`.
 
 use super::message::Header;
+use super::send::refuse_zero_copy;
 use super::{Operation, WaitWithout, transfer};
 use crate::addr::SockAddr;
 use crate::buf::IoBuf;
@@ -18,18 +19,31 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 /// was dropped that had only borrowed them.
 ///
 /// Dropped in flight, the message may or may not have been sent.
+///
+/// A datagram is best sent with `MSG_DONTWAIT`, and sent anew when there is room: recent kernels (6.18, say)
+/// try one again that had to wait for the queue of a Unix socket's peer, but find its bytes used up by the
+/// first try, and send an empty one.
 #[derive(Debug)]
 pub struct SendMsg<B> {
     fd: SharedFd,
     buffer: B,
     descriptors: Vec<OwnedFd>,
+    flags: i32,
     header: Box<Header>,
 }
 
 impl<B: IoBuf> SendMsg<B> {
     /// Sends through `fd`.
     pub fn new(fd: SharedFd, buffer: B) -> Self {
-        Self { fd, buffer, descriptors: Vec::new(), header: Header::new(SockAddr::empty()) }
+        let header = Header::new(SockAddr::empty());
+        Self { fd, buffer, descriptors: Vec::new(), flags: libc::MSG_NOSIGNAL, header }
+    }
+
+    /// With further flags, such as `MSG_DONTWAIT`. `MSG_ZEROCOPY` is refused with
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput): with that the kernel reads the buffer after the
+    /// operation is over, when it is somebody else's (D1).
+    pub fn flags(self, flags: i32) -> Self {
+        Self { flags: flags | libc::MSG_NOSIGNAL, ..self }
     }
 
     /// To this address.
@@ -58,17 +72,21 @@ unsafe impl<B: IoBuf> Operation for SendMsg<B> {
     const NAME: &'static str = "sendmsg";
     const WAIT: WaitKind = WaitKind::Write;
 
+    fn check(&self) -> io::Result<()> {
+        refuse_zero_copy(self.flags)
+    }
+
     fn entry(&mut self) -> squeue::Entry {
-        let fd = types::Fd(self.fd.as_raw_fd());
-        opcode::SendMsg::new(fd, self.point()).flags(libc::MSG_NOSIGNAL as u32).build()
+        let (fd, flags) = (types::Fd(self.fd.as_raw_fd()), self.flags as u32);
+        opcode::SendMsg::new(fd, self.point()).flags(flags).build()
     }
 
     fn call(&mut self) -> io::Result<i32> {
-        let fd = self.fd.as_raw_fd();
+        let (fd, flags) = (self.fd.as_raw_fd(), self.flags);
         sys::retry(|| {
             let message = self.point();
             // SAFETY: the header, and what it points to, is there.
-            sys::check_size(unsafe { libc::sendmsg(fd, message, libc::MSG_NOSIGNAL) })
+            sys::check_size(unsafe { libc::sendmsg(fd, message, flags) })
         })
     }
 
