@@ -5,9 +5,12 @@
 
 use filch_uring::SharedFd;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use std::ffi::OsStr;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net;
 
 /// How many connections may wait in the kernel for an accept. The kernel cuts it to its own limit.
@@ -65,4 +68,13 @@ pub(super) fn peek_now(fd: &SharedFd, buf: &mut [u8]) -> usize {
     // SAFETY: the buffer is there for the call. A part that is empty makes no difference.
     let seen = unsafe { libc::recv(fd.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len(), flags) };
     usize::try_from(seen).unwrap_or(0)
+}
+
+/// The address of a Unix socket as the calls take it that need no ring.
+pub(super) fn unix_address(address: &net::SocketAddr) -> io::Result<SockAddr> {
+    match (address.as_pathname(), address.as_abstract_name()) {
+        (Some(path), _) => SockAddr::unix(path),
+        (None, Some(name)) => SockAddr::unix(OsStr::from_bytes(&[&[0], name].concat())),
+        (None, None) => Err(io::Error::new(io::ErrorKind::InvalidInput, "it names no socket")),
+    }
 }

@@ -9,6 +9,7 @@ use socket2::{Domain, Socket, Type};
 use std::future::Future;
 use std::io::{self, Read};
 use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -80,6 +81,30 @@ pub fn full() -> (Socket, SocketAddr, Vec<Socket>) {
         waiting.push(socket);
     }
     (listener, address.as_socket().unwrap(), waiting)
+}
+
+/// A file without a name that says something.
+pub fn file(text: &str) -> OwnedFd {
+    // SAFETY: the name ends with a NUL.
+    let fd = unsafe { libc::memfd_create(c"filch".as_ptr(), libc::MFD_CLOEXEC) };
+    assert_ne!(fd, -1, "a descriptor");
+    // SAFETY: new and ours.
+    let mut file = unsafe { std::fs::File::from_raw_fd(fd) };
+    io::Write::write_all(&mut file, text.as_bytes()).expect("it has room");
+    file.into()
+}
+
+/// What such files say. Each is close-on-exec.
+pub fn texts(files: Vec<OwnedFd>) -> Vec<String> {
+    let read = |fd: OwnedFd| {
+        // SAFETY: no pointers.
+        assert_eq!(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFD) }, libc::FD_CLOEXEC);
+        let (mut file, mut text) = (std::fs::File::from(fd), String::new());
+        io::Seek::rewind(&mut file).expect("it can");
+        file.read_to_string(&mut text).expect("it says");
+        text
+    };
+    files.into_iter().map(read).collect()
 }
 
 /// Bytes of which each one's place can be told.

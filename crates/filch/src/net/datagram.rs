@@ -1,0 +1,303 @@
+//! What every datagram socket is made of, whatever its addresses.
+
+use super::hand_over::{self, Refused};
+use super::socket;
+use crate::half::{Reading, Site, Want};
+use crate::home::Home;
+use filch_sync::Lock;
+use filch_uring::{SharedFd, SockAddr, op};
+use socket2::{SockRef, Type};
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A socket for datagrams.
+///
+/// At most one receive is in flight, and it belongs to the socket: a future that is dropped leaves it, or
+/// the datagram that it brought, to the next one (C1). So that the next one's buffer may be larger, the
+/// kernel writes into a buffer of the socket's own that is as large as any datagram (`room`); what does not
+/// fit the user's buffer is cut off only when it is handed out. Memory that no datagram has been long enough
+/// to reach is never touched, and so not there.
+///
+/// Sends are independent of each other: each is an operation of its own, so that one to a peer that takes
+/// nothing holds up no other.
+pub(super) struct Datagrams {
+    pub(super) fd: SharedFd,
+    home: Home,
+    receiving: Lock<Reading<op::RecvMsg<Vec<u8>>>>,
+    room: usize,
+    /// Somebody has asked for descriptors: from then on every receive has room for some.
+    descriptors: AtomicBool,
+}
+
+impl Datagrams {
+    /// With room for datagrams of so many bytes.
+    pub(super) fn new(fd: SharedFd, home: Home, room: usize) -> Self {
+        let receiving = Lock::new(Reading::new());
+        Self { fd, home, receiving, room, descriptors: AtomicBool::new(false) }
+    }
+
+    fn site(&self, at: &'static Location<'static>) -> Site<'_> {
+        Site { fd: &self.fd, home: &self.home, at, is_device: false }
+    }
+
+    fn want(&self, len: usize) -> Want {
+        // Relaxed: who asks for descriptors sets it before; for others it makes no difference.
+        let descriptors = self.descriptors.load(Ordering::Relaxed);
+        Want { room: self.room.max(len), least: len, descriptors }
+    }
+
+    /// Asks for descriptors, from now on.
+    pub(super) fn want_descriptors(&self) {
+        // Relaxed: as in `want`.
+        self.descriptors.store(true, Ordering::Relaxed);
+    }
+
+    /// Receives a datagram, and what came beside it.
+    pub(super) async fn receive(
+        &self,
+        buf: &mut [u8],
+        at: &'static Location<'static>,
+    ) -> io::Result<(usize, op::Received)> {
+        let (site, want) = (self.site(at), self.want(buf.len()));
+        let mut receiving = self.receiving.lock_at(at).await;
+        poll_fn(|cx| receiving.poll(site, want, cx)).await?;
+        let (len, received) = receiving.take_whole(buf);
+        Ok((len, received.expect("every datagram has a header")))
+    }
+
+    /// Copies the next datagram, lets it stay, and tells what `see` sees in its address.
+    pub(super) async fn peek<R>(
+        &self,
+        buf: &mut [u8],
+        at: &'static Location<'static>,
+        see: impl FnOnce(&SockAddr) -> R,
+    ) -> io::Result<(usize, R)> {
+        let (site, want) = (self.site(at), self.want(buf.len()));
+        let mut receiving = self.receiving.lock_at(at).await;
+        poll_fn(|cx| receiving.poll(site, want, cx)).await?;
+        let (len, received) = receiving.look(buf);
+        let received = received.as_ref().expect("every datagram has a header");
+        Ok((len, see(received.address())))
+    }
+
+    /// Sends to an address, or else to the socket's peer, with descriptors.
+    pub(super) fn send(
+        &self,
+        buf: &[u8],
+        to: Option<SockAddr>,
+        descriptors: Vec<OwnedFd>,
+        at: &'static Location<'static>,
+    ) -> impl Future<Output = io::Result<usize>> + Send + use<'_> {
+        self.send_owned(buf.to_vec(), to, descriptors, at)
+    }
+
+    /// A datagram that has to wait is tried anew, by an operation of its own each time: the kernel may send
+    /// an empty one in its place when it tries again itself (see [`op::SendMsg`]).
+    async fn send_owned(
+        &self,
+        mut buffer: Vec<u8>,
+        to: Option<SockAddr>,
+        mut descriptors: Vec<OwnedFd>,
+        at: &'static Location<'static>,
+    ) -> io::Result<usize> {
+        loop {
+            let message = op::SendMsg::new(self.fd.clone(), buffer).flags(libc::MSG_DONTWAIT);
+            let message = match &to {
+                Some(address) => message.to(address.clone()),
+                None => message,
+            };
+            let sent;
+            (sent, buffer, descriptors) = self.home.run(message.descriptors(descriptors), at).await;
+            if !sent.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::EAGAIN)) {
+                return sent;
+            }
+            self.wait_for_room(to.as_ref(), at).await?;
+        }
+    }
+
+    /// Waits until a datagram may fit that did not.
+    async fn wait_for_room(
+        &self,
+        to: Option<&SockAddr>,
+        at: &'static Location<'static>,
+    ) -> io::Result<()> {
+        self.home.run(op::PollFd::new(self.fd.clone(), libc::POLLOUT), at).await?;
+        // That is about what this socket has sent, and about the queue of its peer. The queue of another
+        // Unix socket shows only to one that is connected to it.
+        let Some(address) = to.and_then(SockAddr::to_unix) else { return Ok(()) };
+        let probe = socket::unix(Type::DGRAM)?;
+        if SockRef::from(&probe).connect(&socket::unix_address(&address)?).is_ok() {
+            let probe = SharedFd::new(OwnedFd::from(probe));
+            self.home.run(op::PollFd::new(probe, libc::POLLOUT), at).await?;
+        }
+        // If it could not be connected, the next try will say why.
+        Ok(())
+    }
+
+    /// The descriptor, when nothing is in flight. Refused where a datagram has come that nobody has taken.
+    pub(super) async fn into_fd(
+        mut self,
+        at: &'static Location<'static>,
+    ) -> Result<OwnedFd, Refused<Self>> {
+        let site = Site { fd: &self.fd, home: &self.home, at, is_device: false };
+        let receiving = self.receiving.get_mut();
+        let recalled = poll_fn(|cx| receiving.poll_recall(site, cx)).await;
+        let vacant = match receiving.has_come() {
+            true => Err(hand_over::unread("a datagram has come that nobody has received")),
+            false => recalled,
+        };
+        match vacant.and_then(|()| hand_over::duplicate(&self.fd)) {
+            Ok(fd) => Ok(fd),
+            Err(error) => Err(Refused::new(self, error)),
+        }
+    }
+}
+
+/// Implements for a type around `Datagrams` what every datagram socket offers.
+macro_rules! datagrams {
+    ($type:ident, $address:ty, $std:ty, $to_address:path, $from:path) => {
+        impl $type {
+            /// Takes over a socket of the standard library. It is made blocking, which is what the ring
+            /// needs.
+            ///
+            /// # Errors
+            ///
+            /// Without a runtime on this thread.
+            pub fn from_std(socket: $std) -> io::Result<Self> {
+                let home = Home::current()?;
+                Ok(Self::new(socket::adopt(OwnedFd::from(socket))?, home))
+            }
+
+            fn new(fd: SharedFd, home: Home) -> Self {
+                Self(Datagrams::new(fd, home, ROOM))
+            }
+
+            /// Sends a datagram to the peer that the socket is connected to. Gives its length.
+            ///
+            /// # Errors
+            ///
+            /// The system's. A datagram that is too long is refused, never sent in part.
+            ///
+            /// # Cancel safety
+            ///
+            /// Dropped, the datagram may or may not be sent, never twice. What is sent later does not wait
+            /// for it.
+            #[track_caller]
+            pub fn send(&self, buf: &[u8]) -> impl Future<Output = io::Result<usize>> + Send {
+                self.0.send(buf, None, Vec::new(), Location::caller())
+            }
+
+            /// Receives a datagram into `buf`, and gives its length. Of one that is longer than `buf` the
+            /// rest is lost.
+            ///
+            /// # Errors
+            ///
+            /// The system's; those that it has to tell about earlier sends, too.
+            ///
+            /// # Cancel safety
+            ///
+            /// Nothing is lost: a datagram that comes when nobody receives any more goes to the next
+            /// receive, whole. At most one waits in the socket; the others wait in the kernel.
+            #[track_caller]
+            pub fn recv(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
+                let at = Location::caller();
+                async move { self.0.receive(buf, at).await.map(|(len, _)| len) }
+            }
+
+            /// As [`recv`](Self::recv), and tells who has sent it.
+            ///
+            /// # Errors
+            ///
+            /// As [`recv`](Self::recv).
+            ///
+            /// # Cancel safety
+            ///
+            /// As [`recv`](Self::recv).
+            #[track_caller]
+            pub fn recv_from(
+                &self,
+                buf: &mut [u8],
+            ) -> impl Future<Output = io::Result<(usize, $address)>> + Send {
+                let at = Location::caller();
+                async move {
+                    let (len, received) = self.0.receive(buf, at).await?;
+                    Ok((len, $from(received.address())?))
+                }
+            }
+
+            /// Copies the next datagram into `buf`, and lets it stay, to be received.
+            ///
+            /// # Errors
+            ///
+            /// As [`recv`](Self::recv).
+            ///
+            /// # Cancel safety
+            ///
+            /// As [`recv`](Self::recv).
+            #[track_caller]
+            pub fn peek(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
+                let at = Location::caller();
+                async move { self.0.peek(buf, at, |_| ()).await.map(|(len, ())| len) }
+            }
+
+            /// As [`peek`](Self::peek), and tells who has sent it.
+            ///
+            /// # Errors
+            ///
+            /// As [`recv`](Self::recv).
+            ///
+            /// # Cancel safety
+            ///
+            /// As [`recv`](Self::recv).
+            #[track_caller]
+            pub fn peek_from(
+                &self,
+                buf: &mut [u8],
+            ) -> impl Future<Output = io::Result<(usize, $address)>> + Send {
+                let at = Location::caller();
+                async move {
+                    let (len, from) = self.0.peek(buf, at, $from).await?;
+                    Ok((len, from?))
+                }
+            }
+
+            /// The socket's own address.
+            ///
+            /// # Errors
+            ///
+            /// The system's.
+            pub fn local_addr(&self) -> io::Result<$address> {
+                $to_address(SockRef::from(self).local_addr()?)
+            }
+
+            /// The address of the peer that it is connected to.
+            ///
+            /// # Errors
+            ///
+            /// The system's, `NotConnected` if it is not.
+            pub fn peer_addr(&self) -> io::Result<$address> {
+                $to_address(SockRef::from(self).peer_addr()?)
+            }
+        }
+
+        $crate::net::hand_over::into_std! { $type, $std,
+            /// Hands the socket on to the standard library, when a receive in flight has been given up.
+        }
+        $crate::net::options::descriptor!($type, socket => socket.0.fd);
+        $crate::net::options::common_options!($type);
+
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($type))
+                    .field("fd", &std::os::fd::AsRawFd::as_raw_fd(self))
+                    .field("local", &self.local_addr().ok())
+                    .field("peer", &self.peer_addr().ok())
+                    .finish()
+            }
+        }
+    };
+}
+pub(super) use datagrams;

@@ -1,0 +1,178 @@
+//! UDP.
+
+use super::addr::ToSocketAddrs;
+use super::datagram::{Datagrams, datagrams};
+use super::options::options;
+use super::socket;
+use crate::home::Home;
+use crate::io::failed;
+use filch_uring::{SharedFd, SockAddr};
+use socket2::SockRef;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::panic::Location;
+
+/// As long as a datagram can be.
+const ROOM: usize = 64 * 1024;
+
+/// A socket for UDP.
+///
+/// It may be used by several tasks at once: receives take their turn, sends are independent of each other.
+///
+/// ```
+/// # filch::run(async {
+/// use filch::net::UdpSocket;
+///
+/// let server = UdpSocket::bind("127.0.0.1:0").await?;
+/// let client = UdpSocket::bind("127.0.0.1:0").await?;
+/// client.send_to(b"ping", server.local_addr()?).await?;
+/// let mut buf = [0; 1500];
+/// let (len, from) = server.recv_from(&mut buf).await?;
+/// assert_eq!((&buf[..len], from), (&b"ping"[..], client.local_addr()?));
+/// # Ok::<(), std::io::Error>(())
+/// # }).unwrap();
+/// ```
+///
+/// Dropped while a receive is left unfinished, its address is free again when the runtime has got round to
+/// cancelling that, a moment later.
+///
+/// # Deadlocks
+///
+/// Who receives has the turn until it is done or dropped. A task that polls a receive once and then keeps it
+/// without polling it keeps everybody else from receiving.
+#[doc(alias = "create_datagram_endpoint")]
+pub struct UdpSocket(Datagrams);
+
+impl UdpSocket {
+    /// A socket at the first of the addresses that can be bound. Port 0 lets the system choose one.
+    ///
+    /// # Errors
+    ///
+    /// If a name cannot be resolved, or no address can be bound; without a runtime on this thread.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, nothing is bound.
+    pub fn bind(address: impl ToSocketAddrs) -> impl Future<Output = io::Result<Self>> + Send {
+        let resolve = address.resolve();
+        async move {
+            let home = Home::current()?;
+            let mut refused = None;
+            for address in resolve.addresses().await? {
+                match socket::udp(&address) {
+                    Ok(fd) => return Ok(Self::new(SharedFd::new(fd), home)),
+                    Err(error) => refused = Some(failed("bind to", address, error)),
+                }
+            }
+            Err(refused.expect("there is at least one address"))
+        }
+    }
+
+    /// Makes the first of the addresses that will do the peer: [`send`](Self::send) sends to it, and nothing
+    /// from elsewhere is received any more, but for what has come already. Nothing is sent to find out
+    /// whether anybody is there.
+    ///
+    /// # Errors
+    ///
+    /// If a name cannot be resolved; the system's.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it has not happened.
+    pub fn connect(
+        &self,
+        address: impl ToSocketAddrs,
+    ) -> impl Future<Output = io::Result<()>> + Send {
+        let resolve = address.resolve();
+        async move {
+            let mut refused = None;
+            for address in resolve.addresses().await? {
+                match SockRef::from(self).connect(&address.into()) {
+                    Ok(()) => return Ok(()),
+                    Err(error) => refused = Some(failed("connect to", address, error)),
+                }
+            }
+            Err(refused.expect("there is at least one address"))
+        }
+    }
+
+    /// Sends a datagram to the first of the addresses. Gives its length.
+    ///
+    /// # Errors
+    ///
+    /// If a name cannot be resolved; the system's. A datagram that is too long is refused, never sent in part.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the datagram may or may not be sent, never twice. What is sent later does not wait for it.
+    #[track_caller]
+    pub fn send_to(
+        &self,
+        buf: &[u8],
+        address: impl ToSocketAddrs,
+    ) -> impl Future<Output = io::Result<usize>> + Send {
+        let (resolve, at) = (address.resolve(), Location::caller());
+        async move {
+            let address = resolve.addresses().await?[0];
+            self.0.send(buf, Some(address.into()), Vec::new(), at).await
+        }
+    }
+
+    /// Joins an IPv4 multicast group: what is sent to it is received here, too. On the interface that has
+    /// this address; if that is unspecified the system chooses one.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn join_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        SockRef::from(self).join_multicast_v4(&group, &interface)
+    }
+
+    /// Leaves what [`join_multicast_v4`](Self::join_multicast_v4) joined.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn leave_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        SockRef::from(self).leave_multicast_v4(&group, &interface)
+    }
+
+    /// Joins an IPv6 multicast group, on the interface with this index; 0 lets the system choose one.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn join_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        SockRef::from(self).join_multicast_v6(group, interface)
+    }
+
+    /// Leaves what [`join_multicast_v6`](Self::join_multicast_v6) joined.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn leave_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        SockRef::from(self).leave_multicast_v6(group, interface)
+    }
+}
+
+datagrams!(UdpSocket, SocketAddr, std::net::UdpSocket, socket::inet, sender);
+options! { UdpSocket:
+    /// Whether it may send to broadcast addresses (SO_BROADCAST).
+    broadcast, set_broadcast(bool) = broadcast, set_broadcast;
+    /// Over how many routers a packet may go (IP_TTL).
+    ttl, set_ttl(u32) = ttl_v4, set_ttl_v4;
+    /// Over how many routers a packet to an IPv4 group may go (IP_MULTICAST_TTL); 1 at first.
+    multicast_ttl_v4, set_multicast_ttl_v4(u32) = multicast_ttl_v4, set_multicast_ttl_v4;
+    /// Whether what it sends to an IPv4 group comes back to this machine, if somebody here is in the group.
+    multicast_loop_v4, set_multicast_loop_v4(bool) = multicast_loop_v4, set_multicast_loop_v4;
+    /// Whether what it sends to an IPv6 group comes back to this machine, if somebody here is in the group.
+    multicast_loop_v6, set_multicast_loop_v6(bool) = multicast_loop_v6, set_multicast_loop_v6;
+}
+
+fn sender(address: &SockAddr) -> io::Result<SocketAddr> {
+    address.to_inet().ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidData, "the datagram's sender has no Internet address")
+    })
+}
