@@ -90,6 +90,26 @@ impl Resolve {
         }
         Ok(found)
     }
+
+    /// What `make` makes of the first of the addresses that it accepts.
+    ///
+    /// # Errors
+    ///
+    /// As [`addresses`](Self::addresses); what the last of them was refused with, and what was tried.
+    pub(crate) async fn first<T>(
+        self,
+        verb: &str,
+        make: impl Fn(&SocketAddr) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut refused = None;
+        for address in self.addresses().await? {
+            match make(&address) {
+                Ok(made) => return Ok(made),
+                Err(error) => refused = Some(failed(verb, address, error)),
+            }
+        }
+        Err(refused.expect("there is at least one address"))
+    }
 }
 
 /// As a person would write it.

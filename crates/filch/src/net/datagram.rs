@@ -95,7 +95,7 @@ impl Datagrams {
     }
 
     /// A datagram that has to wait is tried anew, by an operation of its own each time: the kernel may send
-    /// an empty one in its place when it tries again itself (see [`op::SendMsg`]).
+    /// an empty one in its place when it waits itself (see [`op::SendMsg`]).
     async fn send_owned(
         &self,
         mut buffer: Vec<u8>,
@@ -263,41 +263,14 @@ macro_rules! datagrams {
                     Ok((len, from?))
                 }
             }
-
-            /// The socket's own address.
-            ///
-            /// # Errors
-            ///
-            /// The system's.
-            pub fn local_addr(&self) -> io::Result<$address> {
-                $to_address(SockRef::from(self).local_addr()?)
-            }
-
-            /// The address of the peer that it is connected to.
-            ///
-            /// # Errors
-            ///
-            /// The system's, `NotConnected` if it is not.
-            pub fn peer_addr(&self) -> io::Result<$address> {
-                $to_address(SockRef::from(self).peer_addr()?)
-            }
         }
 
+        $crate::net::options::ends!($type, $address, $to_address);
         $crate::net::hand_over::into_std! { $type, $std,
             /// Hands the socket on to the standard library, when a receive in flight has been given up.
         }
         $crate::net::options::descriptor!($type, socket => socket.0.fd);
         $crate::net::options::common_options!($type);
-
-        impl std::fmt::Debug for $type {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.debug_struct(stringify!($type))
-                    .field("fd", &std::os::fd::AsRawFd::as_raw_fd(self))
-                    .field("local", &self.local_addr().ok())
-                    .field("peer", &self.peer_addr().ok())
-                    .finish()
-            }
-        }
     };
 }
 pub(super) use datagrams;

@@ -113,4 +113,39 @@ macro_rules! descriptor {
     };
 }
 
-pub(super) use {common_options, descriptor, options, tcp_options};
+/// The two addresses of a socket that may have a peer, and how it is shown.
+macro_rules! ends {
+    ($of:ident, $address:ty, $to_address:path) => {
+        impl $of {
+            /// This side's address.
+            ///
+            /// # Errors
+            ///
+            /// The system's.
+            pub fn local_addr(&self) -> std::io::Result<$address> {
+                $to_address(socket2::SockRef::from(self).local_addr()?)
+            }
+
+            /// The other side's address.
+            ///
+            /// # Errors
+            ///
+            /// The system's, `NotConnected` if there is no other side, or none any more.
+            pub fn peer_addr(&self) -> std::io::Result<$address> {
+                $to_address(socket2::SockRef::from(self).peer_addr()?)
+            }
+        }
+
+        impl std::fmt::Debug for $of {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($of))
+                    .field("fd", &std::os::fd::AsRawFd::as_raw_fd(self))
+                    .field("local", &self.local_addr().ok())
+                    .field("peer", &self.peer_addr().ok())
+                    .finish()
+            }
+        }
+    };
+}
+
+pub(super) use {common_options, descriptor, ends, options, tcp_options};

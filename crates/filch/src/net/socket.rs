@@ -57,9 +57,18 @@ pub(super) fn inet(address: SockAddr) -> io::Result<SocketAddr> {
 
 /// The address of a Unix socket, or an error that says it is none.
 pub(super) fn local(address: SockAddr) -> io::Result<net::SocketAddr> {
-    address.as_unix().ok_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidInput, "the socket's address is none of a Unix socket")
-    })
+    if let Some(path) = address.as_pathname() {
+        return net::SocketAddr::from_pathname(path);
+    }
+    if let Some(name) = address.as_abstract_namespace() {
+        return net::SocketAddr::from_abstract_name(name);
+    }
+    if address.is_unix() {
+        // An empty path stands for no name.
+        return net::SocketAddr::from_pathname("");
+    }
+    let why = "the socket's address is none of a Unix socket";
+    Err(io::Error::new(io::ErrorKind::InvalidInput, why))
 }
 
 /// How many bytes wait in the kernel, copied and left there; none if it says anything else.

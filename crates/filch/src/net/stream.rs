@@ -193,26 +193,9 @@ macro_rules! stream {
             pub fn into_split(self) -> (OwnedReadHalf<Self>, OwnedWriteHalf<Self>) {
                 split::own(self)
             }
-
-            /// This side's address.
-            ///
-            /// # Errors
-            ///
-            /// The system's.
-            pub fn local_addr(&self) -> io::Result<$address> {
-                $to_address(socket2::SockRef::from(self).local_addr()?)
-            }
-
-            /// The other side's address.
-            ///
-            /// # Errors
-            ///
-            /// The system's, `NotConnected` if the other side is gone.
-            pub fn peer_addr(&self) -> io::Result<$address> {
-                $to_address(socket2::SockRef::from(self).peer_addr()?)
-            }
         }
 
+        $crate::net::options::ends!($type, $address, $to_address);
         $crate::net::hand_over::into_std! { $type, $std,
             /// Hands the stream on to the standard library, when what is in flight has ended: a read is
             /// given up, a write that was dropped is waited for.
@@ -264,16 +247,6 @@ macro_rules! stream {
 
             fn peer_addr(&self) -> io::Result<$address> {
                 self.peer_addr()
-            }
-        }
-
-        impl std::fmt::Debug for $type {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.debug_struct(stringify!($type))
-                    .field("fd", &std::os::fd::AsRawFd::as_raw_fd(self))
-                    .field("local", &self.local_addr().ok())
-                    .field("peer", &self.peer_addr().ok())
-                    .finish()
             }
         }
     };

@@ -5,7 +5,6 @@ use super::datagram::{Datagrams, datagrams};
 use super::options::options;
 use super::socket;
 use crate::home::Home;
-use crate::io::failed;
 use filch_uring::{SharedFd, SockAddr};
 use socket2::SockRef;
 use std::io;
@@ -58,14 +57,8 @@ impl UdpSocket {
         let resolve = address.resolve();
         async move {
             let home = Home::current()?;
-            let mut refused = None;
-            for address in resolve.addresses().await? {
-                match socket::udp(&address) {
-                    Ok(fd) => return Ok(Self::new(SharedFd::new(fd), home)),
-                    Err(error) => refused = Some(failed("bind to", address, error)),
-                }
-            }
-            Err(refused.expect("there is at least one address"))
+            let fd = resolve.first("bind to", socket::udp).await?;
+            Ok(Self::new(SharedFd::new(fd), home))
         }
     }
 
@@ -86,14 +79,8 @@ impl UdpSocket {
     ) -> impl Future<Output = io::Result<()>> + Send {
         let resolve = address.resolve();
         async move {
-            let mut refused = None;
-            for address in resolve.addresses().await? {
-                match SockRef::from(self).connect(&address.into()) {
-                    Ok(()) => return Ok(()),
-                    Err(error) => refused = Some(failed("connect to", address, error)),
-                }
-            }
-            Err(refused.expect("there is at least one address"))
+            let connect = |address: &SocketAddr| SockRef::from(self).connect(&(*address).into());
+            resolve.first("connect to", connect).await
         }
     }
 

@@ -20,9 +20,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 ///
 /// Dropped in flight, the message may or may not have been sent.
 ///
-/// A datagram is best sent with `MSG_DONTWAIT`, and sent anew when there is room: recent kernels (6.18, say)
-/// try one again that had to wait for the queue of a Unix socket's peer, but find its bytes used up by the
-/// first try, and send an empty one.
+/// A datagram is best sent with `MSG_DONTWAIT`, and sent anew when there is room. Recent kernels (6.18, say)
+/// send an empty one, and say 0, in place of one that had to wait in the ring for the queue of a Unix socket.
 #[derive(Debug)]
 pub struct SendMsg<B> {
     fd: SharedFd,

@@ -1,7 +1,6 @@
 //! Listening for TCP connections.
 
 use crate::home::Home;
-use crate::io::failed;
 use crate::net::acceptor::{Acceptor, listener};
 use crate::net::addr::ToSocketAddrs;
 use crate::net::options::options;
@@ -53,14 +52,8 @@ impl TcpListener {
         let resolve = address.resolve();
         async move {
             let home = Home::current()?;
-            let mut refused = None;
-            for address in resolve.addresses().await? {
-                match socket::listen(&address) {
-                    Ok(fd) => return Ok(Self::new(SharedFd::new(fd), home)),
-                    Err(error) => refused = Some(failed("listen on", address, error)),
-                }
-            }
-            Err(refused.expect("there is at least one address"))
+            let fd = resolve.first("listen on", socket::listen).await?;
+            Ok(Self::new(SharedFd::new(fd), home))
         }
     }
 }

@@ -13,13 +13,13 @@ pub use stream::TcpStream;
 
 use super::split;
 
-/// The reading half of a borrowed [`TcpStream`](super::TcpStream).
+/// The reading half of a borrowed [`TcpStream`].
 pub type ReadHalf<'a> = split::ReadHalf<'a, TcpStream>;
-/// The writing half of a borrowed [`TcpStream`](super::TcpStream).
+/// The writing half of a borrowed [`TcpStream`].
 pub type WriteHalf<'a> = split::WriteHalf<'a, TcpStream>;
-/// The reading half of a [`TcpStream`](super::TcpStream) that was taken apart.
+/// The reading half of a [`TcpStream`] that was taken apart.
 pub type OwnedReadHalf = split::OwnedReadHalf<TcpStream>;
-/// The writing half of a [`TcpStream`](super::TcpStream) that was taken apart.
+/// The writing half of a [`TcpStream`] that was taken apart.
 pub type OwnedWriteHalf = split::OwnedWriteHalf<TcpStream>;
 /// Two halves of different streams.
 pub type ReuniteError = split::ReuniteError<TcpStream>;

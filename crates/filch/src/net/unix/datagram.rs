@@ -176,7 +176,8 @@ impl UnixDatagram {
     }
 
     /// Receives a datagram, as [`recv`](Self::recv), and takes the descriptors that came with it. They are
-    /// close-on-exec.
+    /// close-on-exec. Those that the process has no room for (RLIMIT_NOFILE) are closed by the system, which
+    /// says nothing.
     ///
     /// A plain receive closes descriptors that come with its datagram, as the system does. That holds for
     /// one, too, that was begun and dropped before this was first called on the socket.

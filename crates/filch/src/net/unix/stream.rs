@@ -148,7 +148,8 @@ impl UnixStream {
     }
 
     /// Reads some bytes into `buf`, as [`read`](Self::read), and takes the descriptors that came with them:
-    /// at most those of one message. They are close-on-exec.
+    /// at most those of one message. They are close-on-exec. Those that the process has no room for (RLIMIT_NOFILE)
+    /// are closed by the system, which says nothing.
     ///
     /// A plain read closes descriptors that come with its bytes, as the system does. That holds for one, too,
     /// that was begun and dropped before this was first called on the stream.
