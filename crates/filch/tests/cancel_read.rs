@@ -2,25 +2,19 @@
 
 mod support;
 
-use filch::net::TcpStream;
 use filch_testkit::Cut;
 use filch_testkit::limits::alone;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use support::{Bytes, PATIENCE, breathe, drain, everywhere, pair, pattern, pattern_at, runtime};
-
-/// Reads once and keeps what came.
-async fn read_some(stream: &TcpStream, size: usize, to: &Bytes) -> usize {
-    let mut buf = vec![0; size];
-    let read = stream.read(&mut buf).await.expect("the connection holds");
-    to.add(&buf[..read]);
-    read
-}
+use support::{
+    Bytes, PATIENCE, breathe, drain, everywhere, pair, pattern, pattern_at, read_some, runtime,
+    send_pieces,
+};
 
 async fn reads_of_all_sizes(cut: Cut) {
-    let (stream, mut peer) = pair();
+    let (stream, peer) = pair();
     let stream = Arc::new(stream);
     let sent = pattern(0, 60);
     let got = Bytes::default();
@@ -28,20 +22,17 @@ async fn reads_of_all_sizes(cut: Cut) {
         let (stream, got) = (stream.clone(), got.clone());
         async move {
             for size in [1, 4, 2, 16, 1] {
-                read_some(&stream, size, &got).await;
+                read_some(&*stream, size, &got).await;
             }
         }
     };
     let writer = async {
-        for piece in sent.chunks(7) {
-            breathe().await;
-            peer.write_all(piece).expect("it fits");
-        }
+        send_pieces(&peer, &sent).await;
         peer.shutdown(std::net::Shutdown::Write).unwrap();
     };
     filch::join!(cut.run(reader), writer);
     // Of another size than the one that may be pending.
-    while read_some(&stream, 3, &got).await > 0 {}
+    while read_some(&*stream, 3, &got).await > 0 {}
     assert_eq!(got.take(), sent);
 }
 
@@ -80,7 +71,7 @@ async fn two_readers(cut: Cut) {
         let (stream, got) = (stream.clone(), got.clone());
         async move {
             for _ in 0..4 {
-                read_some(&stream, size, &got).await;
+                read_some(&*stream, size, &got).await;
             }
         }
     };
@@ -93,7 +84,7 @@ async fn two_readers(cut: Cut) {
     };
     // The second is in line behind the first; whichever is dropped, the other gets its turn.
     filch::join!(reader(3), cut.run(reader(2)), writer);
-    while read_some(&stream, 64, &got).await > 0 {}
+    while read_some(&*stream, 64, &got).await > 0 {}
     let (mut got, mut expected) = (got.take(), sent);
     // Two readers on two threads may note what they got in either order.
     got.sort_unstable();
@@ -116,7 +107,7 @@ fn readers_in_line_are_served_in_order() {
         let tasks: Vec<_> = (0..20)
             .map(|_| {
                 let (stream, got) = (stream.clone(), got.clone());
-                filch::spawn(async move { read_some(&stream, 1, &got).await })
+                filch::spawn(async move { read_some(&*stream, 1, &got).await })
             })
             .collect();
         // Every third goes before its turn comes.

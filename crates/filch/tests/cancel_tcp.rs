@@ -3,28 +3,18 @@
 mod support;
 
 use filch::io::Write;
-use filch::net::{TcpListener, TcpStream};
+use filch::net::TcpListener;
 use filch_testkit::Cut;
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::Shutdown;
 use std::sync::Arc;
-use support::{Bytes, breathe, drain, everywhere, pair, pattern};
+use support::{Bytes, breathe, drain, everywhere, pair, pattern, read_some, send_pieces};
 
 /// Sends everything in small pieces, and then the end.
-async fn send(mut peer: &std::net::TcpStream, bytes: &[u8]) {
-    for piece in bytes.chunks(7) {
-        breathe().await;
-        peer.write_all(piece).expect("it fits");
-    }
+async fn send(peer: &std::net::TcpStream, bytes: &[u8]) {
+    send_pieces(peer, bytes).await;
     peer.shutdown(Shutdown::Write).unwrap();
-}
-
-async fn read_some(stream: &TcpStream, size: usize, to: &Bytes) -> usize {
-    let mut buf = vec![0; size];
-    let read = stream.read(&mut buf).await.expect("the connection holds");
-    to.add(&buf[..read]);
-    read
 }
 
 async fn peeks(cut: Cut) {
@@ -38,13 +28,13 @@ async fn peeks(cut: Cut) {
                 let mut buf = vec![0; size];
                 let seen = stream.peek(&mut buf).await.expect("the connection holds");
                 assert_eq!(buf[..seen], pattern(got.len(), seen), "what comes next");
-                let read = read_some(&stream, 3, &got).await;
+                let read = read_some(&*stream, 3, &got).await;
                 assert!(read >= seen.min(3), "{read} read, {seen} seen");
             }
         }
     };
     filch::join!(cut.run(reader), send(&peer, &sent));
-    while read_some(&stream, 5, &got).await > 0 {}
+    while read_some(&*stream, 5, &got).await > 0 {}
     assert_eq!(got.take(), sent);
     assert_eq!(stream.peek(&mut [0; 4]).await.unwrap(), 0, "the end stays the end");
 }
@@ -143,7 +133,7 @@ async fn is_handed_on(cut: Cut) {
         let (stream, got) = (stream.clone(), got.clone());
         async move {
             for size in [1, 20, 2] {
-                read_some(&stream, size, &got).await;
+                read_some(&*stream, size, &got).await;
             }
         }
     };

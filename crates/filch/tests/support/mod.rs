@@ -41,7 +41,10 @@ pub async fn breathe() {
 }
 
 /// Everything that a socket of the standard library receives until the other side ends or resets.
-pub async fn drain(mut from: &std::net::TcpStream) -> Vec<u8> {
+pub async fn drain<S>(mut from: &S) -> Vec<u8>
+where
+    for<'a> &'a S: Read,
+{
     let mut all = Vec::new();
     let mut chunk = [0; 16 * 1024];
     loop {
@@ -105,6 +108,25 @@ pub fn texts(files: Vec<OwnedFd>) -> Vec<String> {
         text
     };
     files.into_iter().map(read).collect()
+}
+
+/// Sends bytes in small pieces, with pauses.
+pub async fn send_pieces<S>(mut to: &S, bytes: &[u8])
+where
+    for<'a> &'a S: io::Write,
+{
+    for piece in bytes.chunks(7) {
+        breathe().await;
+        io::Write::write_all(&mut to, piece).expect("it fits");
+    }
+}
+
+/// Reads once and keeps what came.
+pub async fn read_some(mut stream: impl filch::io::Read, size: usize, to: &Bytes) -> usize {
+    let mut buf = vec![0; size];
+    let read = stream.read(&mut buf).await.expect("the connection holds");
+    to.add(&buf[..read]);
+    read
 }
 
 /// Bytes of which each one's place can be told.

@@ -1,0 +1,356 @@
+//! Unix sockets: what they are asked for, they do, and what they cannot do they say.
+
+mod support;
+
+use filch::io::{Read, Write};
+use filch::net::unix::SocketAddr;
+use filch::net::{UnixDatagram, UnixListener, UnixStream};
+use filch_testkit::child;
+use filch_testkit::limits::watchdog;
+use std::future::Future;
+use std::io::ErrorKind;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::linux::net::SocketAddrExt;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::task::{Context, Waker};
+use std::time::Duration;
+use support::{PATIENCE, file, runtime, temp, texts};
+
+/// A path for a socket, removed at the end.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Self {
+        Self(temp("unix"))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[filch::test]
+async fn a_path_is_bound_and_stays() {
+    let place = Place::new();
+    let listener = UnixListener::bind(&place.0).unwrap();
+    assert_eq!(listener.local_addr().unwrap().as_pathname(), Some(&*place.0));
+    let (client, server) = filch::join!(UnixStream::connect(&place.0), listener.accept());
+    let (client, (server, from)) = (client.unwrap(), server.unwrap());
+    assert!(from.is_unnamed() && client.local_addr().unwrap().is_unnamed());
+    assert_eq!(client.peer_addr().unwrap().as_pathname(), Some(&*place.0));
+    for end in [&client, &server] {
+        let peer = end.peer_cred().unwrap();
+        assert_eq!(peer.pid(), Some(std::process::id() as i32));
+        // SAFETY: no pointers.
+        assert_eq!((peer.uid(), peer.gid()), unsafe { (libc::geteuid(), libc::getegid()) });
+    }
+    drop(listener);
+    let shown = place.0.display().to_string();
+    let error = UnixListener::bind(&place.0).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddrInUse);
+    assert!(error.to_string().contains(&shown), "{error}");
+    let error = UnixStream::connect(&place.0).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    std::fs::remove_file(&place.0).unwrap();
+    let error = UnixStream::connect(&place.0).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().contains(&shown), "{error}");
+    UnixListener::bind(&place.0).unwrap();
+}
+
+#[filch::test]
+async fn an_abstract_name_is_bound_and_vanishes() {
+    let name = format!("filch-abstract-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let listener = UnixListener::bind_addr(&address).unwrap();
+    let error = UnixListener::bind(format!("\0{name}")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddrInUse);
+    assert!(error.to_string().contains(&format!("@{name}")), "{error}");
+    assert_eq!(listener.local_addr().unwrap().as_abstract_name(), Some(name.as_bytes()));
+    UnixStream::connect_addr(&address).await.unwrap();
+    UnixStream::connect(format!("\0{name}")).await.unwrap();
+    assert!(listener.take_error().unwrap().is_none());
+    drop(listener);
+    assert!(UnixStream::connect_addr(&address).await.is_err());
+    UnixDatagram::bind_addr(&address).unwrap();
+}
+
+#[filch::test]
+async fn paths_that_are_none() {
+    let long = format!("/tmp/{}", "x".repeat(200));
+    for bad in [Path::new(""), Path::new(&long), Path::new("/tmp/a\0b")] {
+        for error in [
+            UnixListener::bind(bad).unwrap_err(),
+            UnixDatagram::bind(bad).unwrap_err(),
+            UnixStream::connect(bad).await.unwrap_err(),
+            UnixDatagram::unbound().unwrap().connect(bad).unwrap_err(),
+            UnixDatagram::unbound().unwrap().send_to(b"x", bad).await.unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{bad:?}: {error}");
+        }
+    }
+    let error = UnixListener::bind("/no/such/directory/socket").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let unnamed = UnixStream::pair().unwrap().0.local_addr().unwrap();
+    assert!(UnixStream::connect_addr(&unnamed).await.is_err());
+    assert!(UnixListener::bind_addr(&unnamed).is_err());
+}
+
+#[filch::test]
+async fn a_stream_is_split_and_whole_again() {
+    let (one, mut other) = UnixStream::pair().unwrap();
+    let (mut reader, mut writer) = one.into_split();
+    writer.write_all(b"ping").await.unwrap();
+    other.write_all(b"pong").await.unwrap();
+    let mut buf = [0; 4];
+    reader.read_exact(&mut buf).await.unwrap();
+    assert_eq!(&buf, b"pong");
+    assert!(reader.local_addr().unwrap().is_unnamed());
+    let mut one = reader.reunite(writer).unwrap();
+    let (_, mut writer) = one.split();
+    writer.write_all(b"!").await.unwrap();
+    writer.shutdown().await.unwrap();
+    let mut all = Vec::new();
+    other.read_to_end(&mut all).await.unwrap();
+    assert_eq!(all, b"ping!");
+    let (reader, writer) = other.into_split();
+    drop(writer);
+    assert_eq!(one.read(&mut buf).await.unwrap(), 0, "the end is sent");
+    drop(reader);
+    assert_eq!(one.write(b"x").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
+}
+
+#[filch::test]
+async fn as_many_descriptors_as_the_system_passes() {
+    let (stream, receiver) = UnixStream::pair().unwrap();
+    let (datagram, datagram_receiver) = UnixDatagram::pair().unwrap();
+    let file = file("the same");
+    let mut buf = [0; 16];
+    for count in [1, 2, 253] {
+        let files = vec![file.as_fd(); count];
+        assert_eq!(stream.send_with_fds(b"stream", &files).await.unwrap(), 6);
+        let (len, got) = receiver.recv_with_fds(&mut buf).await.unwrap();
+        assert_eq!((len, got.len()), (6, count));
+        assert!(texts(got).iter().all(|text| text == "the same"));
+        assert_eq!(datagram.send_with_fds(b"datagram", &files).await.unwrap(), 8);
+        let (len, got) = datagram_receiver.recv_with_fds(&mut buf).await.unwrap();
+        assert_eq!((len, got.len()), (8, count));
+        assert!(texts(got).iter().all(|text| text == "the same"));
+    }
+    for (bytes, count) in [(&b"x"[..], 254), (b"", 1)] {
+        let files = vec![file.as_fd(); count];
+        let error = stream.send_with_fds(bytes, &files).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        let error = datagram.send_with_fds(bytes, &files).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    }
+    // None at all is a plain write.
+    assert_eq!(stream.send_with_fds(b"", &[]).await.unwrap(), 0);
+    assert_eq!(stream.send_with_fds(b"plain", &[]).await.unwrap(), 5);
+    let (len, got) = receiver.recv_with_fds(&mut buf).await.unwrap();
+    assert_eq!((len, got.len()), (5, 0));
+    assert_eq!(receiver.recv_with_fds(&mut []).await.unwrap().0, 0);
+}
+
+/// Two ends of a pipe, of which the writing one can be passed on.
+fn pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
+    std::io::pipe().unwrap()
+}
+
+/// Waits until nobody has the writing end any more.
+async fn until_ended(reader: std::io::PipeReader) {
+    let ended = move || std::io::Read::read(&mut &reader, &mut [0]);
+    assert_eq!(filch::spawn_blocking(ended).await.unwrap().unwrap(), 0);
+}
+
+#[filch::test]
+async fn who_reads_without_asking_for_descriptors_gets_none() {
+    let (one, other) = UnixStream::pair().unwrap();
+    let mut buf = [0; 16];
+    // Once before anybody asked for any, and once after.
+    for _ in 0..2 {
+        let (reader, writer) = pipe();
+        one.send_with_fds(b"bytes", &[writer.as_fd()]).await.unwrap();
+        drop(writer);
+        assert_eq!(other.read(&mut buf).await.unwrap(), 5);
+        until_ended(reader).await;
+        one.write(b"x").await.unwrap();
+        assert_eq!(other.recv_with_fds(&mut buf).await.unwrap().0, 1);
+    }
+    // They stay while one only looks, and come with the first byte.
+    let file = file("here");
+    one.send_with_fds(b"bytes", &[file.as_fd()]).await.unwrap();
+    assert_eq!(other.peek(&mut buf).await.unwrap(), 5);
+    let (len, files) = other.recv_with_fds(&mut buf[..2]).await.unwrap();
+    assert_eq!((len, texts(files)), (2, vec!["here".to_owned()]));
+    let (len, files) = other.recv_with_fds(&mut buf).await.unwrap();
+    assert_eq!((len, files.len()), (3, 0));
+}
+
+/// Leaves something behind that has begun.
+fn begin_and_drop(begun: impl Future) {
+    let mut begun = pin!(begun);
+    assert!(begun.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+}
+
+#[filch::test]
+async fn asking_for_descriptors_takes_over_from_a_plain_read() {
+    let (one, other) = UnixStream::pair().unwrap();
+    begin_and_drop(other.read(&mut [0; 4]));
+    let file = file("late");
+    let mut buf = [0; 16];
+    let (received, ()) = filch::join!(other.recv_with_fds(&mut buf), async {
+        // Until the kernel has heard that the read is given up.
+        filch::time::sleep(Duration::from_millis(20)).await;
+        one.send_with_fds(b"bytes", &[file.as_fd()]).await.unwrap();
+    });
+    let (len, files) = received.unwrap();
+    assert_eq!((len, texts(files)), (5, vec!["late".to_owned()]));
+    // And back: bytes that came for the plain read are not lost.
+    let (one, other) = UnixStream::pair().unwrap();
+    begin_and_drop(other.read(&mut [0; 4]));
+    one.write(b"early").await.unwrap();
+    let mut got = Vec::new();
+    while got.len() < 5 {
+        let (len, _) = other.recv_with_fds(&mut buf).await.unwrap();
+        got.extend_from_slice(&buf[..len]);
+    }
+    assert_eq!(got, b"early");
+}
+
+#[test]
+fn without_room_for_descriptors_the_bytes_come_alone() {
+    let _watchdog = watchdog(PATIENCE);
+    child::run("without_room_for_descriptors_the_bytes_come_alone", || {
+        child::limit_descriptors(64).unwrap();
+        runtime(1).block_on(async {
+            let (one, other) = UnixStream::pair().unwrap();
+            let file = file("x");
+            let mut held = Vec::new();
+            one.send_with_fds(b"bytes", &[file.as_fd(); 3]).await.unwrap();
+            while let Ok(file) = std::fs::File::open("/dev/null") {
+                held.push(file);
+            }
+            // There is room for one of the three.
+            held.pop();
+            let mut buf = [0; 16];
+            let (len, files) = other.recv_with_fds(&mut buf).await.unwrap();
+            assert_eq!((len, files.len()), (5, 1));
+            let error = one.send_with_fds(b"x", &[file.as_fd()]).await.unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+            drop(files);
+            assert_eq!(one.write(b"y").await.unwrap(), 1);
+            assert_eq!(other.read(&mut buf).await.unwrap(), 1);
+        });
+    });
+}
+
+#[filch::test]
+async fn datagrams_have_senders() {
+    let (place, other_place) = (Place::new(), Place::new());
+    let server = UnixDatagram::bind(&place.0).unwrap();
+    let named = UnixDatagram::bind(&other_place.0).unwrap();
+    let unnamed = UnixDatagram::unbound().unwrap();
+    named.send_to(b"from a name", &place.0).await.unwrap();
+    unnamed.send_to(b"from nobody", &place.0).await.unwrap();
+    let mut buf = [0; 32];
+    let (len, from) = server.peek_from(&mut buf).await.unwrap();
+    assert_eq!((&buf[..len], from.as_pathname()), (&b"from a name"[..], Some(&*other_place.0)));
+    let (len, from) = server.recv_from(&mut buf).await.unwrap();
+    assert_eq!((&buf[..len], from.as_pathname()), (&b"from a name"[..], Some(&*other_place.0)));
+    server.send_to_addr(b"back", &from).await.unwrap();
+    assert_eq!(named.recv(&mut buf).await.unwrap(), 4);
+    let (len, from) = server.recv_from(&mut buf).await.unwrap();
+    assert_eq!(&buf[..len], b"from nobody");
+    assert!(from.is_unnamed());
+    assert!(server.send_to_addr(b"back", &from).await.is_err());
+
+    unnamed.connect(&place.0).unwrap();
+    assert_eq!(unnamed.peer_addr().unwrap().as_pathname(), Some(&*place.0));
+    unnamed.send(b"again").await.unwrap();
+    assert_eq!(server.recv(&mut buf).await.unwrap(), 5);
+    drop(server);
+    let error = unnamed.send(b"gone").await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset));
+    std::fs::remove_file(&place.0).unwrap();
+    let error = named.send_to(b"x", &place.0).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().contains(&place.0.display().to_string()), "{error}");
+}
+
+#[filch::test]
+async fn datagrams_that_cannot_be_sent() {
+    let (one, other) = UnixDatagram::pair().unwrap();
+    let error = one.send(&vec![0; 10 << 20]).await.unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EMSGSIZE));
+    let nobody = UnixDatagram::unbound().unwrap();
+    assert_eq!(nobody.send(b"x").await.unwrap_err().kind(), ErrorKind::NotConnected);
+    one.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(one.send(b"x").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
+    let mut buf = [0; 4];
+    let (len, ()) = filch::join!(one.recv(&mut buf), async {
+        other.send(b"ok").await.unwrap();
+    });
+    assert_eq!(len.unwrap(), 2);
+    one.set_recv_buffer_size(10_000).unwrap();
+    assert!(one.recv_buffer_size().unwrap() >= 10_000);
+}
+
+#[filch::test]
+async fn they_go_back_and_forth() {
+    let (one, other) = UnixStream::pair().unwrap();
+    one.write(b"ab").await.unwrap();
+    assert_eq!(other.peek(&mut [0; 4]).await.unwrap(), 2);
+    let refused = other.into_std().await.unwrap_err();
+    assert_eq!(refused.error().kind(), ErrorKind::ResourceBusy);
+    let other = refused.into_inner();
+    assert_eq!(other.read(&mut [0; 4]).await.unwrap(), 2);
+    let standard = other.into_std().await.unwrap();
+    assert!(UnixStream::from_std(standard).unwrap().as_raw_fd() >= 0);
+
+    let (one, other) = UnixDatagram::pair().unwrap();
+    one.send(b"ab").await.unwrap();
+    let standard = other.into_std().await.unwrap();
+    assert_eq!(standard.recv(&mut [0; 4]).unwrap(), 2, "nobody had taken it from the system");
+
+    let place = Place::new();
+    let standard = UnixListener::bind(&place.0).unwrap().into_std().await.unwrap();
+    let listener = UnixListener::from_std(standard).unwrap();
+    let (client, server) = filch::join!(UnixStream::connect(&place.0), listener.accept());
+    assert!(client.is_ok() && server.is_ok());
+}
+
+/// A socket of another kind than its type says.
+#[filch::test]
+async fn a_socket_of_another_kind_says_so() {
+    let (unix, _peer) = std::os::unix::net::UnixStream::pair().unwrap();
+    let tcp = std::net::TcpStream::from(std::os::fd::OwnedFd::from(unix));
+    let stream = filch::net::TcpStream::from_std(tcp).unwrap();
+    assert_eq!(stream.local_addr().unwrap_err().kind(), ErrorKind::InvalidInput);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let unix = std::os::unix::net::UnixListener::from(std::os::fd::OwnedFd::from(listener));
+    let listener = UnixListener::from_std(unix).unwrap();
+    assert_eq!(listener.local_addr().unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
+fn without_a_runtime_there_is_no_socket() {
+    use filch_testkit::exec::block_on;
+    let place = Place::new();
+    for error in [
+        UnixListener::bind(&place.0).unwrap_err(),
+        UnixDatagram::bind(&place.0).unwrap_err(),
+        UnixDatagram::unbound().unwrap_err(),
+        UnixDatagram::pair().unwrap_err(),
+        UnixStream::pair().unwrap_err(),
+        block_on(UnixStream::connect(&place.0)).unwrap_err(),
+    ] {
+        // Inside of what says what was tried, or alone.
+        assert!(error.to_string().contains("runtime"), "{error}");
+    }
+    assert!(!place.0.exists(), "nothing was bound");
+}
