@@ -10,9 +10,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Waker};
 use std::time::Duration;
 use support::{PATIENCE, breathe, everywhere, pattern, runtime};
 
@@ -261,61 +259,6 @@ async fn is_handed_on(cut: Cut) {
 #[test]
 fn a_socket_is_handed_on_with_every_datagram() {
     everywhere(3, is_handed_on);
-}
-
-/// Leaves a receive behind that has begun.
-fn begin_and_drop(receive: impl Future) {
-    let mut receive = pin!(receive);
-    assert!(receive.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-}
-
-#[filch::test]
-async fn a_larger_buffer_gets_more_of_a_datagram_than_the_one_before_had_room_for() {
-    let (socket, peer) = unix_pair();
-    socket2::SockRef::from(&peer).set_send_buffer_size(400_000).unwrap();
-    let datagram = pattern(0, 300_000);
-    begin_and_drop(socket.recv(&mut [0; 1]));
-    let mut buf = vec![0; 310_000];
-    let (len, ()) = filch::join!(socket.recv(&mut buf), async {
-        // Until the kernel has heard that the first one is given up.
-        filch::time::sleep(Duration::from_millis(20)).await;
-        peer.send(&datagram).unwrap();
-    });
-    assert_eq!(len.unwrap(), datagram.len());
-    assert!(buf[..datagram.len()] == datagram);
-    // What was too small for one is none the worse for the next.
-    begin_and_drop(socket.recv(&mut [0; 1]));
-    peer.send(b"whole").unwrap();
-    assert_eq!(socket.recv(&mut buf[..3]).await.unwrap(), 3);
-    assert_eq!(&buf[..3], b"who");
-    peer.send(b"next").unwrap();
-    assert_eq!(socket.recv(&mut buf[..64]).await.unwrap(), 4);
-}
-
-/// A peer that takes nothing holds up only what is sent to it.
-#[filch::test]
-async fn a_full_peer_holds_up_nobody_else() {
-    let path = |what: &str| format!("\0filch-{what}-{}", std::process::id());
-    let full = UnixDatagram::bind(path("full")).unwrap();
-    let free = UnixDatagram::bind(path("free")).unwrap();
-    let socket = UnixDatagram::unbound().unwrap();
-    let mut sent = 0;
-    let given_up = Duration::from_millis(20);
-    while filch::time::timeout(given_up, socket.send_to(b"x", path("full"))).await.is_ok() {
-        sent += 1;
-    }
-    let mut waits = pin!(socket.send_to(b"waits", path("full")));
-    assert!(waits.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-    socket.send_to(b"y", path("free")).await.unwrap();
-    assert_eq!(free.recv(&mut [0; 8]).await.unwrap(), 1);
-    let mut buf = [0; 8];
-    for _ in 0..sent {
-        assert_eq!(full.recv(&mut buf).await.unwrap(), 1);
-    }
-    waits.await.unwrap();
-    // What was given up is not there, and what waited is there whole.
-    assert_eq!(full.recv(&mut buf).await.unwrap(), 5);
-    assert_eq!(&buf[..5], b"waits");
 }
 
 #[test]

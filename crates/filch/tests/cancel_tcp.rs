@@ -44,31 +44,6 @@ fn looking_takes_nothing() {
     everywhere(6, peeks);
 }
 
-/// Peeking sees more when more has come, also behind what was received already.
-#[filch::test]
-async fn a_look_sees_what_has_come_since() {
-    let (stream, mut peer) = pair();
-    let mut buf = [0; 8];
-    for (number, byte) in (1..).zip(b"abcd") {
-        peer.write_all(&[*byte]).unwrap();
-        // Through a network it may take a moment.
-        let mut seen = 0;
-        while seen < number {
-            seen = stream.peek(&mut buf).await.unwrap();
-        }
-        assert_eq!(buf[..seen], b"abcd"[..number]);
-    }
-    assert_eq!(stream.peek(&mut []).await.unwrap(), 0);
-    assert_eq!(stream.peek(&mut buf[..2]).await.unwrap(), 2);
-    assert_eq!(stream.read(&mut buf[..1]).await.unwrap(), 1);
-    let mut rest = Vec::new();
-    while rest.len() < 3 {
-        let read = stream.read(&mut buf).await.unwrap();
-        rest.extend_from_slice(&buf[..read]);
-    }
-    assert_eq!(rest, b"bcd");
-}
-
 async fn the_writing_half_goes(cut: Cut) {
     let (stream, mut peer) = pair();
     let (reader, mut writer) = stream.into_split();

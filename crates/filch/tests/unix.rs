@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
-use support::{PATIENCE, file, runtime, temp, texts};
+use support::{PATIENCE, file, pattern, runtime, temp, texts};
 
 /// A path for a socket, removed at the end.
 struct Place(PathBuf);
@@ -298,6 +298,62 @@ async fn datagrams_that_cannot_be_sent() {
     assert_eq!(len.unwrap(), 2);
     one.set_recv_buffer_size(10_000).unwrap();
     assert!(one.recv_buffer_size().unwrap() >= 10_000);
+}
+
+#[filch::test]
+async fn a_larger_buffer_gets_more_of_a_datagram_than_the_one_before_had_room_for() {
+    let (socket, peer) = UnixDatagram::pair().unwrap();
+    peer.set_send_buffer_size(400_000).unwrap();
+    let datagram = pattern(0, 300_000);
+    begin_and_drop(socket.recv(&mut [0; 1]));
+    let mut buf = vec![0; 310_000];
+    let (len, ()) = filch::join!(socket.recv(&mut buf), async {
+        // Until the kernel has heard that the first one is given up.
+        filch::time::sleep(Duration::from_millis(20)).await;
+        peer.send(&datagram).await.unwrap();
+    });
+    assert_eq!(len.unwrap(), datagram.len());
+    assert!(buf[..datagram.len()] == datagram);
+    // What was too small for one is none the worse for the next.
+    begin_and_drop(socket.recv(&mut [0; 1]));
+    peer.send(b"whole").await.unwrap();
+    assert_eq!(socket.recv(&mut buf[..3]).await.unwrap(), 3);
+    assert_eq!(&buf[..3], b"who");
+    peer.send(b"next").await.unwrap();
+    assert_eq!(socket.recv(&mut buf[..64]).await.unwrap(), 4);
+}
+
+/// A peer that takes nothing holds up only what is sent to it.
+#[filch::test]
+async fn a_full_peer_holds_up_nobody_else() {
+    let path = |what: &str| format!("\0filch-{what}-{}", std::process::id());
+    let full = UnixDatagram::bind(path("full")).unwrap();
+    let free = UnixDatagram::bind(path("free")).unwrap();
+    let socket = UnixDatagram::unbound().unwrap();
+    // By somebody else: its own datagrams would tell the sender when they are taken.
+    let other = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    other.set_nonblocking(true).unwrap();
+    let address = full.local_addr().unwrap();
+    let mut sent = 0;
+    while other.send_to_addr(b"x", &address).is_ok() {
+        sent += 1;
+    }
+    for _ in 0..3 {
+        let send = socket.send_to(b"given up", path("full"));
+        assert!(filch::time::timeout(Duration::from_millis(2), send).await.is_err());
+    }
+    let mut waits = pin!(socket.send_to(b"waits", path("full")));
+    assert!(waits.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    socket.send_to(b"y", path("free")).await.unwrap();
+    assert_eq!(free.recv(&mut [0; 8]).await.unwrap(), 1);
+    let mut buf = [0; 8];
+    for _ in 0..sent {
+        assert_eq!(full.recv(&mut buf).await.unwrap(), 1);
+    }
+    waits.await.unwrap();
+    // What was given up is not there, and what waited is there whole.
+    assert_eq!(full.recv(&mut buf).await.unwrap(), 5);
+    assert_eq!(&buf[..5], b"waits");
 }
 
 #[filch::test]
