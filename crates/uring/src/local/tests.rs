@@ -1,7 +1,7 @@
 //! What only a look inside can test: a kernel that takes nothing, or cannot cancel all at once.
 
 use super::*;
-use crate::{Driver, Op, Position, SharedFd, op};
+use crate::{Driver, Op, Position, Remote, SharedFd, op};
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -201,6 +201,30 @@ fn a_cancel_that_comes_too_early_for_a_rescuer_is_the_owners() {
         driver.turn().expect("the ring works");
     }
     assert!(recvs[8..].iter_mut().all(is_ready) && !is_ready(&mut recvs[1]));
+}
+
+/// A recv that a thread without a driver sends to that of `remote`.
+fn sent_from_elsewhere(remote: &Remote, fd: SharedFd) -> Op<op::Recv<Vec<u8>>> {
+    let remote = remote.clone();
+    let begun = thread::spawn(move || {
+        let mut recv = Op::with_remote(op::Recv::new(fd, Vec::with_capacity(8)), remote);
+        assert!(!is_ready(&mut recv));
+        recv
+    });
+    begun.join().expect("no panic")
+}
+
+/// Its owner has not heard of the operation yet: a cancel that it staged at once would come first.
+#[test]
+fn a_cancel_on_the_owners_thread_comes_after_what_was_sent_there() {
+    let (mut driver, _local) = small_driver();
+    let (ours, _theirs) = UnixStream::pair().expect("a pair");
+    let mut recv = sent_from_elsewhere(&driver.remote(), SharedFd::from(OwnedFd::from(ours)));
+    recv.cancel();
+    for _ in 0..100 {
+        driver.turn().expect("the ring works");
+    }
+    assert!(is_ready(&mut recv), "cancelled");
 }
 
 /// An alarm's read ends, is no operation, and is armed again; one that was taken back does not go off.

@@ -225,10 +225,13 @@ fn submit_remotely<T: Operation>(
     Ok(handle)
 }
 
-/// On the owner's thread stages a cancel; elsewhere leaves the owner a message (D3).
+/// On the owner's thread stages a cancel; elsewhere leaves the owner a message (D3). So also there if it has
+/// mail: the operation may have been sent from elsewhere, and be in it.
 fn request_cancel<T: Operation>(handle: &Handle<T>) {
     match Local::current() {
-        Some(local) if local.owner_of(handle).is_some() => local.cancel(handle.key()),
+        Some(local) if local.owner_of(handle).is_some() && handle.home().inbox.is_empty() => {
+            local.cancel(handle.key());
+        }
         _ => send_cancel(handle.home(), handle.key()),
     }
 }
