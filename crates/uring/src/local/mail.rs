@@ -11,11 +11,16 @@ impl Local {
         if home.inbox.is_empty() && !home.rescuers.has_requests() {
             return;
         }
+        // Taken first and done last. A cancel that a rescuer took came behind the submission it is for: so that
+        // is in the inbox now, or was read before.
+        let mut requests = Vec::new();
+        home.rescuers.take_requests(&mut requests);
+        #[cfg(all(test, not(filch_loom)))]
+        super::tests::meanwhile();
         let mut mail = self.mail.take();
         home.inbox.drain(&mut mail);
         home.counters.messages.add(mail.len() as u64);
-        // After the inbox: a cancel that a rescuer took comes after the submission it is for.
-        home.rescuers.take_requests(&mut mail);
+        mail.append(&mut requests);
         // A set, because there may be thousands. Allocates nothing while it is empty.
         let mut finished = HashSet::new();
         for message in mail.drain(..) {

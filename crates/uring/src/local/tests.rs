@@ -8,6 +8,17 @@ use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+thread_local! {
+    /// What happens on other threads while this one reads its mail.
+    static MEANWHILE: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
+}
+
+pub(super) fn meanwhile() {
+    if let Some(happens) = MEANWHILE.take() {
+        happens();
+    }
+}
+
 fn is_ready<T: Operation>(op: &mut Op<T>) -> bool {
     Pin::new(op).poll(&mut Context::from_waker(Waker::noop())).is_ready()
 }
@@ -224,6 +235,39 @@ fn a_cancel_on_the_owners_thread_comes_after_what_was_sent_there() {
     for _ in 0..100 {
         driver.turn().expect("the ring works");
     }
+    assert!(is_ready(&mut recv), "cancelled");
+}
+
+/// An owner that comes to itself reads its mail, and at that moment an operation is sent and cancelled, and
+/// a rescuer that is still about takes the cancel: it comes after the operation all the same.
+#[test]
+fn a_cancel_that_a_rescuer_took_comes_after_what_it_is_for() {
+    let (mut driver, local) = small_driver();
+    let (ours, _theirs) = UnixStream::pair().expect("a pair");
+    let fd = SharedFd::from(OwnedFd::from(ours));
+    let remote = driver.remote();
+    let sent = Rc::new(RefCell::new(None));
+    MEANWHILE.set(Some(Box::new({
+        let sent = sent.clone();
+        move || {
+            let mut recv = sent_from_elsewhere(&remote, fd);
+            // The signal comes late.
+            crate::sys::block(libc::SIGURG, true).expect("a signal");
+            let recv = thread::spawn(move || {
+                recv.cancel();
+                remote.rescue().expect("it can be signalled");
+                recv
+            });
+            *sent.borrow_mut() = Some(recv.join().expect("no panic"));
+            crate::sys::block(libc::SIGURG, false).expect("a signal");
+        }
+    })));
+    // Something else in the mail.
+    local.home().inbox.push(Message::Cancel(Key::from_user_data(0)));
+    for _ in 0..100 {
+        driver.turn().expect("the ring works");
+    }
+    let mut recv = sent.borrow_mut().take().expect("it was sent");
     assert!(is_ready(&mut recv), "cancelled");
 }
 
