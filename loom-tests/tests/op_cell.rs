@@ -43,6 +43,38 @@ unsafe impl Operation for Probe {
     fn lost(_: io::Error) {}
 }
 
+/// The same, and it is not given up with its future.
+struct ToItsEnd(Arc<AtomicUsize>);
+
+// SAFETY: never given to a kernel.
+unsafe impl Operation for ToItsEnd {
+    type Output = ();
+    const NAME: &'static str = "to its end";
+    const CANCEL_ON_DROP: bool = false;
+    const WAIT: WaitKind = WaitKind::Other;
+
+    fn entry(&mut self) -> squeue::Entry {
+        unreachable!("no kernel in a model")
+    }
+
+    fn call(&mut self) -> io::Result<i32> {
+        unreachable!("no kernel in a model")
+    }
+
+    fn wait_without(&self) -> WaitWithout {
+        WaitWithout::Immediate
+    }
+
+    fn complete(self, _: io::Result<i32>) {}
+
+    fn dispose(self, result: io::Result<i32>) {
+        assert_eq!(result.expect("every completion here is a success"), 7);
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn lost(_: io::Error) {}
+}
+
 /// An operation that owns nothing, and may be lost.
 struct Nothing;
 
@@ -235,58 +267,113 @@ fn a_submission_from_elsewhere_is_completed_or_refused() {
 
 /// What an owner that is stuck has not heard of is taken out of its inbox by a rescuer, or by the owner that
 /// comes to itself: one of the two, and the future is told, or what is left of it disposed of once.
-fn an_unbegun_operation_is_settled_once(drops: bool) {
+fn an_unbegun_operation_is_settled_once<T: Operation>(
+    operation: fn(Arc<AtomicUsize>) -> T,
+    drops: bool,
+) {
     loom::model(move || {
         let home = Home::for_model();
         let owner = Owner::new(home.clone());
-        let (operation, disposed) = probe();
+        let disposed = Arc::new(AtomicUsize::new(0));
         let (bell, waker) = Bell::new();
+        let operation = operation(disposed.clone());
         let Ok(mut handle) = home.submit(operation, waker.clone(), Message::Submit) else {
             unreachable!("it is open")
         };
         let rescuer = thread::spawn({
             let home = home.clone();
             move || {
-                for unbegun in take_unbegun(&home) {
+                let unbegun = take_unbegun(&home);
+                unbegun.wakers.into_iter().for_each(Waker::wake);
+                for key in unbegun.unwanted {
                     // SAFETY: taken out of the inbox just now; we hold the home.
-                    unsafe { home.complete(Key::from_user_data(unbegun.user_data), 7) };
+                    unsafe { home.complete(key, 7) };
                 }
             }
         });
-        let waits = thread::spawn(move || {
-            if drops {
-                return handle.abandon(None);
+        let waits = thread::spawn({
+            let disposed = disposed.clone();
+            move || {
+                if drops {
+                    let Some(mut handle) = handle.leave() else { return };
+                    if !T::CANCEL_ON_DROP && handle.was_not_begun() {
+                        handle = match handle.begin_unheard() {
+                            Ok(()) => return,
+                            Err(handle) => handle,
+                        };
+                    }
+                    handle.take(None);
+                } else {
+                    while handle.poll(&waker) == Polled::Pending {
+                        bell.wait();
+                    }
+                    let was_not_begun = handle.was_not_begun();
+                    assert_eq!(handle.take(None).1 == 7, !was_not_begun);
+                }
+                disposed.fetch_add(1, Ordering::SeqCst);
             }
-            while handle.poll(&waker) == Polled::Pending {
-                bell.wait();
-            }
-            assert_eq!(handle.take(None).1, 7);
         });
         owner.home().close();
         let mut mail = Vec::new();
         owner.home().inbox.drain(&mut mail);
         for message in mail {
             match message {
-                Message::Submit(key) => complete(&owner, key),
+                Message::Submit(key) | Message::SubmitHere(key) => complete(&owner, key),
                 other => panic!("nobody sent {other:?}"),
             }
         }
         rescuer.join().unwrap();
         waits.join().unwrap();
         drop(owner);
-        assert_eq!(disposed.load(Ordering::SeqCst), usize::from(drops));
+        assert_eq!(disposed.load(Ordering::SeqCst), 1);
         home.end_of_model();
     });
 }
 
 #[test]
 fn an_unbegun_operation_goes_back_or_is_begun() {
-    an_unbegun_operation_is_settled_once(false);
+    an_unbegun_operation_is_settled_once(Probe, false);
 }
 
 #[test]
 fn an_unbegun_operation_that_is_dropped_is_disposed_of_once() {
-    an_unbegun_operation_is_settled_once(true);
+    an_unbegun_operation_is_settled_once(Probe, true);
+}
+
+/// What runs to its end is not lost with its future: if that leaves while the operation comes back to it,
+/// either the owner is sent it again, or it stays where it was.
+#[test]
+fn an_unbegun_operation_that_runs_to_its_end_is_begun() {
+    loom::model(move || {
+        let home = Home::for_model();
+        let owner = Owner::new(home.clone());
+        let disposed = Arc::new(AtomicUsize::new(0));
+        let write = ToItsEnd(disposed.clone());
+        let submitted = home.submit(write, Waker::noop().clone(), Message::Submit);
+        let Ok(handle) = submitted else { unreachable!("it is open") };
+        let rescuer = thread::spawn({
+            let home = home.clone();
+            move || {
+                let unbegun = take_unbegun(&home);
+                unbegun.wakers.into_iter().for_each(Waker::wake);
+                assert!(unbegun.unwanted.is_empty(), "it is wanted always");
+            }
+        });
+        if let Some(handle) = handle.leave() {
+            assert!(handle.was_not_begun(), "nobody else has it yet");
+            assert!(handle.begin_unheard().is_ok(), "it is open");
+        }
+        rescuer.join().unwrap();
+        let mut mail = Vec::new();
+        home.inbox.drain(&mut mail);
+        let [Message::Submit(key) | Message::SubmitHere(key)] = mail[..] else {
+            panic!("lost, or sent twice: {mail:?}")
+        };
+        assert!(owner.runs_to_its_end(key) && owner.is_running(key));
+        complete(&owner, key);
+        assert_eq!(disposed.load(Ordering::SeqCst), 1);
+        drop(owner);
+    });
 }
 
 /// A rescuer completes what the owner's future awaits, while the owner goes on with the next operation.

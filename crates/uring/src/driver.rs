@@ -142,12 +142,13 @@ impl Remote {
     /// any number of threads.
     ///
     /// What stays with the stuck thread: operations that are not in its ring yet, because the submission
-    /// queue was full, or because a thread without a driver sent them there; results that it has reaped
+    /// queue was full, or because a thread without a driver sent them there and nowhere else
+    /// ([`Op::with_remote`](crate::Op::with_remote)); results that it has reaped
     /// and not yet delivered, when it is a waker or destructor of one of those that holds it up; and
     /// everything, while it is in a system call that no signal interrupts.
     ///
-    /// Does nothing if the driver has been shut down or was made with
-    /// [`Rescue::Off`](crate::Rescue::Off).
+    /// Does nothing if the driver has been shut down. With [`Rescue::Off`](crate::Rescue::Off), only what
+    /// was sent there and can be begun elsewhere goes back.
     ///
     /// # Errors
     ///

@@ -7,7 +7,7 @@
 mod stuck;
 mod support;
 
-use filch_uring::{Config, Driver, Features, Op, Position, Rescue, SharedFd, op};
+use filch_uring::{Config, Driver, Features, Op, Position, Remote, Rescue, SharedFd, op};
 use std::future::Future;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -475,6 +475,72 @@ fn a_closed_driver_is_left_alone() {
     drop(driver);
     assert_eq!(remote.rescue().expect("nothing to do"), 0);
     assert_eq!((remote.counts().signals_sent, remote.counts().rescues), (0, 0));
+}
+
+/// A write that is polled and then dropped runs to its end, also if a rescuer gave it back in between, for its
+/// future to begin it elsewhere.
+#[test]
+fn a_write_that_is_given_back_and_dropped_is_written() {
+    let release = Release::after(1);
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let writer = SharedFd::new(writer.into());
+    let counts = stuck(
+        Config::default(),
+        Stuck::Spinning,
+        &release,
+        |_| (),
+        |remote, ()| {
+            let mut write = Op::new(op::Write::new(writer, "x", Position::Current));
+            assert!(sent(&mut write, remote).is_pending());
+            wait_until("it is given back", || remote.rescue().is_ok() && write.is_done());
+            drop(write);
+            release.clone().wake();
+        },
+        |_| (),
+    );
+    let mut written = String::new();
+    reader.read_to_string(&mut written).expect("a pipe whose other end is closed");
+    assert_eq!((written.as_str(), counts.completed), ("x", 1));
+}
+
+/// What was sent, and dropped before its thread heard of it, does not wait for that thread: its descriptor
+/// closes. Nor does it take a signal.
+#[test]
+fn what_is_dropped_before_it_is_begun_is_disposed_of() {
+    let release = Release::after(1);
+    let counts = stuck(
+        Config::default(),
+        Stuck::Spinning,
+        &release,
+        |_| (),
+        |remote, ()| {
+            let mut peers = Vec::new();
+            for here in [false, true] {
+                let (fd, peer) = pair();
+                let recv = op::Recv::new(fd, Vec::with_capacity(16));
+                if here {
+                    let mut recv = Op::with_remote(recv, remote.clone());
+                    assert!(support::poll(&mut recv).is_pending());
+                } else {
+                    assert!(sent(&mut Op::new(recv), remote).is_pending());
+                }
+                peers.push(peer);
+            }
+            assert_eq!(remote.rescue().expect("no signal"), 2);
+            for mut peer in peers {
+                peer.set_nonblocking(true).expect("a socket");
+                assert_eq!(peer.read(&mut [0]).expect("the end"), 0);
+            }
+            release.clone().wake();
+        },
+        |_| (),
+    );
+    assert_eq!((counts.signals_sent, counts.messages), (0, 0));
+}
+
+/// Polls an operation on a thread without a driver: it is sent to that of `remote`, or begun elsewhere.
+fn sent<T: filch_uring::Operation>(op: &mut Op<T>, remote: &Remote) -> Poll<T::Output> {
+    op.poll_or(&mut Context::from_waker(Waker::noop()), || Some(remote.clone()))
 }
 
 /// What is not wanted is not done: no handler, no look.

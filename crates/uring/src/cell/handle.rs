@@ -21,7 +21,7 @@ pub enum Polled {
 }
 
 /// The one future-side reference to a filled cell. Whoever has it ends with [`take`](Self::take) or
-/// [`abandon`](Self::abandon); letting it go otherwise leaks the cell, which is safe.
+/// [`leave`](Self::leave); letting it go otherwise leaks the cell, which is safe.
 pub struct Handle<T> {
     // Not an `Arc`: a cell in use keeps its home alive (`Home::retire`), so that a submission costs no
     // reference counting.
@@ -158,10 +158,19 @@ impl<T: Operation> Handle<T> {
         (operation, result)
     }
 
-    /// Gives the operation up. If it is over, its result is disposed of here (D2); if not, the
-    /// completer will do that. Who wants it cancelled asks *before*: after this, cell and home may be
-    /// gone.
+    /// As [`leave`](Self::leave), and disposes of the result if it is over. For models: an [`Op`](crate::Op) asks first whether the operation should begin after all.
+    #[cfg(filch_loom)]
     pub fn abandon(self, owner: Option<&Owner>) {
+        if let Some(this) = self.leave() {
+            let (operation, result) = this.take(owner);
+            operation.dispose(crate::sys::result(result));
+        }
+    }
+
+    /// Gives the operation up. If it is over, the caller has the handle back and sees to its result (D2); if
+    /// not, the completer will do that. Who wants it cancelled asks *before*: after this, cell and home may
+    /// be gone.
+    pub fn leave(self) -> Option<Self> {
         let cell = self.cell();
         // Acquire: as in `poll`.
         let word = cell.word.load(Ordering::Acquire);
@@ -173,13 +182,30 @@ impl<T: Operation> Handle<T> {
             // `OpCell::complete`. Acquire: sees the result if DONE came first.
             let before = cell.word.fetch_or(DROPPED, Ordering::AcqRel);
             if before & (DONE | LOST) == 0 {
-                return;
+                return None;
             }
         }
-        if self.is_done() {
-            let (operation, result) = self.take(owner);
-            operation.dispose(crate::sys::result(result));
-        }
+        self.is_done().then_some(self)
+    }
+
+    /// Whether the operation is over because it was never begun: its future may begin it elsewhere.
+    pub fn was_not_begun(&self) -> bool {
+        // SAFETY: DONE: the result is the future's side's.
+        self.is_done()
+            && self.cell().result.with(|result| unsafe { *result }) == crate::sys::NOT_BEGUN
+    }
+
+    /// Sends an operation that [was not begun](Self::was_not_begun) to its owner again, and leaves it there:
+    /// nobody waits for it. Gives the handle back if the owner takes no more.
+    ///
+    /// # Panics
+    ///
+    /// If it was begun.
+    pub fn begin_unheard(self) -> Result<(), Self> {
+        assert!(self.was_not_begun(), "an operation begins once");
+        // SAFETY: DONE, and this is the one future-side reference: we are last in.
+        let sent = unsafe { self.home().submit_again(self.cell(), self.key.index()) };
+        if sent { Ok(()) } else { Err(self) }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Handle, Key, OpCell, word};
 use crate::Operation;
 use crate::counters::{Counters, Counts};
+use crate::driver::unpark;
 use crate::rescue::{CqLock, Rescuers};
 use crate::ring::View;
 use crate::wake::Wake;
@@ -140,6 +141,26 @@ impl Home {
         Ok(Handle::new(self, cell, key))
     }
 
+    /// Leaves the owner a message to stage an operation that was not begun, for nobody. False, and nothing has
+    /// happened, if the driver no longer takes any.
+    ///
+    /// # Safety
+    ///
+    /// As for [`OpCell::refill_unheard`]; `cell` is the one at `index`.
+    pub(super) unsafe fn submit_again(&self, cell: &OpCell, index: u32) -> bool {
+        let common = self.common.lock();
+        if common.closed {
+            return false;
+        }
+        // SAFETY: the caller's promise.
+        let key = unsafe { cell.refill_unheard(index) };
+        // Under the lock: as in `submit`, and because cell and home may be gone when the owner has it.
+        // They are not before it has the lock, for the cell came from the common list.
+        self.inbox.push(Message::SubmitHere(key));
+        unpark(self);
+        true
+    }
+
     /// Ends submissions by other threads. The owner empties its inbox after this.
     pub fn close(&self) {
         self.common.lock().closed = true;
@@ -179,12 +200,29 @@ impl Home {
         matches!(self.state(key), State::Wanted { .. })
     }
 
+    /// As [`Owner::is_unwanted`](super::Owner::is_unwanted).
+    pub(crate) fn is_unwanted(&self, key: Key) -> bool {
+        matches!(self.state(key), State::Dropped { to_end: false })
+    }
+
+    /// Gives an operation back to its future, which begins it elsewhere; as
+    /// [`OpCell::return_unbegun`].
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the lock of the inbox, has seen `key`'s [`Message::Submit`] there, and takes it out
+    /// if this returns true.
+    pub(crate) unsafe fn return_unbegun(&self, key: Key, wakers: &mut Vec<Waker>) -> bool {
+        // SAFETY: the caller's promise: nobody else finds the submission meanwhile.
+        unsafe { self.cell(key.index()).return_unbegun(wakers) }
+    }
+
     /// Completes an operation on a thread that does not own the ring, for an owner that is stuck. Wakes
     /// its future or disposes of the result; user code runs (D8).
     ///
     /// # Safety
     ///
-    /// `key`'s final CQE was reaped by the caller, or its [`Message::Submit`] taken out of the inbox; and
+    /// `key`'s final CQE was reaped by the caller, or its submission taken out of the inbox; and
     /// the caller holds a reference to this home.
     pub unsafe fn complete(&self, key: Key, result: i32) {
         // SAFETY: the caller's promise.

@@ -114,8 +114,8 @@ impl OpCell {
         // SAFETY: the claim is ours, and until DONE the result is the claimer's.
         self.result.with_mut(|slot| unsafe { *slot = result });
         // Release: publishes the result and the end of our reading of the waker slot; pairs with the
-        // Acquire loads in `Handle::poll` and `Handle::abandon`. Acquire: pairs with the DROPPED of
-        // `Handle::abandon`, whose side is then over with the cell.
+        // Acquire loads in `Handle::poll` and `Handle::leave`. Acquire: pairs with the DROPPED of
+        // `Handle::leave`, whose side is then over with the cell.
         let before = self.word.fetch_or(DONE, Ordering::AcqRel);
         debug_assert!(before & (DONE | LOST | FREE) == 0, "completed twice");
         if before & DROPPED == 0 {
@@ -128,6 +128,57 @@ impl OpCell {
         // SAFETY: DONE and DROPPED: both sides are through, and we were the second, so the cell is
         // ours (D4).
         unsafe { (self.erased().dispose)(self, home, owner, index, result) };
+    }
+
+    /// The owner has not begun the operation, and never will: its future is to do so elsewhere, and is told by
+    /// a result that says so. False, and the operation is the owner's as before, if the future has left, or
+    /// the owner is giving up. What `wakers` is given is to be woken, for nothing at worst.
+    ///
+    /// Runs no code of a user's: the caller holds the lock of the inbox, where the submission is.
+    ///
+    /// # Safety
+    ///
+    /// The operation that fills this cell was never submitted, and its submission is out of everybody else's
+    /// reach until this returns, and for ever if it returns true.
+    unsafe fn return_unbegun(&self, wakers: &mut Vec<Waker>) -> bool {
+        let Some(waker) = self.claim() else { return false };
+        wakers.extend(waker);
+        // SAFETY: the claim is ours, and until DONE the result is the claimer's.
+        self.result.with_mut(|slot| unsafe { *slot = crate::sys::NOT_BEGUN });
+        // Relaxed: the exchange decides.
+        let mut word = self.word.load(Ordering::Relaxed);
+        while word & DROPPED == 0 {
+            // Release: as in `complete`. Acquire is not needed: who was not dropped left nothing.
+            match self.word.compare_exchange(
+                word,
+                word | DONE,
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(now) => word = now,
+            }
+        }
+        // Dropped meanwhile: not the future's any more to begin, and perhaps one that runs to its end all the
+        // same. Release: pairs with the Acquire of the next claim.
+        self.word.fetch_and(!(CLAIMED | WAKER), Ordering::Release);
+        false
+    }
+
+    /// Back to the owner goes an operation that was returned to its future, which left without beginning it:
+    /// by another name, and with nobody to wait for it.
+    ///
+    /// # Safety
+    ///
+    /// `DONE` is set, the result says that it was not begun, and the caller is the last one in (D4).
+    unsafe fn refill_unheard(&self, index: u32) -> Key {
+        // Relaxed: only we change the word now.
+        let word = self.word.load(Ordering::Relaxed);
+        let generation = word::generation(word).wrapping_add(1);
+        let kept = word & (COMMON | TO_END);
+        // Release: as in `fill`.
+        self.word.store(word::filled(generation) | DROPPED | kept, Ordering::Release);
+        Key::new(index, generation)
     }
 
     /// The kernel side gives up on the operation: its driver is gone and the kernel may hold the

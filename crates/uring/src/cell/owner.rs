@@ -80,7 +80,7 @@ impl Owner {
     /// given up with its future (a write, say, is not: what was begun is done). Of one that was never
     /// submitted this stays true: nobody else completes it.
     pub fn is_unwanted(&self, key: Key) -> bool {
-        matches!(self.home.state(key), State::Dropped { to_end: false })
+        self.home.is_unwanted(key)
     }
 
     /// Whether the operation is not over and one that is not given up, neither with its future nor with

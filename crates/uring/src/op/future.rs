@@ -195,9 +195,18 @@ impl<T: Operation> Drop for Op<T> {
         if T::CANCEL_ON_DROP && !handle.is_done() {
             request_cancel(&handle);
         }
+        let Some(mut handle) = handle.leave() else { return };
+        // Polled and then dropped, it runs to its end, though a rescuer gave it back meanwhile.
+        if !T::CANCEL_ON_DROP && !self.is_cancelled && handle.was_not_begun() {
+            handle = match handle.begin_unheard() {
+                Ok(()) => return,
+                Err(handle) => handle,
+            };
+        }
         let local = Local::current();
         let owner = local.as_deref().and_then(|local| local.owner_of(&handle));
-        handle.abandon(owner);
+        let (operation, result) = handle.take(owner);
+        operation.dispose(sys::result(result));
     }
 }
 

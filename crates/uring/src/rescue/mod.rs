@@ -19,9 +19,11 @@ use filch_atomic::sync::Mutex;
 use filch_atomic::sync::atomic::{AtomicBool, Ordering};
 use handler::Part;
 use std::any::Any;
+use std::collections::HashSet;
 use std::ffi::c_int;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
+use std::task::Waker;
 use std::{hint, io, thread};
 
 /// How often one rescue signals, as long as each signal brings something. For thousands of completions,
@@ -196,39 +198,71 @@ impl Enrolled {
 /// The owner is stuck: makes its completions visible, and completes them here. What it has not even
 /// heard of yet goes back to where it came from.
 pub(crate) fn rescue(home: &Home) -> io::Result<usize> {
-    let mut batch = Vec::new();
-    let unbegun = take_unbegun(home);
-    let returned = unbegun.len();
-    let gathered = gather(home, &mut batch);
-    // Nobody waits for these, not even a shutdown: the owner never counted them.
-    let first = complete_each(home, unbegun, || {});
+    let (mut batch, mut unbegun) = (Vec::new(), Unbegun::default());
+    let gathered = gather(home, &mut batch, &mut unbegun);
+    let returned = unbegun.returned + unbegun.unwanted.len();
+    let first = settle_unbegun(home, unbegun);
     let (completed, second) = deliver_all(home, &home.cq, batch);
     go_on(first, second);
     gathered.map(|()| completed + returned)
 }
 
+/// What was in the inbox of an owner that is stuck, and need not wait for it.
+#[derive(Debug, Default)]
+pub struct Unbegun {
+    /// So many operations whose futures were told to begin them again with another driver.
+    pub returned: usize,
+    /// Whom to wake for that.
+    pub wakers: Vec<Waker>,
+    /// Operations that nobody wants any more. The caller completes them.
+    pub unwanted: HashSet<Key>,
+}
+
 /// Takes the operations out of the owner's inbox that other threads have left there for it to stage, and
-/// whose futures can begin them again with another driver. The caller completes them.
+/// that somebody else can begin, or nobody need begin. What runs to its end and has lost its future stays.
 ///
 /// Public for the models.
-pub fn take_unbegun(home: &Home) -> Vec<Completion> {
-    let mut unbegun = Vec::new();
+pub fn take_unbegun(home: &Home) -> Unbegun {
+    let Unbegun { mut returned, mut wakers, mut unwanted } = Unbegun::default();
     home.inbox.retain(|message| match *message {
+        Message::Submit(key) | Message::SubmitHere(key) if home.is_unwanted(key) => {
+            !unwanted.insert(key)
+        }
+        // It goes with what it is for, which came before it.
+        Message::Cancel(key) => !unwanted.contains(&key),
         Message::Submit(key) if home.is_wanted(key) => {
-            let (user_data, result) = (key.user_data(), sys::NOT_BEGUN);
-            unbegun.push(Completion { user_data, result, more: false });
-            false
+            // SAFETY: we hold the lock of the inbox, and keep the message or take it out as we are told.
+            let is_returned = unsafe { home.return_unbegun(key, &mut wakers) };
+            returned += usize::from(is_returned);
+            !is_returned
         }
         _ => true,
     });
-    unbegun
+    Unbegun { returned, wakers, unwanted }
 }
 
-/// Moves what completed to `batch`, after a signal if need be.
-fn gather(home: &Home, batch: &mut Vec<Completion>) -> io::Result<()> {
+/// Wakers and destructors run, under no lock (D8). Gives the first panic. Nobody waits for these operations,
+/// not even a shutdown: the owner never counted them.
+fn settle_unbegun(home: &Home, unbegun: Unbegun) -> Option<Panic> {
+    let mut panicked = None;
+    for waker in unbegun.wakers {
+        catch(&mut panicked, || waker.wake());
+    }
+    for key in unbegun.unwanted {
+        // SAFETY: taken out of the inbox, under its lock, so nobody else completes it; our caller holds the
+        // home.
+        catch(&mut panicked, || unsafe { home.complete(key, -libc::ECANCELED) });
+    }
+    panicked
+}
+
+/// Takes what is not begun, and moves what completed to `batch`, after a signal if need be.
+fn gather(home: &Home, batch: &mut Vec<Completion>, unbegun: &mut Unbegun) -> io::Result<()> {
     let rescuers = &home.rescuers;
-    // One rescuer is enough.
+    // One rescuer is enough. Nor must another take an operation that is being returned for one that is over,
+    // and forget its cancel.
     let Some(mut turn) = rescuers.turn.try_lock() else { return Ok(()) };
+    *unbegun = take_unbegun(home);
     let Some((tid, signal)) = turn.target else { return Ok(()) };
     let look = |view: &Arc<View>| (view.must_enter(), view.published());
     // An owner that reaps, or is in the kernel, is not stuck.
@@ -322,20 +356,24 @@ fn complete_each(
     for completion in batch {
         debug_assert!(!completion.more, "no operation completes more than once");
         let key = Key::from_user_data(completion.user_data);
-        let complete = || {
-            // SAFETY: taken out of the queue, or the inbox, under its lock, so nobody else completes it;
-            // our caller holds the home.
+        catch(&mut panicked, || {
+            // SAFETY: taken out of the queue, under its lock, so nobody else completes it; our caller holds
+            // the home.
             unsafe { home.complete(key, completion.result) };
-        };
-        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(complete)) {
-            match panicked {
-                None => panicked = Some(payload),
-                Some(_) => drop_said(payload),
-            }
-        }
+        });
         completed();
     }
     panicked
+}
+
+/// Runs a user's code. Should it panic, that is kept, if it is the first.
+fn catch(panicked: &mut Option<Panic>, run: impl FnOnce()) {
+    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(run)) {
+        match panicked {
+            None => *panicked = Some(payload),
+            Some(_) => drop_said(payload),
+        }
+    }
 }
 
 /// Goes on with the first of two panics, if there is one.
