@@ -308,6 +308,41 @@ fn a_waker_that_panics_loses_nothing() {
     assert_eq!((counts.rescued, counts.completed), (5, 5));
 }
 
+/// What a rescuer has in hand is not over yet: it is counted when its waker has run.
+#[test]
+fn what_is_in_hand_is_not_counted_as_completed() {
+    struct Look(Arc<Release>, Remote, std::sync::Mutex<Vec<u64>>);
+    impl Wake for Look {
+        fn wake(self: Arc<Self>) {
+            self.2.lock().expect("no panic").push(self.1.counts().completed);
+            self.0.clone().wake();
+        }
+    }
+    let release = Release::after(3);
+    let counts = stuck(
+        Config::default(),
+        Stuck::Spinning,
+        &release,
+        |driver| {
+            let look = Look(release.clone(), driver.remote(), std::sync::Mutex::default());
+            let look = Arc::new(look);
+            let mut nops = [(); 3].map(|()| Op::new(op::Nop::new()));
+            for nop in &mut nops {
+                let waker = Waker::from(look.clone());
+                assert!(Pin::new(nop).poll(&mut Context::from_waker(&waker)).is_pending());
+            }
+            (nops, look)
+        },
+        |remote, (nops, look)| {
+            wait_until("nops", || remote.rescue().is_ok() && release.reached());
+            assert!(nops.iter().all(Op::is_done));
+            assert_eq!(*look.2.lock().expect("no panic"), [0, 1, 2]);
+        },
+        |_| (),
+    );
+    assert_eq!((counts.completed, counts.rescued), (3, 3));
+}
+
 /// A wake-up read that a rescuer met is the owner's: the owner hears of it, and is woken the next time.
 #[test]
 fn the_drivers_own_entries_are_left_to_it() {
@@ -356,6 +391,15 @@ fn the_drivers_own_entries_are_left_to_it() {
     assert_eq!((counts.rescued, counts.completed, counts.alarms), (1, 1, 2));
 }
 
+/// Says that it is over, at the latest when it goes.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 /// Others look after a thread that is not stuck at all: every operation completes once, wakes once.
 #[test]
 fn rescues_race_with_the_owners_turns() {
@@ -368,6 +412,8 @@ fn rescues_race_with_the_owners_turns() {
         let (fd, mut peer) = pair();
         let mut completed = 0;
         thread::scope(|scope| {
+            // Also when something fails here.
+            let _over = Over(&over);
             for _ in 0..3 {
                 let remote = driver.remote();
                 let over = &over;
@@ -409,7 +455,6 @@ fn rescues_race_with_the_owners_turns() {
                 wait_until("wakes", || count.count() > BATCH);
                 assert_eq!(count.count(), BATCH + 1, "each once, and not what was dropped");
             }
-            over.store(true, Ordering::SeqCst);
         });
         assert_eq!(driver.counts().completed, completed);
         driver.shutdown(None).expect("nothing is stuck");

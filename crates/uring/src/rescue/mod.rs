@@ -338,9 +338,11 @@ fn deliver_all<Q: Queue>(
         return (0, None);
     }
     home.counters.rescues.add_shared(1);
-    home.counters.rescued.add_shared(completed as u64);
     // One by one, and only when it is completed: until then the owner's shutdown waits.
-    let panicked = complete_each(home, batch, || cq.credit(1));
+    let panicked = complete_each(home, batch, || {
+        home.counters.rescued.add_shared(1);
+        cq.credit(1);
+    });
     // The owner may have gone to sleep meanwhile, and a park promises to end for a completion.
     unpark(home);
     (completed, panicked)
