@@ -70,6 +70,12 @@ impl Counter {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
     }
 
+    /// As it was a moment ago, on any thread but the writer's.
+    pub(crate) fn get(&self) -> u64 {
+        // Relaxed: a counter orders nothing.
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// For a counter with several writers.
     pub(crate) fn add_shared(&self, n: u64) {
         // Relaxed: a counter orders nothing.

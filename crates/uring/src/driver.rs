@@ -137,7 +137,8 @@ impl Remote {
     /// Cheap when there is nothing to gain: a few looks at memory, and no system call. Else its thread
     /// gets a signal ([`Rescue::Signal`](crate::Rescue::Signal)), and is given some microseconds to
     /// answer. Should that be too little, the next call finds what came of it. After a signal that gained
-    /// nothing the next calls send none: 1, 2, 4 and so on up to 64 of them, until something is gained.
+    /// nothing the next calls send none for the same: 1, 2, 4 and so on up to 64 of them, until something is
+    /// gained.
     /// Meant to be called about every millisecond while the thread is stuck; harmless at any time, from
     /// any number of threads.
     ///

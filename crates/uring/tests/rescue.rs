@@ -583,6 +583,47 @@ fn what_is_dropped_before_it_is_begun_is_disposed_of() {
     assert_eq!((counts.signals_sent, counts.messages), (0, 0));
 }
 
+/// A signal that gained nothing makes signals rare, but only those for the same: a cancel that nobody can
+/// help with, since its operation is in the inbox still, does not hold up a completion.
+#[test]
+fn what_nobody_can_help_with_holds_up_nothing_else() {
+    let release = Release::after(1);
+    let (fd, mut peer) = pair();
+    stuck(
+        Config::default(),
+        Stuck::Spinning,
+        &release,
+        |driver| {
+            let mut op = recv(&fd);
+            assert!(poll_with(&mut op, &release).is_pending());
+            driver.turn().expect("the ring works");
+            op
+        },
+        |remote, op| {
+            let recv = op::Recv::new(fd.clone(), Vec::with_capacity(16));
+            let mut early = Op::with_remote(recv, remote.clone());
+            assert!(support::poll(&mut early).is_pending());
+            early.cancel();
+            let rescue = || {
+                let before = remote.counts().signals_sent;
+                remote.rescue().expect("it can be signalled");
+                remote.counts().signals_sent - before
+            };
+            let mut without = 0;
+            wait_until("patience", || {
+                without = if rescue() == 0 { without + 1 } else { 0 };
+                without > 4
+            });
+            peer.write_all(b"x").expect("it has room");
+            // Or by an earlier signal, if that comes very late.
+            assert!(rescue() > 0 || op.is_done(), "at once");
+            wait_until("recv", || remote.rescue().is_ok() && op.is_done());
+            drop(early);
+        },
+        |_| (),
+    );
+}
+
 /// Polls an operation on a thread without a driver: it is sent to that of `remote`, or begun elsewhere.
 fn sent<T: filch_uring::Operation>(op: &mut Op<T>, remote: &Remote) -> Poll<T::Output> {
     op.poll_or(&mut Context::from_waker(Waker::noop()), || Some(remote.clone()))

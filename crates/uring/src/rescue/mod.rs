@@ -66,6 +66,33 @@ struct Turn {
     skip: u32,
     /// So many did, or do, after the last signal that gained nothing.
     penalty: u32,
+    /// What that one left undone.
+    undone: Need,
+}
+
+/// What a signal is sent for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Need {
+    must_enter: bool,
+    /// Entries.
+    published: u32,
+    cancels: usize,
+    /// How often the owner had entered the kernel by itself.
+    enters: u64,
+}
+
+impl Need {
+    fn is_none(&self) -> bool {
+        !self.must_enter && self.published == 0 && self.cancels == 0
+    }
+
+    /// Whether there is something that was not there `before`.
+    fn is_new(&self, before: &Self) -> bool {
+        self.enters != before.enters
+            || (self.must_enter && !before.must_enter)
+            || self.published > before.published
+            || self.cancels > before.cancels
+    }
 }
 
 impl Turn {
@@ -73,16 +100,24 @@ impl Turn {
         (self.skip, self.penalty) = (0, 0);
     }
 
-    fn gained_nothing(&mut self) {
+    fn gained_nothing(&mut self, undone: Need) {
         self.penalty = (self.penalty * 2).clamp(1, PATIENCE);
         self.skip = self.penalty;
+        self.undone = undone;
+    }
+
+    /// Whether to wait with a signal, because the last one gained nothing and this is for the same.
+    fn is_patient(&mut self, need: &Need) -> bool {
+        let is_patient = self.skip > 0 && !need.is_new(&self.undone);
+        self.skip -= u32::from(is_patient);
+        is_patient
     }
 }
 
 impl Rescuers {
     pub(crate) fn new() -> Self {
         Self {
-            turn: Mutex::new(Turn { target: None, skip: 0, penalty: 0 }),
+            turn: Mutex::new(Turn { target: None, skip: 0, penalty: 0, undone: Need::default() }),
             part: Part::new(),
             asked: AtomicBool::new(false),
         }
@@ -264,21 +299,20 @@ fn gather(home: &Home, batch: &mut Vec<Completion>, unbegun: &mut Unbegun) -> io
     let Some(mut turn) = rescuers.turn.try_lock() else { return Ok(()) };
     *unbegun = take_unbegun(home);
     let Some((tid, signal)) = turn.target else { return Ok(()) };
-    let look = |view: &Arc<View>| (view.must_enter(), view.published());
-    // An owner that reaps, or is in the kernel, is not stuck.
-    let Some((taken, (mut must_enter, mut published))) = home.cq.take(batch, look) else {
-        return Ok(());
+    let look = |view: &Arc<View>| Need {
+        must_enter: view.must_enter(),
+        published: view.published(),
+        cancels: 0,
+        enters: home.counters.enters.get(),
     };
+    // An owner that reaps, or is in the kernel, is not stuck.
+    let Some((taken, mut need)) = home.cq.take(batch, look) else { return Ok(()) };
     if taken > 0 {
         turn.gained();
     }
     for _ in 0..ROUNDS {
-        let cancels = rescuers.take_cancels(home);
-        if !must_enter && published == 0 && cancels == 0 {
-            return Ok(());
-        }
-        if turn.skip > 0 {
-            turn.skip -= 1;
+        need.cancels = rescuers.take_cancels(home);
+        if need.is_none() || turn.is_patient(&need) {
             return Ok(());
         }
         let handled = rescuers.part.handled();
@@ -288,15 +322,17 @@ fn gather(home: &Home, batch: &mut Vec<Completion>, unbegun: &mut Unbegun) -> io
             return if error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) };
         }
         let handled = wait_for(|| rescuers.part.handled() != handled);
-        let Some((taken, now)) = home.cq.take(batch, look) else { return Ok(()) };
-        let still = if handled { rescuers.give_cancels_back(home) } else { cancels };
-        let changed = (must_enter && !now.0) || now.1 < published || still < cancels;
+        let Some((taken, mut now)) = home.cq.take(batch, look) else { return Ok(()) };
+        now.cancels = if handled { rescuers.give_cancels_back(home) } else { need.cancels };
+        let changed = (need.must_enter && !now.must_enter)
+            || now.published < need.published
+            || now.cancels < need.cancels;
         if taken == 0 && !changed {
-            turn.gained_nothing();
+            turn.gained_nothing(now);
             return Ok(());
         }
         turn.gained();
-        (must_enter, published) = now;
+        need = now;
     }
     Ok(())
 }
