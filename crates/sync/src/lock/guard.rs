@@ -19,9 +19,10 @@ pub struct OwnedGuard<T: ?Sized> {
     lock: Arc<Lock<T>>,
 }
 
-// SAFETY: a shared guard lends `&T`, and no more.
-unsafe impl<T: ?Sized + Sync> Sync for Guard<'_, T> {}
-// SAFETY: a shared guard lends `&T`, and a share in a lock, which is `Sync` if `T` is `Send`.
+// SAFETY: a shared guard lends `&T`, and (`source`) the lock, for longer than itself: from there another thread
+// may take the value later, which takes `T: Send`.
+unsafe impl<T: ?Sized + Send + Sync> Sync for Guard<'_, T> {}
+// SAFETY: likewise, with a share in the lock.
 unsafe impl<T: ?Sized + Send + Sync> Sync for OwnedGuard<T> {}
 
 impl<'a, T: ?Sized> Guard<'a, T> {
