@@ -10,6 +10,7 @@
 //!   limit, a filter of system calls.
 //! * [`exec`] is an executor that is none of ours: one thread and a waker.
 //! * [`Probe`] is a future that the test itself polls.
+//! * [`Hooks`] make a waker that panics, or calls back.
 //! * [`Random`] makes test data that a seed makes again.
 
 #[cfg(not(target_os = "linux"))]
@@ -18,6 +19,7 @@ compile_error!("filch runs on Linux only");
 pub mod child;
 mod drops;
 pub mod exec;
+mod hooks;
 pub mod invariants;
 pub mod leaks;
 pub mod limits;
@@ -25,5 +27,6 @@ mod probe;
 mod random;
 
 pub use drops::{Cut, DropAtEveryPoll, Job, Summary};
+pub use hooks::Hooks;
 pub use probe::Probe;
 pub use random::Random;
