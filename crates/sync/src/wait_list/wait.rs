@@ -135,10 +135,18 @@ impl<T> Waiter<T> {
     /// as if the waiter had been released with it.
     #[inline]
     pub(crate) fn poll_granted(self: Pin<&mut Self>, cx: &mut Context<'_>, value: T) -> Poll<T> {
-        if current::poll_proceed(cx).is_pending() {
-            self.set_released(value);
-            return Poll::Pending;
+        if !current::has_budget() {
+            return self.keep_granted(cx, value);
         }
+        let paid = current::poll_proceed(cx);
+        debug_assert!(paid.is_ready(), "there was budget just now");
         Poll::Ready(value)
+    }
+
+    /// Keeps `value` in the waiter, and only then wakes the task for its next turn: its waker may panic.
+    #[cold]
+    fn keep_granted(mut self: Pin<&mut Self>, cx: &mut Context<'_>, value: T) -> Poll<T> {
+        self.as_mut().set_released(value);
+        self.poll_released(cx)
     }
 }

@@ -1,0 +1,90 @@
+//! Wakers that panic, or call back, wherever they are cloned, woken and dropped: what somebody was given is
+//! not lost, and no lock is held meanwhile (D8).
+
+use filch_atomic::current::{self, BUDGET, WaitRecord};
+use filch_sync::queue::Lease;
+use filch_sync::{Barrier, Condition, Lock, OnceCell, Queue, Semaphore, promise};
+use filch_testkit::{Hooks, Probe, limits};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>, waker: &Waker) -> Poll<F::Output> {
+    future.as_mut().poll(&mut Context::from_waker(waker))
+}
+
+#[track_caller]
+fn panics<R>(action: impl FnOnce() -> R) {
+    assert!(catch_unwind(AssertUnwindSafe(action)).is_err(), "the waker was not asked");
+}
+
+fn panics_when_woken() -> Waker {
+    Hooks::new().on_wake(|| panic!("this waker panics")).waker()
+}
+
+/// Runs `first` when it is cloned for the first time, and panics when that clone is dropped.
+fn panics_when_dropped(first: impl FnOnce() + Send + 'static) -> Waker {
+    let first = Mutex::new(Some(first));
+    let clone = move || {
+        let first = first.lock().unwrap().take();
+        if let Some(first) = first {
+            first();
+        }
+    };
+    let drops = AtomicBool::new(true);
+    let drop = move || assert!(!drops.swap(false, Ordering::Relaxed), "this waker panics");
+    Hooks::new().on_clone(clone).on_drop(drop).waker()
+}
+
+/// As a task with its whole budget.
+fn as_task<R>(poll: impl FnOnce() -> R) -> R {
+    let record = WaitRecord::new();
+    // SAFETY: null.
+    unsafe { current::enter(std::ptr::null(), &record, poll) }
+}
+
+fn use_up_budget() {
+    let mut cx = Context::from_waker(Waker::noop());
+    while current::has_budget() {
+        assert!(current::poll_proceed(&mut cx).is_ready());
+    }
+}
+
+/// A task that has used up its turn wakes itself: it keeps what it was given if that panics.
+#[test]
+fn waking_oneself_may_panic() {
+    fn tired<F: Future>(future: F) -> Pin<Box<F>> {
+        let mut future = Box::pin(future);
+        let waker = panics_when_woken();
+        as_task(|| {
+            use_up_budget();
+            panics(|| poll(&mut future, &waker).is_ready());
+        });
+        future
+    }
+    let lock = Lock::new(());
+    drop(tired(lock.lock()));
+    assert!(!lock.is_locked(), "the lock is given back");
+    assert!(poll(&mut tired(lock.lock()), Waker::noop()).is_ready(), "the lock is kept");
+
+    let semaphore = Semaphore::new(3);
+    drop(tired(semaphore.acquire_many(2)));
+    assert_eq!(semaphore.available_permits(), 3);
+
+    let cell = OnceCell::new();
+    drop(tired(cell.get_or_init(async || 1)));
+    assert_eq!(cell.set(2), Ok(()));
+
+    let barrier = Barrier::new(1);
+    drop(tired(barrier.wait()));
+    assert_eq!(Probe::new(barrier.wait()).ready(), Ok(0));
+
+    let queue = Queue::bounded(1);
+    drop(tired(queue.put(1)));
+    queue.try_put(2).unwrap();
+    drop(tired(queue.get()));
+    assert_eq!(queue.try_get().map(Lease::into_inner), Ok(2));
+}
