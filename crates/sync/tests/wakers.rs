@@ -88,3 +88,45 @@ fn waking_oneself_may_panic() {
     drop(tired(queue.get()));
     assert_eq!(queue.try_get().map(Lease::into_inner), Ok(2));
 }
+
+/// What was to wait and need not, after all, has a waker to drop, and keeps what it was given if that panics.
+#[test]
+fn dropping_a_waker_that_is_not_needed_may_panic() {
+    static LOCK: Lock<()> = Lock::new(());
+    let release = || {
+        let held = LOCK.try_lock().unwrap();
+        panics_when_dropped(move || drop(held))
+    };
+    // It comes free while the first poll clones its waker.
+    let waker = release();
+    let mut future = Box::pin(LOCK.lock());
+    panics(|| poll(&mut future, &waker).is_ready());
+    drop(future);
+    assert!(!LOCK.is_locked());
+    // It is handed over while a later poll clones another one.
+    let waker = release();
+    let mut future = Box::pin(LOCK.lock());
+    assert!(poll(&mut future, Waker::noop()).is_pending());
+    panics(|| poll(&mut future, &waker).is_ready());
+    drop(future);
+    assert!(!LOCK.is_locked());
+
+    static CELL: OnceCell<u32> = OnceCell::new();
+    let mut runs = Box::pin(CELL.get_or_init(std::future::pending));
+    assert!(poll(&mut runs, Waker::noop()).is_pending());
+    let waker = panics_when_dropped(move || drop(runs));
+    let mut future = Box::pin(CELL.get_or_init(async || 1));
+    panics(|| poll(&mut future, &waker).is_ready());
+    drop(future);
+    assert_eq!(CELL.set(2), Ok(()));
+
+    static BARRIER: Barrier = Barrier::new(2);
+    let mut first = Box::pin(BARRIER.wait());
+    assert!(poll(&mut first, Waker::noop()).is_pending());
+    let waker = panics_when_dropped(|| assert_eq!(BARRIER.blocking_wait(), Ok(1)));
+    panics(|| poll(&mut first, &waker).is_ready());
+    drop(first);
+    let mut next = Probe::pending(BARRIER.wait());
+    assert_eq!(Probe::new(BARRIER.wait()).ready(), Ok(1), "the last generation has left");
+    assert_eq!(next.poll(), Poll::Ready(Ok(0)));
+}

@@ -276,7 +276,7 @@ impl Permits {
     /// Looks once more, and takes a place in the line if it has to.
     fn enter_line(
         &self,
-        waiter: Pin<&mut Waiter<Want>>,
+        mut waiter: Pin<&mut Waiter<Want>>,
         cx: &mut Context<'_>,
         permits: usize,
         site: Site,
@@ -307,8 +307,10 @@ impl Permits {
             ) {
                 Ok(_) if is_free => {
                     drop(line);
-                    let granted = Want { permits, closed: false };
-                    return waiter.poll_granted(cx, granted).map(|_| Ok(()));
+                    // Kept while the waker is dropped, which may panic.
+                    waiter.as_mut().set_released(Want { permits, closed: false });
+                    drop(waker);
+                    return waiter.poll_released(cx).map(|_| Ok(()));
                 }
                 Ok(_) => break,
                 Err(now) => word = now,

@@ -52,7 +52,7 @@ impl<T> Waiter<T> {
     /// A task whose budget is used up (S6) takes its place, or what it came for, like any other: that is
     /// kept for it in the waiter, as released, until its next turn.
     pub(crate) fn poll_in<S>(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         lock: &Mutex<S>,
         list: impl Fn(&mut S) -> &mut WaitList<T>,
@@ -69,7 +69,11 @@ impl<T> Waiter<T> {
             match attempt(&mut state) {
                 Attempt::Granted(value) => {
                     drop(state);
-                    return self.poll_granted(cx, value);
+                    let Some(unneeded) = waker else { return self.poll_granted(cx, value) };
+                    // Kept while the waker is dropped, which may panic.
+                    self.as_mut().set_released(value);
+                    drop(unneeded);
+                    return self.poll_released(cx);
                 }
                 Attempt::Wait(value) => {
                     if let Some(waker) = waker.take() {
@@ -117,6 +121,8 @@ impl<T> Waiter<T> {
             drop(state);
             waker = Some(cx.waker().clone());
         }
+        // Before the value is taken, for it may panic.
+        drop(waker);
         self.poll_released(cx)
     }
 
