@@ -130,3 +130,27 @@ fn dropping_a_waker_that_is_not_needed_may_panic() {
     assert_eq!(Probe::new(BARRIER.wait()).ready(), Ok(1), "the last generation has left");
     assert_eq!(next.poll(), Poll::Ready(Ok(0)));
 }
+
+/// The waker of a `get` that need not wait after all is dropped with the lock released, like any (D8).
+#[test]
+fn a_waker_may_use_the_queue_when_it_is_dropped() {
+    let _watchdog = limits::watchdog(60);
+    let queue = Queue::unbounded();
+    let (put, look) = (queue.clone(), queue.clone());
+    let waker = Hooks::new()
+        .on_clone(move || put.try_put(1).unwrap())
+        .on_drop(move || assert!(look.len() <= 1))
+        .waker();
+    let mut get = Box::pin(queue.get());
+    assert!(matches!(poll(&mut get, &waker), Poll::Ready(Ok(lease)) if *lease == 1));
+
+    let queue = Queue::unbounded();
+    let mut get = Box::pin(queue.get());
+    assert!(poll(&mut get, Waker::noop()).is_pending());
+    let (put, look) = (queue.clone(), queue.clone());
+    let waker = Hooks::new()
+        .on_clone(move || put.try_put(1).unwrap())
+        .on_drop(move || assert!(look.len() <= 1))
+        .waker();
+    assert!(matches!(poll(&mut get, &waker), Poll::Ready(Ok(lease)) if *lease == 1));
+}

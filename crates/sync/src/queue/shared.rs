@@ -170,6 +170,13 @@ impl<T> Shared<T> {
                 waiter.as_mut().set_released(());
             }
             if !waiter.is_idle() && !waiter.is_queued() {
+                if waker.is_some() {
+                    // Not needed any more; to be dropped with the lock released (D8).
+                    drop(state);
+                    drop(waker.take());
+                    state = self.lock();
+                    continue;
+                }
                 if current::has_budget() {
                     return Poll::Ready(Ok(state));
                 }
