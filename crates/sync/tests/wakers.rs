@@ -154,3 +154,24 @@ fn a_waker_may_use_the_queue_when_it_is_dropped() {
         .waker();
     assert!(matches!(poll(&mut get, &waker), Poll::Ready(Ok(lease)) if *lease == 1));
 }
+
+/// consumer panics, and does not keep `join` waiting.
+#[test]
+fn an_item_that_nobody_gets_because_a_waker_panics_is_done() {
+    let queue = Queue::bounded(1);
+    for is_awaited in [false, true] {
+        queue.try_put(1).unwrap();
+        let mut put = Box::pin(queue.put(2));
+        assert!(poll(&mut put, &panics_when_woken()).is_pending());
+        if is_awaited {
+            let mut get = Box::pin(queue.get());
+            panics(|| poll(&mut get, Waker::noop()).is_ready());
+        } else {
+            panics(|| queue.try_get());
+        }
+        assert_eq!((queue.len(), queue.unfinished()), (0, 0));
+        assert_eq!(poll(&mut put, Waker::noop()), Poll::Ready(Ok(())), "the room is its own");
+        drop(queue.try_get());
+        assert!(poll(&mut Box::pin(queue.join()), Waker::noop()).is_ready());
+    }
+}

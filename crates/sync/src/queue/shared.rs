@@ -2,6 +2,7 @@
 
 use filch_atomic::current;
 use filch_atomic::sync::Mutex;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -47,6 +48,16 @@ impl<T> Shared<T> {
         Locked::new(&self.state)
     }
 
+    /// Lets go of the lock when what was waited for on `side` was taken. Should the waker of the next in line
+    /// panic, an item that was taken is lost, and counts as done: whoever would have said so never gets it.
+    #[inline(always)]
+    fn unlock(&self, state: Locked<'_, T>, side: Side) {
+        let count = usize::from(side == Side::Get);
+        let lost = Done { tally: &self.tally, count };
+        drop(state);
+        mem::forget(lost);
+    }
+
     /// Puts an item into room that is promised to the caller. It is counted before it is compared with
     /// others, which may panic: then it is in.
     #[inline(always)]
@@ -87,6 +98,7 @@ impl<T> Shared<T> {
         }
         let item = state.pop();
         state.promise(Side::Get);
+        self.unlock(state, Side::Get);
         Ok(item)
     }
 
@@ -135,7 +147,7 @@ impl<T> Shared<T> {
                 item
             }
         };
-        drop(state);
+        self.unlock(state, side);
         // Paid for when the place in the line, or what it came for, is its own (I6).
         let paid = current::poll_proceed(turn.cx);
         debug_assert!(paid.is_ready(), "there was budget when this poll began");
