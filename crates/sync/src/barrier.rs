@@ -283,10 +283,15 @@ impl Future for BarrierWait<'_> {
                 this.site.note(barrier);
                 return Poll::Pending;
             };
+            // Asked before the others are woken: that may run anything, and use up the rest.
+            let goes_on = current::has_budget() && current::poll_proceed(cx).is_ready();
             // In the waiter already, should one of the wakers panic.
             this.waiter.as_mut().set_released(Some(verdict));
             barrier.release(state);
-            this.waiter.poll_released(cx)
+            match goes_on {
+                true => Poll::Ready(this.waiter.take_released().expect("it was just put there")),
+                false => this.waiter.poll_released(cx),
+            }
         } else {
             let note = || this.site.note(barrier);
             this.waiter.poll_place(cx, &barrier.state, |state| &mut state.line, note)

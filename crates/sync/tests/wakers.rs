@@ -175,3 +175,32 @@ fn an_item_that_nobody_gets_because_a_waker_panics_is_done() {
         assert!(poll(&mut Box::pin(queue.join()), Waker::noop()).is_ready());
     }
 }
+
+/// A waker may run anything at once, also what uses up the budget of the task that wakes.
+#[test]
+fn a_waker_may_use_up_the_budget_of_who_wakes_it() {
+    let waker = Hooks::new().on_wake(use_up_budget).waker();
+
+    let queue = Queue::bounded(1);
+    queue.try_put(1).unwrap();
+    let mut put = Box::pin(queue.put(2));
+    assert!(poll(&mut put, &waker).is_pending());
+    let mut get = Box::pin(queue.get());
+    let got = as_task(|| poll(&mut get, Waker::noop()));
+    assert!(matches!(got, Poll::Ready(Ok(lease)) if *lease == 1));
+
+    // BARRIER-2: the one that completes a generation has budget, so it is not suspended.
+    let barrier = Barrier::new(2);
+    let mut first = Box::pin(barrier.wait());
+    assert!(poll(&mut first, &waker).is_pending());
+    let mut last = Box::pin(barrier.wait());
+    assert_eq!(as_task(|| poll(&mut last, Waker::noop())), Poll::Ready(Ok(1)));
+    assert_eq!(poll(&mut first, Waker::noop()), Poll::Ready(Ok(0)));
+
+    // It is paid for all the same.
+    let count = as_task(|| {
+        let one = Barrier::new(1);
+        (0..).find(|_| Probe::new(one.wait()).poll().is_pending())
+    });
+    assert_eq!(count, Some(BUDGET.into()));
+}

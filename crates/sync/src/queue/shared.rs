@@ -134,6 +134,10 @@ impl<T> Shared<T> {
                 Poll::Ready(Ok(locked)) => state = locked,
             }
         }
+        // Paid for when the place in the line, or what it came for, is its own (I6); and before the lock is let go,
+        // for the wakers that are woken then may use up the rest.
+        let paid = current::poll_proceed(turn.cx);
+        debug_assert!(paid.is_ready(), "there was budget just now");
         // Comparisons may panic: then an item that was put is in, and one that was not got is still free, or
         // promised to who could not get it.
         let taken = match side {
@@ -148,9 +152,6 @@ impl<T> Shared<T> {
             }
         };
         self.unlock(state, side);
-        // Paid for when the place in the line, or what it came for, is its own (I6).
-        let paid = current::poll_proceed(turn.cx);
-        debug_assert!(paid.is_ready(), "there was budget when this poll began");
         Poll::Ready(Ok(taken))
     }
 
