@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use crate::blocking::block_on;
 use crate::lock::{Acquire, Guard, Lock};
-use crate::wait_list::{Left, Site, WaitList, Waiter, wake_batches};
+use crate::wait_list::{Left, Site, WaitList, Waiter, wake, wake_batches};
 
 /// Lets tasks wait until another tells them that what a [`Lock`] guards has changed.
 ///
@@ -221,7 +221,7 @@ impl Condition {
     fn pass_on(&self) {
         let next = self.state.lock().notify_one();
         if let Some(next) = next {
-            next.wake();
+            wake(next);
         }
     }
 }

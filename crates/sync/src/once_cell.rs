@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::blocking::block_on;
-use crate::wait_list::{Attempt, Left, Site, WaitList, Waiter, wake_batches};
+use crate::wait_list::{Attempt, Left, Site, WaitList, Waiter, wake, wake_batches};
 
 /// A place for one value, which is made by whoever needs it first, asynchronously.
 ///
@@ -295,7 +295,7 @@ impl<T> Drop for Runner<'_, T> {
         line.taken = next.is_some();
         drop(line);
         if let Some(next) = next {
-            next.wake();
+            wake(next);
         }
     }
 }

@@ -155,6 +155,7 @@ fn a_waker_may_use_the_queue_when_it_is_dropped() {
     assert!(matches!(poll(&mut get, &waker), Poll::Ready(Ok(lease)) if *lease == 1));
 }
 
+/// The room of an item that is got goes to a putter. If waking that panics, the item is lost like one whose
 /// consumer panics, and does not keep `join` waiting.
 #[test]
 fn an_item_that_nobody_gets_because_a_waker_panics_is_done() {
@@ -203,4 +204,81 @@ fn a_waker_may_use_up_the_budget_of_who_wakes_it() {
         (0..).find(|_| Probe::new(one.wait()).poll().is_pending())
     });
     assert_eq!(count, Some(BUDGET.into()));
+}
+
+/// What is handed on because a thread panics may meet a waker that panics: the first panic goes on, and the
+/// process with it.
+#[test]
+fn a_waker_may_panic_when_it_is_woken_by_a_panic() {
+    fn unwinds(with: impl Send + 'static) {
+        let payload = catch_unwind(AssertUnwindSafe(|| {
+            let _with = with;
+            panic!("the first");
+        }));
+        assert_eq!(payload.unwrap_err().downcast_ref(), Some(&"the first"));
+    }
+
+    static LOCK: Lock<()> = Lock::new(());
+    let mut next = Box::pin(LOCK.lock());
+    let held = LOCK.try_lock().unwrap();
+    assert!(poll(&mut next, &panics_when_woken()).is_pending());
+    unwinds(held);
+    assert!(poll(&mut next, Waker::noop()).is_ready());
+
+    let queue = Queue::bounded(1);
+    let slot = queue.try_reserve().unwrap();
+    let mut put = Box::pin(queue.put(1));
+    assert!(poll(&mut put, &panics_when_woken()).is_pending());
+    unwinds(slot);
+    assert!(poll(&mut put, Waker::noop()).is_ready());
+
+    let (setter, promise) = promise::<u32>();
+    let mut promise = Box::pin(promise);
+    assert!(poll(&mut promise, &panics_when_woken()).is_pending());
+    unwinds(setter);
+    assert!(matches!(poll(&mut promise, Waker::noop()), Poll::Ready(Err(_))));
+
+    static CELL: OnceCell<u32> = OnceCell::new();
+    let mut runs = Box::pin(CELL.get_or_init(std::future::pending));
+    assert!(poll(&mut runs, Waker::noop()).is_pending());
+    let mut next = Box::pin(CELL.get_or_init(async || 2));
+    assert!(poll(&mut next, &panics_when_woken()).is_pending());
+    unwinds(runs);
+    assert_eq!(poll(&mut next, Waker::noop()), Poll::Ready(&2));
+
+    static CONDITION: Condition = Condition::new();
+    let waits = || {
+        let guard = LOCK.try_lock().unwrap();
+        Box::pin(CONDITION.wait(guard))
+    };
+    let (mut first, mut next) = (waits(), None);
+    assert!(poll(&mut first, Waker::noop()).is_pending());
+    let next = next.insert(waits());
+    assert!(poll(next, &panics_when_woken()).is_pending());
+    CONDITION.notify(&LOCK.try_lock().unwrap(), 1);
+    unwinds(first);
+    assert!(poll(next, Waker::noop()).is_ready());
+}
+
+/// Each is woken or dropped, once.
+#[test]
+fn no_waker_stays_behind_when_one_panics() {
+    let alive = Arc::new(());
+    let (one, another) = (alive.clone(), alive.clone());
+    let waker = Hooks::new().on_wake(move || drop(one.clone())).waker();
+    let broken = Hooks::new()
+        .on_wake(move || {
+            drop(another.clone());
+            panic!("this waker panics");
+        })
+        .waker();
+    let semaphore = Semaphore::new(0);
+    let mut waits = [(); 3].map(|()| Box::pin(semaphore.acquire()));
+    for (wait, waker) in waits.iter_mut().zip([&waker, &broken, &waker]) {
+        assert!(poll(wait, waker).is_pending());
+    }
+    panics(|| semaphore.add_permits(3));
+    drop((waker, broken));
+    assert_eq!(Arc::strong_count(&alive), 1);
+    assert!(waits.iter_mut().all(|wait| poll(wait, Waker::noop()).is_ready()));
 }

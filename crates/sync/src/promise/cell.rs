@@ -6,6 +6,8 @@ use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 
+use crate::wait_list::wake;
+
 /// The setter has fulfilled the promise or abandoned it, and does neither again.
 pub(super) const DONE: u8 = 1;
 /// The value is in its slot.
@@ -235,7 +237,7 @@ pub(super) unsafe fn end<T>(cell: NonNull<Cell<T>>, me: End, more: u8, unless: u
     unsafe { leave(cell, me, 0) };
     // After all else: wakers are foreign code (D8).
     if let Some(others) = others {
-        others.wake();
+        wake(others);
     }
     drop(mine);
     true

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::Waker;
 
 use super::items::Items;
-use crate::wait_list::{Left, WaitList, Waiter, wake_batches};
+use crate::wait_list::{self, Left, WaitList, Waiter, wake_batches};
 
 /// How far a queue has come. Only ever goes down this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -251,7 +251,7 @@ impl<T> Drop for Wake<'_, T> {
 
 #[inline(never)]
 fn wake<T>(lock: &Mutex<State<T>>, first: Waker, owes: bool) {
-    if owes { wake_many(lock, first) } else { first.wake() }
+    if owes { wake_many(lock, first) } else { wait_list::wake(first) }
 }
 
 /// A shutdown, or the end of one.

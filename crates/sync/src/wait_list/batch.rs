@@ -63,6 +63,18 @@ impl WakeBatch {
     }
 }
 
+/// Wakes one. Not under a lock (D8). Should the waker panic while this thread unwinds, that is the end of it:
+/// a second panic would end the process.
+#[inline]
+pub(crate) fn wake(waker: Waker) {
+    if !std::thread::panicking() {
+        return waker.wake();
+    }
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+        discard(panic);
+    }
+}
+
 impl Drop for WakeBatch {
     fn drop(&mut self) {
         // Only a panic in this crate, between taking wakers and waking them, leaves any.

@@ -6,6 +6,6 @@ mod list;
 mod tests;
 mod wait;
 
-pub(crate) use batch::{WakeBatch, wake_batches};
+pub(crate) use batch::{WakeBatch, wake, wake_batches};
 pub(crate) use list::{Left, WaitList, Waiter};
 pub(crate) use wait::{Attempt, Site};
