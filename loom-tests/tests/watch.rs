@@ -9,15 +9,15 @@
 use filch_atomic::sync::{Arc, Condvar, Mutex};
 use filch_atomic::thread;
 use filch_sched::idle::{Idle, Member};
-use filch_sched::watch::{LOOK, Lookout, Watch};
+use filch_sched::watch::{Found, LOOK, Lookout, Watch};
 use std::time::{Duration, Instant};
 
 /// What the workers share.
 struct Crew {
     idle: Idle,
     watch: Watch,
-    /// Whether the alarm of a worker is set.
-    alarms: Vec<Mutex<bool>>,
+    /// What the alarm of a worker was last set to.
+    alarms: Vec<Mutex<Option<Duration>>>,
     /// How many workers have come to where they stay, and whether they may leave.
     settled: Mutex<(usize, bool)>,
     changed: Condvar,
@@ -37,7 +37,7 @@ impl Crew {
         let crew = Arc::new(Self {
             idle: Idle::new(N),
             watch: Watch::new(N, Instant::now()),
-            alarms: (0..N).map(|_| Mutex::new(false)).collect(),
+            alarms: (0..N).map(|_| Mutex::new(None)).collect(),
             settled: Mutex::new((0, false)),
             changed: Condvar::new(),
         });
@@ -50,7 +50,7 @@ impl Crew {
     }
 
     fn set_alarm(&self) -> impl FnMut(usize, Option<Duration>) {
-        |worker, after| *self.alarms[worker].lock() = after.is_some()
+        |worker, after| *self.alarms[worker].lock() = after
     }
 
     /// Stays where it is until the model has looked.
@@ -59,6 +59,14 @@ impl Crew {
         settled.0 += 1;
         self.changed.notify_all();
         while !settled.1 {
+            self.changed.wait(&mut settled);
+        }
+    }
+
+    /// Waits until so many stay where they are.
+    fn until_settled(&self, workers: usize) {
+        let mut settled = self.settled.lock();
+        while settled.0 < workers {
             self.changed.wait(&mut settled);
         }
     }
@@ -75,20 +83,27 @@ impl Crew {
     }
 
     fn alarms(&self) -> usize {
-        self.alarms.iter().filter(|alarm| *alarm.lock()).count()
+        self.alarms.iter().filter(|alarm| alarm.lock().is_some()).count()
     }
 }
 
 impl Worker {
     fn sleep_while(&mut self, park: impl FnOnce()) {
+        self.sleep_from(NOW, || {
+            park();
+            NOW
+        });
+    }
+
+    /// Sleeps from `now` until the moment that `park` returns.
+    fn sleep_from(&mut self, now: u64, park: impl FnOnce() -> u64) {
         let Self { crew, member, lookout } = self;
         let asleep = || {
-            lookout.goes_to_sleep(&crew.watch, &crew.idle, NOW, crew.set_alarm());
-            park();
+            lookout.goes_to_sleep(&crew.watch, &crew.idle, now, crew.set_alarm());
+            park()
         };
-        let parked = member.sleep(&crew.idle, || false, asleep);
-        assert!(parked.is_some());
-        lookout.got_up(NOW);
+        let got_up = member.sleep(&crew.idle, || false, asleep);
+        lookout.got_up(got_up.expect("there is no work"));
     }
 
     /// What comes before a poll.
@@ -189,5 +204,53 @@ fn a_short_burst_leaves_no_alarm() {
             crew.when_settled(1, || assert_eq!(crew.alarms(), 0, "an idle scheduler has none"));
         });
         thread.take().unwrap().join().unwrap();
+    });
+}
+
+/// Two set the alarm of one sleeper at once, to different moments: when it has rung, it is not taken for one
+/// that is to ring yet.
+#[test]
+fn two_set_one_alarm() {
+    loom::model(|| {
+        let (crew, [stuck, mut other, mut sleeper]) = Crew::new();
+        let found = Found { stuck: true, ..Found::default() };
+        sleeper.lookout.has_looked(&crew.watch, NOW, found);
+        other.lookout.is_up(NOW);
+        let other = thread::spawn(move || other.go_to_work());
+        let mut rings = 0;
+        sleeper.sleep_from(NOW, || {
+            other.join().unwrap();
+            let after = crew.alarms[2].lock().take().expect("two run, one sleeps");
+            rings = NOW + u64::try_from(after.as_nanos()).unwrap();
+            rings
+        });
+        // It has looked, and they are stuck.
+        sleeper.lookout.has_looked(&crew.watch, rings, found);
+        sleeper.sleep_from(rings, || {
+            assert_eq!(crew.alarms(), 1, "nobody will look");
+            rings
+        });
+        drop(stuck);
+    });
+}
+
+/// One goes to sleep and takes the alarm back, as another sets it, who sleeps as well then and leaves it, for
+/// it had not slept for long. When that one gets up again, it is not deceived by what it noted.
+#[test]
+fn an_alarm_that_is_set_while_it_is_taken_back() {
+    loom::model(|| {
+        let (crew, [mut short, mut last, mut first]) = Crew::new();
+        first.sleep_while(|| {
+            short.sleep_while(|| {});
+            assert_eq!(crew.alarms(), 1, "two run, one sleeps");
+            let thread = {
+                let crew = crew.clone();
+                thread::spawn(move || last.sleep_while(|| crew.settle()))
+            };
+            short.sleep_while(|| crew.until_settled(1));
+            short.go_to_work();
+            crew.when_settled(1, || assert!(crew.alarms() > 0, "nobody will look"));
+            thread.join().unwrap();
+        });
     });
 }

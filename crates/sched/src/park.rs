@@ -49,7 +49,8 @@ pub trait Peer: Clone + Send + Sync + 'static {
 
     /// Wakes the worker after `after`, if it sleeps then; if it does not, its next
     /// [`park`](Park::park) returns at once, once. Replaces an alarm set before; `None` takes it back.
-    /// Does not wake the worker now.
+    /// Does not wake the worker now. Calls of several threads come one after another: the later one sees
+    /// what the earlier one's thread did before its call.
     fn alarm(&self, after: Option<Duration>);
 
     /// For a worker that is stuck in a poll: makes its completions visible and delivers them; the

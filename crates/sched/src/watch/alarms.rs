@@ -18,8 +18,7 @@ impl Alarms {
     }
 
     /// Makes sure that, if anybody sleeps, one of them wakes at about `now + ahead`, or somewhat
-    /// earlier. The caller runs, or has changed who sleeps just before. `set` sets the alarm of a worker;
-    /// returned is whose it was called for, if it was.
+    /// earlier. The caller runs, or has changed who sleeps just before. `set` sets the alarm of a worker.
     ///
     /// It is the sleeper with the highest number: wakers claim the lowest, so that one sleeps longest,
     /// and its alarm need not be handed on at every sleep and wake of the others.
@@ -28,39 +27,30 @@ impl Alarms {
         idle: &Idle,
         now: u64,
         ahead: u64,
-        set: impl FnOnce(usize, Option<Duration>),
-    ) -> Option<usize> {
+        set: impl FnMut(usize, Option<Duration>),
+    ) {
         // Pairs with itself in others who have changed the mask: one of two sees the other's change. And
         // with those in `take_back`.
         fence(Ordering::SeqCst);
-        let sleeper = idle.last_sleeper()?;
+        let Some(sleeper) = idle.last_sleeper() else { return };
         // Relaxed: ordered by the fences. A stale value costs one system call more, or is made good by
         // whoever wrote the newer one.
         let at = self.0[sleeper].0.load(Ordering::Relaxed);
         // So much must be left that the next look, which sets it anew, comes before it.
-        if (now + ahead / 8 * 5..=now + ahead).contains(&at) {
-            return None;
+        if !(now + ahead / 8 * 5..=now + ahead).contains(&at) {
+            self.note(sleeper, now, now + ahead, set);
         }
-        self.set(sleeper, now, ahead, set);
-        Some(sleeper)
     }
 
     /// All sleep, it seems, and are to sleep on: takes every alarm back. For one who has just said that
-    /// it sleeps; `own` is the alarm that it has set since, if any.
-    pub fn take_back(
-        &self,
-        idle: &Idle,
-        now: u64,
-        mut own: Option<usize>,
-        mut set: impl FnMut(usize, Option<Duration>),
-    ) {
+    /// it sleeps.
+    pub fn take_back(&self, idle: &Idle, now: u64, mut set: impl FnMut(usize, Option<Duration>)) {
         loop {
             let mut taken = false;
             for (worker, at) in self.0.iter().enumerate() {
-                // Relaxed, both: who gets up meanwhile is seen below, or sees this, by the fences.
-                if at.0.load(Ordering::Relaxed) > now || own == Some(worker) {
-                    at.0.store(NONE, Ordering::Relaxed);
-                    set(worker, None);
+                // Relaxed: who gets up meanwhile is seen below, or sees this, by the fences.
+                if at.0.load(Ordering::Relaxed) > now {
+                    self.note(worker, now, NONE, &mut set);
                     taken = true;
                 }
             }
@@ -73,13 +63,8 @@ impl Alarms {
             if idle.all_sleep() {
                 return;
             }
-            // Whatever is noted: who noted it may have set the alarm before it was taken back.
-            own = idle.last_sleeper();
-            if let Some(sleeper) = own {
-                self.set(sleeper, now, 2 * LOOK, &mut set);
-            }
-            // Pairs with the same fence in one who goes to sleep: it sees this alarm, or is seen. If it
-            // saw the note alone, and took the alarm back before it was set, then it is seen too.
+            self.keep(idle, now, 2 * LOOK, &mut set);
+            // Pairs with the same fence in one who goes to sleep: it sees this alarm, or is seen.
             fence(Ordering::SeqCst);
             if !idle.all_sleep() {
                 return;
@@ -87,9 +72,29 @@ impl Alarms {
         }
     }
 
-    fn set(&self, worker: usize, now: u64, ahead: u64, set: impl FnOnce(usize, Option<Duration>)) {
-        // Relaxed: pairs with the loads in `keep` and `take_back`, by the fences there.
-        self.0[worker].0.store(now + ahead, Ordering::Relaxed);
-        set(worker, Some(Duration::from_nanos(ahead)));
+    /// Notes when an alarm rings and sets it to that. Two may do so at once; the alarm would then be set by
+    /// the one and noted by the other, and could ring unnoticed, or never. So who has set it looks at the
+    /// note again: the last to set it sets it to what is noted last.
+    fn note(
+        &self,
+        worker: usize,
+        now: u64,
+        mut at: u64,
+        mut set: impl FnMut(usize, Option<Duration>),
+    ) {
+        let noted = &self.0[worker].0;
+        // Relaxed: pairs with the loads in `keep` and `take_back`, by the fences there, and with the one
+        // below.
+        noted.store(at, Ordering::Relaxed);
+        loop {
+            set(worker, (at != NONE).then(|| Duration::from_nanos(at.saturating_sub(now))));
+            // Relaxed: what was noted before the alarm was set by somebody else is seen by who sets it
+            // after that; the alarm's own lock, or the kernel's, orders the two.
+            let latest = noted.load(Ordering::Relaxed);
+            if latest == at {
+                return;
+            }
+            at = latest;
+        }
     }
 }

@@ -61,15 +61,14 @@ impl Lookout {
         now: u64,
         mut set: impl FnMut(usize, Option<Duration>),
     ) {
-        let mut own = None;
         if !idle.all_sleep() {
-            own = watch.alarms().keep(idle, now, self.patience, &mut set);
+            watch.alarms().keep(idle, now, self.patience, &mut set);
             // Pairs with the fence of one who goes to sleep just now: it sees this alarm, or is seen.
             fence(Ordering::SeqCst);
         }
         // In a series of short bursts the alarm stays, and rings once, after the last.
         if self.slept_long && idle.all_sleep() {
-            watch.alarms().take_back(idle, now, own, set);
+            watch.alarms().take_back(idle, now, set);
         }
         self.turned = now;
         watch.rests(self.worker);
