@@ -25,11 +25,21 @@ pub(super) struct Cursor {
     buffer: Vec<u8>,
     /// What went wrong with a write that was dropped: the next operation that cares hears of it.
     failed: Option<io::Error>,
+    /// How much it has written, until somebody asks or the next one begins.
+    unheard: usize,
 }
 
 impl Cursor {
     pub(super) fn new(append: bool) -> Self {
-        Self { position: 0, append, reading: None, writing: None, buffer: Vec::new(), failed: None }
+        Self {
+            position: 0,
+            append,
+            reading: None,
+            writing: None,
+            buffer: Vec::new(),
+            failed: None,
+            unheard: 0,
+        }
     }
 
     pub(super) fn position(&self) -> u64 {
@@ -42,10 +52,11 @@ impl Cursor {
 
     /// Waits until nothing is in flight that an earlier future left behind.
     pub(super) fn poll_settled(&mut self, site: Site<'_>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.writing.is_some()
-            && let Err(error) = ready!(self.poll_write(site, cx))
-        {
-            self.failed = Some(error);
+        if self.writing.is_some() {
+            match ready!(self.poll_write(site, cx)) {
+                Ok(written) => self.unheard = written,
+                Err(error) => self.failed = Some(error),
+            }
         }
         // Its bytes can be read again. The kernel keeps the buffer until it is done with it (D1).
         self.reading = None;
@@ -55,6 +66,11 @@ impl Cursor {
     /// What went wrong with a write that was dropped, if nobody has heard of it.
     pub(super) fn take_failure(&mut self) -> io::Result<()> {
         self.failed.take().map_or(Ok(()), Err)
+    }
+
+    /// How much a write that was dropped has written. Settled before.
+    pub(super) fn take_unheard(&mut self) -> usize {
+        mem::take(&mut self.unheard)
     }
 
     /// Reads into `buf`. Settled before; whoever polls has the cursor's turn until this is ready.
@@ -99,6 +115,7 @@ impl Cursor {
 
     /// Hands the beginning of `buf` to the kernel. Settled before.
     pub(super) fn begin_write(&mut self, site: Site<'_>, buf: &[u8]) {
+        self.unheard = 0;
         let mut buffer = mem::take(&mut self.buffer);
         buffer.clear();
         buffer.extend_from_slice(&buf[..buf.len().min(MOST)]);

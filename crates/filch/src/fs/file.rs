@@ -3,10 +3,9 @@
 use super::cursor::{self, Cursor};
 use super::metadata::Metadata;
 use super::open::OpenOptions;
-use crate::half::{self, Reading, Site, Writing};
+use crate::half::{self, Reading, Site, Taken, Turn, Writing};
 use crate::home::Home;
 use crate::io::by_shared_reference;
-use filch_sync::{Guard, Lock};
 use filch_uring::{IoBuf, IoBufMut, Position, SharedFd, op};
 use std::future::poll_fn;
 use std::io::{self, SeekFrom};
@@ -45,8 +44,8 @@ pub struct File {
 }
 
 enum Access {
-    Cursor(Lock<Cursor>),
-    Halves(Lock<Reading<op::Read<Vec<u8>>>>, Lock<Writing<op::Write<Vec<u8>>>>),
+    Cursor(Turn<Cursor>),
+    Halves(Turn<Reading<op::Read<Vec<u8>>>>, Turn<Writing<op::Write<Vec<u8>>>>),
 }
 
 impl File {
@@ -107,9 +106,9 @@ impl File {
         // Not every descriptor that can be sought in has places: an inotify, say, takes a seek and ignores
         // it, and what was read from it is gone from it.
         let access = if matches!(kind, libc::S_IFREG | libc::S_IFBLK | libc::S_IFDIR) {
-            Access::Cursor(Lock::new(Cursor::new(append)))
+            Access::Cursor(Turn::new(Cursor::new(append)))
         } else {
-            Access::Halves(Lock::new(Reading::new()), Lock::new(Writing::new()))
+            Access::Halves(Turn::new(Reading::new()), Turn::new(Writing::new()))
         };
         Self { fd, home, access, is_device: kind == libc::S_IFCHR }
     }
@@ -214,6 +213,31 @@ impl File {
                     poll_fn(|cx| cursor.poll_write(site, cx)).await
                 }
                 Access::Halves(_, writing) => half::write(writing, site, buf).await,
+            }
+        }
+    }
+
+    /// Waits for the end of a write that was dropped, and returns how many bytes it wrote: 0 if there is
+    /// none, or that was told before. See [`Write::settle`](crate::io::Write::settle).
+    ///
+    /// # Errors
+    ///
+    /// That write's, once; then it wrote nothing.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, nothing is lost: ask again.
+    #[track_caller]
+    pub fn settle(&self) -> impl Future<Output = io::Result<usize>> + Send {
+        let site = self.site(Location::caller());
+        async move {
+            match &self.access {
+                Access::Cursor(cursor) => {
+                    let mut cursor = settled(cursor, site).await;
+                    cursor.take_failure()?;
+                    Ok(cursor.take_unheard())
+                }
+                Access::Halves(_, writing) => half::settle(writing, site).await,
             }
         }
     }
@@ -377,7 +401,7 @@ impl File {
 }
 
 /// The cursor, when nothing of an earlier future is in flight at it.
-async fn settled<'a>(cursor: &'a Lock<Cursor>, site: Site<'_>) -> Guard<'a, Cursor> {
+async fn settled<'a>(cursor: &'a Turn<Cursor>, site: Site<'_>) -> Taken<'a, Cursor> {
     let mut cursor = cursor.lock_at(site.at).await;
     poll_fn(|cx| cursor.poll_settled(site, cx)).await;
     cursor
@@ -395,7 +419,7 @@ fn kind_of(fd: &SharedFd) -> libc::mode_t {
 }
 
 by_shared_reference!(File: Read);
-by_shared_reference!(File: Write);
+by_shared_reference!(File: Write, _file => std::future::ready(Ok(())));
 
 impl AsFd for File {
     fn as_fd(&self) -> BorrowedFd<'_> {

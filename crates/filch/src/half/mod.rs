@@ -3,13 +3,14 @@
 //! What is in flight belongs to the half, not to the future that began it (C1).
 
 mod reading;
+mod turn;
 mod writing;
 
 pub(crate) use reading::{Reading, Want};
+pub(crate) use turn::{Taken, Turn};
 pub(crate) use writing::Writing;
 
 use crate::home::Home;
-use filch_sync::Lock;
 use filch_uring::{Op, Operation, Position, SharedFd, op};
 use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -22,7 +23,7 @@ const MOST_DESCRIPTORS: usize = 253;
 
 /// Reads some bytes into `buf`, when the direction has its turn for it.
 pub(crate) async fn read<T: Inward>(
-    half: &Lock<Reading<T>>,
+    half: &Turn<Reading<T>>,
     site: Site<'_>,
     buf: &mut [u8],
 ) -> io::Result<usize> {
@@ -33,7 +34,7 @@ pub(crate) async fn read<T: Inward>(
 
 /// Reads some bytes into `bufs`, one after the other, and takes what came beside them.
 pub(crate) async fn read_with<T: Inward>(
-    half: &Lock<Reading<T>>,
+    half: &Turn<Reading<T>>,
     site: Site<'_>,
     bufs: &mut [IoSliceMut<'_>],
     want: Want,
@@ -48,7 +49,7 @@ pub(crate) async fn read_with<T: Inward>(
 
 /// Writes some of `buf`, when the direction has its turn for it, and nothing is left of an earlier write.
 pub(crate) async fn write<T: Outward>(
-    half: &Lock<Writing<T>>,
+    half: &Turn<Writing<T>>,
     site: Site<'_>,
     buf: &[u8],
 ) -> io::Result<usize> {
@@ -57,7 +58,7 @@ pub(crate) async fn write<T: Outward>(
 
 /// Writes some of `bufs`, one after the other, with something beside the bytes.
 pub(crate) async fn write_with<T: Outward>(
-    half: &Lock<Writing<T>>,
+    half: &Turn<Writing<T>>,
     site: Site<'_>,
     bufs: &[IoSlice<'_>],
     beside: T::Beside,
@@ -69,6 +70,16 @@ pub(crate) async fn write_with<T: Outward>(
     poll_fn(|cx| writing.poll_settled(site, cx)).await?;
     writing.begin(site, bufs, beside);
     poll_fn(|cx| writing.poll(site, cx)).await
+}
+
+/// Waits for a write that was dropped, and returns how much it wrote.
+pub(crate) async fn settle<T: Outward>(
+    half: &Turn<Writing<T>>,
+    site: Site<'_>,
+) -> io::Result<usize> {
+    let mut writing = half.lock_at(site.at).await;
+    poll_fn(|cx| writing.poll_settled(site, cx)).await?;
+    Ok(writing.take_unheard())
 }
 
 /// An operation that moves bytes one way, between a descriptor and a buffer.

@@ -26,11 +26,15 @@ pub(crate) struct Writing<T: Outward> {
     buffer: Vec<u8>,
     /// What went wrong with a write that was dropped: the next one hears of it.
     failed: Option<io::Error>,
+    /// How much a write that was dropped has written, until somebody asks or the next one begins.
+    unheard: usize,
+    /// The end of the stream was asked for, and may be sent.
+    pub(crate) is_ending: bool,
 }
 
 impl<T: Outward> Writing<T> {
     pub(crate) fn new() -> Self {
-        Self { pending: None, buffer: Vec::new(), failed: None }
+        Self { pending: None, buffer: Vec::new(), failed: None, unheard: 0, is_ending: false }
     }
 
     /// Waits for what an earlier write left behind.
@@ -43,17 +47,24 @@ impl<T: Outward> Writing<T> {
         site: Site<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.pending.is_some()
-            && let Err(error) = ready!(self.poll(site, cx))
-        {
-            self.failed = Some(error);
+        if self.pending.is_some() {
+            match ready!(self.poll(site, cx)) {
+                Ok(written) => self.unheard = written,
+                Err(error) => self.failed = Some(error),
+            }
         }
         Poll::Ready(self.failed.take().map_or(Ok(()), Err))
+    }
+
+    /// How much a write that was dropped has written. Settled before.
+    pub(crate) fn take_unheard(&mut self) -> usize {
+        mem::take(&mut self.unheard)
     }
 
     /// Hands the beginning of `bufs` to the kernel, and what goes beside it. Settled before.
     pub(crate) fn begin(&mut self, site: Site<'_>, bufs: &[IoSlice<'_>], beside: T::Beside) {
         debug_assert!(self.pending.is_none(), "called when it has settled");
+        self.unheard = 0;
         let mut buffer = mem::take(&mut self.buffer);
         buffer.clear();
         for buf in bufs {

@@ -2,12 +2,12 @@
 
 use super::hand_over::{self, Refused};
 use super::socket;
-use crate::half::{self, Inward, Outward, Reading, Site, Want, Writing};
+use crate::half::{self, Inward, Outward, Reading, Site, Turn, Want, Writing};
 use crate::home::Home;
-use filch_sync::Lock;
 use filch_uring::{SharedFd, op};
 use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut};
+use std::mem;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::panic::Location;
@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) struct Connection<R: Inward, W: Outward> {
     pub(super) fd: SharedFd,
     pub(super) home: Home,
-    reading: Lock<Reading<R>>,
-    writing: Lock<Writing<W>>,
+    reading: Turn<Reading<R>>,
+    writing: Turn<Writing<W>>,
     /// Somebody has asked for descriptors: from then on every read has room for some, so that none is
     /// lost to a read that another one takes over.
     descriptors: AtomicBool,
@@ -26,7 +26,7 @@ pub(super) struct Connection<R: Inward, W: Outward> {
 
 impl<R: Inward, W: Outward> Connection<R, W> {
     pub(super) fn new(fd: SharedFd, home: Home) -> Self {
-        let (reading, writing) = (Lock::new(Reading::new()), Lock::new(Writing::new()));
+        let (reading, writing) = (Turn::new(Reading::new()), Turn::new(Writing::new()));
         Self { fd, home, reading, writing, descriptors: AtomicBool::new(false) }
     }
 
@@ -86,6 +86,11 @@ impl<R: Inward, W: Outward> Connection<R, W> {
         half::write_with(&self.writing, self.site(at), bufs, beside).await
     }
 
+    /// Waits for a write that was dropped, and returns how much it wrote.
+    pub(super) async fn settle(&self, at: &'static Location<'static>) -> io::Result<usize> {
+        half::settle(&self.writing, self.site(at)).await
+    }
+
     /// Ends one direction, or both.
     pub(super) async fn shutdown(
         &self,
@@ -93,16 +98,17 @@ impl<R: Inward, W: Outward> Connection<R, W> {
         at: &'static Location<'static>,
     ) -> io::Result<()> {
         let site = self.site(at);
+        let shutdown = self.home.run(op::Shutdown::new(self.fd.clone(), how), site.at);
+        if how != Shutdown::Write {
+            return shutdown.await;
+        }
         // Kept until the end is on its way: no further write gets in before it.
-        let _writing = match how {
-            Shutdown::Write => {
-                let mut writing = self.writing.lock_at(site.at).await;
-                poll_fn(|cx| writing.poll_settled(site, cx)).await?;
-                Some(writing)
-            }
-            Shutdown::Read | Shutdown::Both => None,
-        };
-        self.home.run(op::Shutdown::new(self.fd.clone(), how), site.at).await
+        let mut writing = self.writing.lock_at(site.at).await;
+        poll_fn(|cx| writing.poll_settled(site, cx)).await?;
+        let again = mem::replace(&mut writing.is_ending, true);
+        let ended = finished(again, shutdown.await);
+        writing.is_ending = ended.is_ok();
+        ended
     }
 
     /// The descriptor, when nothing is in flight. Refused where bytes have come that nobody has read, and
@@ -126,5 +132,14 @@ impl<R: Inward, W: Outward> Connection<R, W> {
             Ok(fd) => Ok(fd),
             Err(error) => Err(Refused::new(self, error)),
         }
+    }
+}
+
+/// How ending the writing direction went. One that was dropped may have ended it: when the other side has
+/// ended its own, too, there is no connection any more, and nothing is wrong.
+fn finished(again: bool, ended: io::Result<()>) -> io::Result<()> {
+    match ended {
+        Err(error) if again && error.kind() == io::ErrorKind::NotConnected => Ok(()),
+        ended => ended,
     }
 }

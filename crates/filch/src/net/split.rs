@@ -225,6 +225,22 @@ macro_rules! half {
                 async move { $stream.write_from(&[IoSlice::new(buf)], at).await }
             }
 
+            /// Waits for the end of a write that was dropped, and returns how many bytes it wrote: 0 if
+            /// there is none, or that was told before. See [`Write::settle`](crate::io::Write::settle).
+            ///
+            /// # Errors
+            ///
+            /// That write's, once; then it wrote nothing.
+            ///
+            /// # Cancel safety
+            ///
+            /// Dropped, nothing is lost: ask again.
+            #[track_caller]
+            pub fn settle(&self) -> impl Future<Output = io::Result<usize>> + Send {
+                let $half = self;
+                $stream.settle_from(Location::caller())
+            }
+
             /// Sends the end of the stream, after all that was written.
             ///
             /// # Errors
@@ -233,7 +249,7 @@ macro_rules! half {
             ///
             /// # Cancel safety
             ///
-            /// Dropped, the end may or may not be sent.
+            /// Dropped, the end may or may not be sent. To be sure, ask for it again: that is no error.
             #[track_caller]
             pub fn shutdown(&self) -> impl Future<Output = io::Result<()>> + Send {
                 let $half = self;
@@ -244,6 +260,14 @@ macro_rules! half {
         impl<$($generics)*> Write for $type {
             async fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
                 Self::write(self, buf).await
+            }
+
+            async fn finish(&mut self) -> io::Result<()> {
+                self.shutdown().await
+            }
+
+            async fn settle(&mut self) -> io::Result<usize> {
+                Self::settle(self).await
             }
         }
     };

@@ -53,6 +53,12 @@ pub(super) mod sealed {
             at: &'static Location<'static>,
         ) -> impl Future<Output = io::Result<usize>> + Send;
 
+        /// Waits for a write that was dropped.
+        fn settle_from(
+            &self,
+            at: &'static Location<'static>,
+        ) -> impl Future<Output = io::Result<usize>> + Send;
+
         /// Ends the writing direction.
         fn finish_from(
             &self,
@@ -163,6 +169,21 @@ macro_rules! stream {
                 self.write_from(bufs, Location::caller())
             }
 
+            /// Waits for the end of a write that was dropped, and returns how many bytes it wrote: 0 if
+            /// there is none, or that was told before. See [`Write::settle`](crate::io::Write::settle).
+            ///
+            /// # Errors
+            ///
+            /// That write's, once; then it wrote nothing.
+            ///
+            /// # Cancel safety
+            ///
+            /// Dropped, nothing is lost: ask again.
+            #[track_caller]
+            pub fn settle(&self) -> impl Future<Output = io::Result<usize>> + Send {
+                self.settle_from(Location::caller())
+            }
+
             /// Ends one direction, or both. Ending the writing one alone waits for writes in progress, so
             /// that everything written so far is sent, and then the end of the stream. Ending both waits
             /// for nothing: it also gets a writer going again that is stuck on a peer that does not read.
@@ -173,7 +194,7 @@ macro_rules! stream {
             ///
             /// # Cancel safety
             ///
-            /// Dropped, the end may or may not be sent.
+            /// Dropped, the end may or may not be sent. To be sure, ask for it again: that is no error.
             #[track_caller]
             pub fn shutdown(
                 &self,
@@ -202,7 +223,7 @@ macro_rules! stream {
         }
         $crate::net::options::descriptor!($type, stream => stream.0.fd);
         crate::io::by_shared_reference!($type: Read);
-        crate::io::by_shared_reference!($type: Write);
+        crate::io::by_shared_reference!($type: Write, stream => stream.shutdown(std::net::Shutdown::Write));
 
         impl Sealed for $type {
             async fn read_from(
@@ -228,6 +249,13 @@ macro_rules! stream {
                 at: &'static Location<'static>,
             ) -> impl Future<Output = io::Result<usize>> + Send {
                 self.0.write(bufs, Default::default(), at)
+            }
+
+            fn settle_from(
+                &self,
+                at: &'static Location<'static>,
+            ) -> impl Future<Output = io::Result<usize>> + Send {
+                self.0.settle(at)
             }
 
             fn finish_from(

@@ -1,0 +1,326 @@
+//! Reading ahead, keeping back, copying, and pipes in memory: what each does, and what it says when it
+//! cannot.
+
+mod support;
+
+use filch::fs::File;
+use filch::io::{
+    BufRead, BufReader, BufWriter, Read, Seek, Write, copy, copy_bidirectional, copy_buf, duplex,
+    empty, repeat, sink,
+};
+use filch_testkit::exec::block_on;
+use std::io::{ErrorKind, SeekFrom};
+use support::{TempFile, pattern};
+
+/// Gives a byte at a time, and an interruption before each.
+struct Drip<'a> {
+    bytes: &'a [u8],
+    interrupt: bool,
+}
+
+impl Read for Drip<'_> {
+    async fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        self.interrupt = !self.interrupt;
+        if self.interrupt {
+            return Err(ErrorKind::Interrupted.into());
+        }
+        let end = buf.len().min(1);
+        self.bytes.read(&mut buf[..end]).await
+    }
+}
+
+fn drip(bytes: &[u8]) -> Drip<'_> {
+    Drip { bytes, interrupt: false }
+}
+
+/// Takes so many bytes, then fails.
+#[derive(Debug)]
+struct Full(Vec<u8>, usize);
+
+impl Write for Full {
+    async fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        let fits = buf.len().min(self.1 - self.0.len()).min(3);
+        if fits == 0 && !buf.is_empty() {
+            return Err(ErrorKind::StorageFull.into());
+        }
+        self.0.extend_from_slice(&buf[..fits]);
+        Ok(fits)
+    }
+}
+
+#[test]
+fn lines_have_ends_of_two_kinds_and_the_last_may_have_none() {
+    block_on(async {
+        let mut lines = BufReader::with_capacity(2, drip(b"a\r\n\nb\rc\n\xff\nd")).lines();
+        assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("a"));
+        assert_eq!(lines.next_line().await.unwrap().as_deref(), Some(""));
+        assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("b\rc"));
+        // What is no text is told, and the lines go on.
+        assert_eq!(lines.next_line().await.unwrap_err().kind(), ErrorKind::InvalidData);
+        assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("d"));
+        assert_eq!(lines.next_line().await.unwrap(), None);
+        assert_eq!(lines.next_line().await.unwrap(), None);
+
+        let mut pieces = BufRead::split(&b"x,,y,"[..], b',');
+        for piece in [&b"x"[..], b"", b"y"] {
+            assert_eq!(pieces.next_segment().await.unwrap().as_deref(), Some(piece));
+        }
+        assert_eq!(pieces.next_segment().await.unwrap(), None);
+    });
+}
+
+#[test]
+fn a_line_may_be_longer_than_the_buffer_and_may_be_limited() {
+    block_on(async {
+        let mut text = "x".repeat(100_000);
+        text.push_str("\nshort\n");
+        let mut reader = BufReader::with_capacity(16, text.as_bytes());
+        let mut line = String::from("before ");
+        assert_eq!(reader.read_line(&mut line).await.unwrap(), 100_001);
+        assert_eq!(line.len(), 7 + 100_001);
+        let mut line = String::new();
+        reader.read_line(&mut line).await.unwrap();
+        assert_eq!(line, "short\n");
+
+        // Of a peer that is not trusted no more is kept than was allowed.
+        let mut limited = BufReader::with_capacity(16, text.as_bytes()).take(40);
+        let mut line = Vec::new();
+        assert_eq!(limited.read_until(b'\n', &mut line).await.unwrap(), 40);
+        assert_eq!(limited.limit(), 0);
+        assert_eq!(limited.read_until(b'\n', &mut line).await.unwrap(), 0);
+        limited.set_limit(2);
+        assert_eq!(limited.fill_buf().await.unwrap(), b"xx");
+        limited.consume(1);
+        assert_eq!((limited.limit(), limited.buffer()), (1, &b"x"[..]));
+    });
+}
+
+#[test]
+fn an_exact_read_beyond_the_end_takes_nothing() {
+    block_on(async {
+        let mut reader = BufReader::with_capacity(4, drip(b"0123456789"));
+        let mut buf = [0; 6];
+        reader.read_exact(&mut buf).await.unwrap();
+        assert_eq!(&buf, b"012345");
+        let error = reader.read_exact(&mut buf).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+        assert_eq!(reader.buffer(), b"6789");
+        let (source, ahead) = reader.into_parts();
+        assert_eq!((source.bytes, ahead), (&b""[..], b"6789".to_vec()));
+    });
+}
+
+#[test]
+#[should_panic(expected = "consumed more than there is")]
+fn no_more_can_be_consumed_than_there_is() {
+    let mut reader = BufReader::new(&b"abc"[..]);
+    block_on(reader.fill_more()).unwrap();
+    reader.consume(4);
+}
+
+#[test]
+fn sources_and_sinks_with_nothing_behind_them() {
+    block_on(async {
+        let mut all = Vec::new();
+        let mut source = (&b"one "[..]).chain(repeat(b'x').take(3)).chain(empty());
+        assert_eq!(source.read_to_end(&mut all).await.unwrap(), 7);
+        assert_eq!(all, b"one xxx");
+        let (first, _) = source.into_inner();
+        assert_eq!(first.get_ref().1.limit(), 0);
+        assert_eq!(copy(&mut repeat(7).take(200_000), &mut sink()).await.unwrap(), 200_000);
+        assert_eq!(empty().lines().next_line().await.unwrap(), None);
+        // An empty buffer is no end.
+        let mut chain = (&b"ab"[..]).chain(&b"c"[..]);
+        assert_eq!(chain.read(&mut []).await.unwrap(), 0);
+        assert_eq!(copy_buf(&mut BufReader::new(chain), &mut all).await.unwrap(), 3);
+        assert_eq!(all, b"one xxxabc");
+    });
+}
+
+#[test]
+fn what_is_kept_back_is_written_in_large_pieces() {
+    block_on(async {
+        let (near, far) = duplex(100);
+        let mut writer = BufWriter::with_capacity(10, near);
+        writer.write_all(b"0123456").await.unwrap();
+        assert_eq!(writer.buffer(), b"0123456");
+        // It takes what there is room for.
+        assert_eq!(writer.write(b"789ab").await.unwrap(), 3);
+        let mut buf = [0; 100];
+        writer.write_all(b"ab").await.unwrap();
+        assert_eq!(far.read(&mut buf).await.unwrap(), 10);
+        assert_eq!(writer.buffer(), b"ab");
+        writer.flush().await.unwrap();
+        assert_eq!(far.read(&mut buf).await.unwrap(), 2);
+        writer.write_all(b"c").await.unwrap();
+        let near = writer.into_inner().await.unwrap();
+        assert_eq!(far.read(&mut buf).await.unwrap(), 1);
+        drop(near);
+        assert_eq!(far.read(&mut buf).await.unwrap(), 0);
+    });
+}
+
+#[test]
+fn what_is_kept_back_is_not_written_by_a_drop() {
+    block_on(async {
+        let (near, mut far) = duplex(100);
+        let mut writer = BufWriter::new(near);
+        writer.write_all(b"written").await.unwrap();
+        writer.flush().await.unwrap();
+        writer.write_all(b"kept back").await.unwrap();
+        drop(writer);
+        let mut all = String::new();
+        far.read_to_string(&mut all).await.unwrap();
+        assert_eq!(all, "written");
+    });
+}
+
+#[test]
+fn what_the_sink_refuses_stays_in_the_writer() {
+    block_on(async {
+        let mut writer = BufWriter::with_capacity(20, Full(Vec::new(), 8));
+        writer.write_all(b"0123456789ab").await.unwrap();
+        let refused = writer.into_inner().await.unwrap_err();
+        assert_eq!(refused.error().kind(), ErrorKind::StorageFull);
+        assert!(refused.to_string().starts_with("cannot write what was kept back: "));
+        let mut writer = refused.into_writer();
+        assert_eq!(writer.buffer(), b"89ab");
+        // Room was made.
+        writer.get_mut().1 = 100;
+        writer.flush().await.unwrap();
+        writer.write_all(b"c").await.unwrap();
+        let (sink, kept) = writer.into_parts();
+        assert_eq!((sink.0.as_slice(), kept.as_slice()), (&b"0123456789ab"[..], &b"c"[..]));
+    });
+}
+
+#[test]
+fn a_cursor_is_where_it_was_read_and_written_to() {
+    let temp = TempFile::new("seek", &pattern(0, 1000));
+    filch::run(async {
+        let mut reader = BufReader::with_capacity(64, File::open(&temp.0).await.unwrap());
+        let mut buf = [0; 10];
+        reader.read_exact(&mut buf).await.unwrap();
+        assert_eq!(reader.seek(SeekFrom::Current(5)).await.unwrap(), 15);
+        reader.read_exact(&mut buf).await.unwrap();
+        assert_eq!(&buf[..], pattern(15, 10));
+        assert_eq!(reader.seek(SeekFrom::End(-3)).await.unwrap(), 997);
+        let mut rest = Vec::new();
+        reader.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, pattern(997, 3));
+        let error = reader.seek(SeekFrom::Current(i64::MIN)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+
+        let mut writer = BufWriter::new(File::create(&temp.0).await.unwrap());
+        writer.write_all(b"hello world").await.unwrap();
+        writer.seek(SeekFrom::Start(0)).await.unwrap();
+        writer.write_all(b"J").await.unwrap();
+        writer.flush().await.unwrap();
+        assert_eq!(std::fs::read(&temp.0).unwrap(), b"Jello world");
+    });
+}
+
+#[test]
+fn a_pipe_needs_no_runtime_and_ends_in_both_directions() {
+    block_on(async {
+        let (near, far) = duplex(5);
+        // No more than fits.
+        assert_eq!(near.write(b"0123456").await.unwrap(), 5);
+        let mut buf = [0; 8];
+        assert_eq!(far.read(&mut buf[..2]).await.unwrap(), 2);
+        assert_eq!(near.write(b"56").await.unwrap(), 2);
+        near.finish().await.unwrap();
+        assert_eq!(near.write(b"7").await.unwrap_err().kind(), ErrorKind::BrokenPipe);
+        assert_eq!(near.write(b"").await.unwrap(), 0);
+        assert_eq!(far.read(&mut buf).await.unwrap(), 5);
+        assert_eq!(&buf[..5], b"23456");
+        assert_eq!(far.read(&mut buf).await.unwrap(), 0);
+        // The other direction goes on.
+        assert_eq!(far.write(b"x").await.unwrap(), 1);
+        drop(far);
+        assert_eq!(near.read(&mut buf).await.unwrap(), 1);
+        assert_eq!(near.read(&mut buf).await.unwrap(), 0);
+    });
+    block_on(async {
+        let (near, far) = duplex(1);
+        near.write(b"x").await.unwrap();
+        // One who waits for room is told when nobody will read any more; one who waits for bytes, of the
+        // end.
+        let (written, ()) = filch::join!(near.write(b"y"), async { drop(far) });
+        assert_eq!(written.unwrap_err().kind(), ErrorKind::BrokenPipe);
+        let (near, far) = duplex(1);
+        let mut buf = [0];
+        let (read, ()) = filch::join!(near.read(&mut buf), async { drop(far) });
+        assert_eq!(read.unwrap(), 0);
+    });
+}
+
+#[test]
+#[should_panic(expected = "a pipe in which nothing fits")]
+fn a_pipe_has_to_have_room() {
+    let _ = duplex(0);
+}
+
+#[test]
+fn a_pipe_between_two_workers_carries_every_byte() {
+    const LEN: usize = 2_000_000;
+    let runtime = support::runtime(2);
+    runtime.block_on(async {
+        let (near, far) = duplex(777);
+        let writer = filch::spawn(async move {
+            let all = pattern(0, LEN);
+            (&near).write_all(&all).await.unwrap();
+        });
+        let reader = filch::spawn(async move {
+            let mut all = Vec::new();
+            (&far).read_to_end(&mut all).await.unwrap();
+            all
+        });
+        writer.await.unwrap();
+        assert!(reader.await.unwrap() == pattern(0, LEN));
+    });
+}
+
+#[test]
+fn copying_both_ways_ends_when_both_have_ended() {
+    block_on(async {
+        let (mut client, near) = duplex(8);
+        let (far, mut server) = duplex(8);
+        let talk = async {
+            client.write_all(b"a question").await?;
+            // Half closed: the answer still comes.
+            client.finish().await.unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await?;
+            Ok(answer)
+        };
+        let serve = async {
+            let mut question = String::new();
+            server.read_to_string(&mut question).await?;
+            server.write_all(question.to_uppercase().as_bytes()).await?;
+            server.write_all(b"!").await?;
+            server.finish().await.unwrap();
+            Ok(())
+        };
+        let (moved, answer, ()) =
+            filch::try_join!(copy_bidirectional(&near, &far), talk, serve).unwrap();
+        assert_eq!(moved, (10, 11));
+        assert_eq!(answer, "A QUESTION!");
+    });
+}
+
+#[test]
+fn copying_both_ways_ends_with_the_first_error() {
+    block_on(async {
+        let (mut client, near) = duplex(8);
+        let (far, server) = duplex(8);
+        drop(server);
+        let mut moving = filch::io::Bidirectional::new((&near, &near), (&far, &far));
+        client.write_all(b"lost?").await.unwrap();
+        let error = moving.run().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+        assert_eq!(moving.moved(), (0, 0));
+        // No.
+        assert_eq!(moving.held(), (&b"lost?"[..], &b""[..]));
+    });
+}
