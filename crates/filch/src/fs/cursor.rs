@@ -1,8 +1,9 @@
 //! Reading and writing a file at its cursor: what of it outlives the future that began it.
 
-use crate::half::Site;
+use crate::half::{Site, Unheard};
 use crate::home::lost_its_ring;
 use filch_uring::{Op, Position, SharedFd, op};
+use std::io::{IoSlice, SeekFrom};
 use std::os::fd::AsRawFd;
 use std::task::{Context, Poll, ready};
 use std::{fmt, io, mem};
@@ -25,8 +26,8 @@ pub(super) struct Cursor {
     buffer: Vec<u8>,
     /// What went wrong with a write that was dropped: the next operation that cares hears of it.
     failed: Option<io::Error>,
-    /// How much it has written, until somebody asks or the next one begins.
-    unheard: usize,
+    /// What it has written.
+    pub(super) unheard: Unheard,
 }
 
 impl Cursor {
@@ -38,12 +39,8 @@ impl Cursor {
             writing: None,
             buffer: Vec::new(),
             failed: None,
-            unheard: 0,
+            unheard: Unheard::default(),
         }
-    }
-
-    pub(super) fn position(&self) -> u64 {
-        self.position
     }
 
     pub(super) fn set_position(&mut self, position: u64) {
@@ -52,15 +49,39 @@ impl Cursor {
 
     /// Waits until nothing is in flight that an earlier future left behind.
     pub(super) fn poll_settled(&mut self, site: Site<'_>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.writing.is_some() {
-            match ready!(self.poll_write(site, cx)) {
-                Ok(written) => self.unheard = written,
-                Err(error) => self.failed = Some(error),
-            }
-        }
+        ready!(self.poll_written(site, cx));
         // Its bytes can be read again. The kernel keeps the buffer until it is done with it (D1).
         self.reading = None;
         Poll::Ready(())
+    }
+
+    /// As [`poll_settled`](Self::poll_settled), and leaves a read alone.
+    pub(super) fn poll_written(&mut self, site: Site<'_>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.writing.is_some() {
+            match ready!(self.poll_write(site, cx)) {
+                Ok(written) => self.unheard.note(mem::take(&mut self.buffer), written),
+                Err(error) => self.failed = Some(error),
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Moves to another place. Settled before.
+    pub(super) fn seek(&mut self, fd: &SharedFd, to: SeekFrom) -> io::Result<u64> {
+        let (from, by) = match to {
+            SeekFrom::Start(place) => (place, 0),
+            SeekFrom::Current(by) => (self.position, by),
+            SeekFrom::End(by) => (end(fd)?, by),
+        };
+        let place = from.checked_add_signed(by).filter(|&place| i64::try_from(place).is_ok());
+        let Some(place) = place else {
+            let text = "a file has no such place";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        };
+        self.position = place;
+        // The same bytes, offered again, are to be written here.
+        self.unheard.forget();
+        Ok(place)
     }
 
     /// What went wrong with a write that was dropped, if nobody has heard of it.
@@ -68,16 +89,13 @@ impl Cursor {
         self.failed.take().map_or(Ok(()), Err)
     }
 
-    /// How much a write that was dropped has written. Settled before.
-    pub(super) fn take_unheard(&mut self) -> usize {
-        mem::take(&mut self.unheard)
-    }
-
-    /// Reads into `buf`. Settled before; whoever polls has the cursor's turn until this is ready.
+    /// Gives what it has read to `put`, which has `room` for so much, and says how much it took. Nothing is
+    /// being written. A read that is in flight is taken over.
     pub(super) fn poll_read(
         &mut self,
         site: Site<'_>,
-        buf: &mut [u8],
+        room: usize,
+        put: impl FnOnce(&[u8]) -> usize,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         loop {
@@ -87,8 +105,8 @@ impl Cursor {
                     let mut buffer = mem::take(&mut self.buffer);
                     buffer.clear();
                     // The operation fills the capacity, so that should be what was asked for.
-                    buffer.shrink_to(buf.len().min(MOST));
-                    buffer.reserve_exact(buf.len().min(MOST));
+                    buffer.shrink_to(room.min(MOST));
+                    buffer.reserve_exact(room.min(MOST));
                     let read = op::Read::new(site.fd.clone(), buffer, Position::At(self.position));
                     none.insert(Op::new(read))
                 }
@@ -102,8 +120,7 @@ impl Cursor {
             if let Ok(read) = read {
                 // The allocator may have given a little more room than was asked for. What does not fit
                 // is read again: the file may change in between.
-                let taken = read.min(buf.len());
-                buf[..taken].copy_from_slice(&buffer[..taken]);
+                let taken = put(&buffer[..read]);
                 self.position += taken as u64;
                 self.buffer = buffer;
                 return Poll::Ready(Ok(taken));
@@ -115,10 +132,19 @@ impl Cursor {
 
     /// Hands the beginning of `buf` to the kernel. Settled before.
     pub(super) fn begin_write(&mut self, site: Site<'_>, buf: &[u8]) {
-        self.unheard = 0;
-        let mut buffer = mem::take(&mut self.buffer);
+        self.begin_write_of(site, &[IoSlice::new(buf)]);
+    }
+
+    fn begin_write_of(&mut self, site: Site<'_>, bufs: &[IoSlice<'_>]) {
+        let mut buffer = self.unheard.forget();
+        if buffer.capacity() == 0 {
+            buffer = mem::take(&mut self.buffer);
+        }
         buffer.clear();
-        buffer.extend_from_slice(&buf[..buf.len().min(MOST)]);
+        for buf in bufs {
+            let fits = buf.len().min(MOST - buffer.len());
+            buffer.extend_from_slice(&buf[..fits]);
+        }
         self.write(site, buffer);
     }
 
@@ -155,9 +181,45 @@ impl Cursor {
     }
 }
 
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+impl Cursor {
+    /// Whether a write is in flight.
+    pub(super) fn is_writing(&self) -> bool {
+        self.writing.is_some()
+    }
+
+    /// Gives up a read that is in flight, if there is one: its bytes can be read again.
+    pub(super) fn give_up_reading(&mut self) -> bool {
+        self.reading.take().is_some()
+    }
+
+    /// Writes by an operation, which has a copy of the bytes, and reports when it is done. Nothing is being
+    /// read. See [`Unheard::tell`] for who comes again with other bytes.
+    pub(super) fn poll_write_by_copy(
+        &mut self,
+        site: Site<'_>,
+        bufs: &[IoSlice<'_>],
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            if self.writing.is_some() {
+                match ready!(self.poll_write(site, cx))? {
+                    0 => return Poll::Ready(Ok(0)),
+                    written => self.unheard.note(mem::take(&mut self.buffer), written),
+                }
+            }
+            self.take_failure()?;
+            if let Some(told) = self.unheard.tell(bufs) {
+                return Poll::Ready(Ok(told));
+            }
+            self.begin_write_of(site, bufs);
+        }
+    }
+}
+
 /// Where the file ends, also for block devices. The file's own position is moved, and used for nothing
 /// else.
-pub(super) fn end(fd: &SharedFd) -> io::Result<u64> {
+fn end(fd: &SharedFd) -> io::Result<u64> {
     // SAFETY: a call without pointers.
     let position = unsafe { libc::lseek(fd.as_raw_fd(), 0, libc::SEEK_END) };
     u64::try_from(position).map_err(|_| io::Error::last_os_error())

@@ -1,11 +1,11 @@
 //! An open file.
 
-use super::cursor::{self, Cursor};
+use super::cursor::Cursor;
 use super::metadata::Metadata;
 use super::open::OpenOptions;
 use crate::half::{self, Reading, Site, Taken, Turn, Writing};
 use crate::home::Home;
-use crate::io::by_shared_reference;
+use crate::io::{by_shared_reference, fill};
 use filch_uring::{IoBuf, IoBufMut, Position, SharedFd, op};
 use std::future::poll_fn;
 use std::io::{self, SeekFrom};
@@ -37,13 +37,13 @@ use std::{fmt, mem};
 /// read once, keeps it without polling it, and begins another one waits for itself.
 #[doc(alias = "aiofiles")]
 pub struct File {
-    fd: SharedFd,
+    pub(super) fd: SharedFd,
     home: Home,
-    access: Access,
+    pub(super) access: Access,
     is_device: bool,
 }
 
-enum Access {
+pub(super) enum Access {
     Cursor(Turn<Cursor>),
     Halves(Turn<Reading<op::Read<Vec<u8>>>>, Turn<Writing<op::Write<Vec<u8>>>>),
 }
@@ -181,7 +181,7 @@ impl File {
                 Access::Cursor(_) if buf.is_empty() => Ok(0),
                 Access::Cursor(cursor) => {
                     let mut cursor = settled(cursor, site).await;
-                    poll_fn(|cx| cursor.poll_read(site, buf, cx)).await
+                    poll_fn(|cx| cursor.poll_read(site, buf.len(), fill(buf), cx)).await
                 }
                 Access::Halves(reading, _) => half::read(reading, site, buf).await,
             }
@@ -235,7 +235,7 @@ impl File {
                 Access::Cursor(cursor) => {
                     let mut cursor = settled(cursor, site).await;
                     cursor.take_failure()?;
-                    Ok(cursor.take_unheard())
+                    Ok(cursor.unheard.take())
                 }
                 Access::Halves(_, writing) => half::settle(writing, site).await,
             }
@@ -260,18 +260,7 @@ impl File {
                 return Err(io::Error::from_raw_os_error(libc::ESPIPE));
             };
             let mut cursor = settled(cursor, site).await;
-            let (from, by) = match to {
-                SeekFrom::Start(place) => (place, 0),
-                SeekFrom::Current(by) => (cursor.position(), by),
-                SeekFrom::End(by) => (cursor::end(&self.fd)?, by),
-            };
-            let place = from.checked_add_signed(by).filter(|&place| i64::try_from(place).is_ok());
-            let Some(place) = place else {
-                let text = "a file has no such place";
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-            };
-            cursor.set_position(place);
-            Ok(place)
+            cursor.seek(&self.fd, to)
         }
     }
 
@@ -369,7 +358,7 @@ impl File {
         }
     }
 
-    fn site(&self, at: &'static Location<'static>) -> Site<'_> {
+    pub(super) fn site(&self, at: &'static Location<'static>) -> Site<'_> {
         Site { fd: &self.fd, home: &self.home, at, is_device: self.is_device }
     }
 

@@ -13,6 +13,8 @@ mod cursor;
 mod file;
 mod metadata;
 mod open;
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+mod polled;
 
 pub use file::File;
 pub use metadata::Metadata;

@@ -2,12 +2,18 @@
 //!
 //! What is in flight belongs to the half, not to the future that began it (C1).
 
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+mod now;
 mod reading;
 mod turn;
+mod unheard;
 mod writing;
 
 pub(crate) use reading::{Reading, Want};
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+pub(crate) use turn::{Polled, Role};
 pub(crate) use turn::{Taken, Turn};
+pub(crate) use unheard::Unheard;
 pub(crate) use writing::Writing;
 
 use crate::home::Home;
@@ -79,7 +85,7 @@ pub(crate) async fn settle<T: Outward>(
 ) -> io::Result<usize> {
     let mut writing = half.lock_at(site.at).await;
     poll_fn(|cx| writing.poll_settled(site, cx)).await?;
-    Ok(writing.take_unheard())
+    Ok(writing.unheard.take())
 }
 
 /// An operation that moves bytes one way, between a descriptor and a buffer.

@@ -120,6 +120,19 @@ impl<T: Inward> Reading<T> {
         (taken, beside)
     }
 
+    /// As [`take`](Self::take), to `put`, which says how many bytes it took.
+    #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+    pub(crate) fn take_by(&mut self, put: &mut dyn FnMut(&[u8]) -> usize) -> (usize, T::Beside) {
+        let Self::Left(buffer, left, beside) = self else { panic!("nothing has come") };
+        let taken = put(&buffer[left.clone()]);
+        left.start += taken;
+        let beside = mem::take(beside);
+        if left.start == left.end {
+            *self = Self::Idle(mem::take(buffer));
+        }
+        (taken, beside)
+    }
+
     /// As [`take`](Self::take), of a datagram: what does not fit is gone, as it is with the system's call.
     pub(crate) fn take_whole(&mut self, buf: &mut [u8]) -> (usize, T::Beside) {
         let (taken, beside) = self.take(&mut [IoSliceMut::new(buf)]);

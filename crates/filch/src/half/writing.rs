@@ -1,6 +1,6 @@
 //! The sending half: what of a write outlives the future that began it.
 
-use super::{Outward, Site, was_given_up};
+use super::{Outward, Site, Unheard, was_given_up};
 use crate::home::lost_its_ring;
 use filch_uring::Op;
 use std::io::IoSlice;
@@ -26,15 +26,26 @@ pub(crate) struct Writing<T: Outward> {
     buffer: Vec<u8>,
     /// What went wrong with a write that was dropped: the next one hears of it.
     failed: Option<io::Error>,
-    /// How much a write that was dropped has written, until somebody asks or the next one begins.
-    unheard: usize,
+    /// What a write that was dropped has written.
+    pub(super) unheard: Unheard,
+    /// A poll waits until a socket takes more.
+    #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+    pub(super) room: super::now::Room,
     /// The end of the stream was asked for, and may be sent.
     pub(crate) is_ending: bool,
 }
 
 impl<T: Outward> Writing<T> {
     pub(crate) fn new() -> Self {
-        Self { pending: None, buffer: Vec::new(), failed: None, unheard: 0, is_ending: false }
+        Self {
+            pending: None,
+            buffer: Vec::new(),
+            failed: None,
+            unheard: Unheard::default(),
+            #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+            room: None,
+            is_ending: false,
+        }
     }
 
     /// Waits for what an earlier write left behind.
@@ -49,23 +60,30 @@ impl<T: Outward> Writing<T> {
     ) -> Poll<io::Result<()>> {
         if self.pending.is_some() {
             match ready!(self.poll(site, cx)) {
-                Ok(written) => self.unheard = written,
+                Ok(written) => self.note(written),
                 Err(error) => self.failed = Some(error),
             }
         }
         Poll::Ready(self.failed.take().map_or(Ok(()), Err))
     }
 
-    /// How much a write that was dropped has written. Settled before.
-    pub(crate) fn take_unheard(&mut self) -> usize {
-        mem::take(&mut self.unheard)
+    /// Takes note of what a write has written that nobody waits for.
+    pub(super) fn note(&mut self, written: usize) {
+        self.unheard.note(mem::take(&mut self.buffer), written);
+    }
+
+    #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+    pub(super) fn is_pending(&self) -> bool {
+        self.pending.is_some()
     }
 
     /// Hands the beginning of `bufs` to the kernel, and what goes beside it. Settled before.
     pub(crate) fn begin(&mut self, site: Site<'_>, bufs: &[IoSlice<'_>], beside: T::Beside) {
         debug_assert!(self.pending.is_none(), "called when it has settled");
-        self.unheard = 0;
-        let mut buffer = mem::take(&mut self.buffer);
+        let mut buffer = self.unheard.forget();
+        if buffer.capacity() == 0 {
+            buffer = mem::take(&mut self.buffer);
+        }
         buffer.clear();
         for buf in bufs {
             let fits = buf.len().min(MOST - buffer.len());

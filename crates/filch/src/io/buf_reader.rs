@@ -87,7 +87,7 @@ impl<R> BufReader<R> {
     }
 
     /// Makes room behind what was read ahead.
-    pub(super) fn room(&mut self) -> &mut [u8] {
+    fn room(&mut self) {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
             // Not kept for ever because one line was long.
@@ -103,7 +103,13 @@ impl<R> BufReader<R> {
                 self.buffer.resize(self.buffer.len() * 2, 0);
             }
         }
-        &mut self.buffer[self.end..]
+    }
+
+    /// The source, and room for more from it.
+    #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+    pub(super) fn inner_and_room(&mut self) -> (&mut R, &mut [u8]) {
+        self.room();
+        (&mut self.inner, &mut self.buffer[self.end..])
     }
 
     /// Takes note of bytes that were put into [`room`](Self::room).

@@ -2,14 +2,20 @@
 
 mod pipe;
 
-use super::{Read, Write};
+use super::{Read, Write, fill};
 use crate::half::Turn;
 use pipe::Pipe;
+use std::fmt;
 use std::future::poll_fn;
 use std::io::{IoSlice, Result};
 use std::panic::Location;
 use std::sync::Arc;
-use std::{fmt, mem};
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+use {
+    super::{PollRead, PollWrite},
+    crate::half::Role,
+    std::task::{Context, Poll},
+};
 
 /// Two ends of a connection in memory: what is written to one is read from the other. In each direction
 /// `capacity` bytes fit; who writes more waits until some are read. Needs no runtime.
@@ -128,14 +134,39 @@ impl Duplex {
     }
 }
 
-/// Puts bytes into a slice, one part after the other, as long as there is room.
-fn fill(mut buf: &mut [u8]) -> impl FnMut(&[u8]) -> usize {
-    move |part| {
-        let fits = part.len().min(buf.len());
-        let (front, rest) = mem::take(&mut buf).split_at_mut(fits);
-        front.copy_from_slice(&part[..fits]);
-        buf = rest;
-        fits
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+impl PollRead for Duplex {
+    fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        room: usize,
+        put: &mut dyn FnMut(&[u8]) -> usize,
+    ) -> Poll<Result<usize>> {
+        if room == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        let at = Location::caller();
+        self.reading.poll(Role::Reads, cx, |(), cx| self.source.poll_read(cx, at, put).into())
+    }
+}
+
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+impl PollWrite for Duplex {
+    fn poll_write(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<Result<usize>> {
+        if bufs.iter().all(|buf| buf.is_empty()) {
+            return Poll::Ready(Ok(0));
+        }
+        let at = Location::caller();
+        self.writing.poll(Role::Writes, cx, |(), cx| self.target.poll_write(cx, at, bufs).into())
+    }
+
+    fn poll_flush(&self, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_finish(&self, _: &mut Context<'_>) -> Poll<Result<()>> {
+        self.target.end();
+        Poll::Ready(Ok(()))
     }
 }
 

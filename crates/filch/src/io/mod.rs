@@ -9,6 +9,37 @@
 //! what [`BufReader`] has read ahead stays there until a *whole* line, piece or buffer's fill can be given
 //! out; what [`BufWriter`] or a [`Pump`] has taken stays there until it is *known* to be written.
 //!
+//! # The traits of other runtimes
+//!
+//! With the feature `futures-io`, streams, their halves, [`File`](crate::fs::File), [`Duplex`] and
+//! [`BufReader`] are read and written by the traits of the `futures` crates; with `tokio-io`, by those of
+//! tokio; each also by shared reference. The other way, `FuturesIo` and `TokioIo` make what has those
+//! traits a [`Read`] and [`Write`].
+//!
+//! *Reading.* A poll takes over a read that is pending, whoever began it: one that was polled, or a future
+//! that was dropped (C1). A file's pending read finds the file as it was when that began.
+//!
+//! *Writing.* A poll that is `Ready` tells what the system has taken; nothing is reported that was only
+//! copied.
+//!
+//! * To a socket or a pipe in memory, a poll that is `Pending` has sent nothing, and nothing will be sent
+//!   because of it. The next one may offer anything, or never come.
+//! * To a `File`, only the kernel's own time decides when a write is done, so the bytes of a poll that is
+//!   `Pending` are on their way, in a copy. The next poll waits for them, and compares. If it offers *the
+//!   same bytes again*, all or the beginning of them, or more behind them, it is told how many of them
+//!   are written: none is written twice. If it offers *other bytes*, the earlier poll was dropped, and what
+//!   holds for a dropped write holds for it: its bytes are written once, or a prefix of them, and the
+//!   other bytes come after them. A seek, or a write that is no poll, in between makes all bytes other
+//!   bytes.
+//!
+//! *Flushing* waits for what is on its way. *Closing*, or shutting down, does that and then sends the end
+//! of a stream; a file is closed when it is dropped.
+//!
+//! One task may read and another write; of several that poll for the same, the last is woken. Futures and
+//! polls of one object may be mixed: a poll waits when it is a future's turn.
+//!
+//! # An example
+//!
 //! ```
 //! # filch::run(async {
 //! use filch::io::{BufRead, BufReader, Write, duplex};
@@ -38,6 +69,8 @@ mod ends;
 mod failed;
 mod lines;
 mod outbox;
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+mod poll;
 mod pump;
 mod read;
 mod seek;
@@ -54,6 +87,10 @@ pub use duplex::{Duplex, duplex};
 pub use ends::{Empty, Repeat, Sink, empty, repeat, sink};
 pub use failed::Failed;
 pub use lines::{Lines, Split};
+#[cfg(feature = "futures-io")]
+pub use poll::FuturesIo;
+#[cfg(feature = "tokio-io")]
+pub use poll::TokioIo;
 pub use pump::Pump;
 pub use read::Read;
 pub use seek::Seek;
@@ -62,6 +99,8 @@ pub use write::Write;
 
 pub(crate) use by_reference::by_shared_reference;
 pub(crate) use failed::failed;
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+pub(crate) use poll::{PollRead, PollWrite};
 
 /// Buffers that the kernel may use directly, because it is given them: for
 /// [`File::read_at`](crate::fs::File::read_at) and its kin.
@@ -83,3 +122,14 @@ use retry_interrupted;
 
 /// How much is asked for at a time where nobody says how much.
 const CHUNK: usize = 64 * 1024;
+
+/// Puts bytes into a slice, one part after the other, as long as there is room.
+pub(crate) fn fill(mut buf: &mut [u8]) -> impl FnMut(&[u8]) -> usize {
+    move |part| {
+        let fits = part.len().min(buf.len());
+        let (front, rest) = std::mem::take(&mut buf).split_at_mut(fits);
+        front.copy_from_slice(&part[..fits]);
+        buf = rest;
+        fits
+    }
+}

@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) struct Connection<R: Inward, W: Outward> {
     pub(super) fd: SharedFd,
     pub(super) home: Home,
-    reading: Turn<Reading<R>>,
-    writing: Turn<Writing<W>>,
+    pub(super) reading: Turn<Reading<R>>,
+    pub(super) writing: Turn<Writing<W>>,
     /// Somebody has asked for descriptors: from then on every read has room for some, so that none is
     /// lost to a read that another one takes over.
     descriptors: AtomicBool,
@@ -30,11 +30,11 @@ impl<R: Inward, W: Outward> Connection<R, W> {
         Self { fd, home, reading, writing, descriptors: AtomicBool::new(false) }
     }
 
-    fn site(&self, at: &'static Location<'static>) -> Site<'_> {
+    pub(super) fn site(&self, at: &'static Location<'static>) -> Site<'_> {
         Site { fd: &self.fd, home: &self.home, at, is_device: false }
     }
 
-    fn want(&self, room: usize) -> Want {
+    pub(super) fn want(&self, room: usize) -> Want {
         // Relaxed: who asks for descriptors sets it before; for others it makes no difference.
         Want { descriptors: self.descriptors.load(Ordering::Relaxed), ..Want::bytes(room) }
     }
@@ -137,7 +137,7 @@ impl<R: Inward, W: Outward> Connection<R, W> {
 
 /// How ending the writing direction went. One that was dropped may have ended it: when the other side has
 /// ended its own, too, there is no connection any more, and nothing is wrong.
-fn finished(again: bool, ended: io::Result<()>) -> io::Result<()> {
+pub(super) fn finished(again: bool, ended: io::Result<()>) -> io::Result<()> {
     match ended {
         Err(error) if again && error.kind() == io::ErrorKind::NotConnected => Ok(()),
         ended => ended,

@@ -10,6 +10,8 @@ mod connection;
 mod datagram;
 mod hand_over;
 mod options;
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+mod polled;
 mod socket;
 pub mod split;
 mod stream;

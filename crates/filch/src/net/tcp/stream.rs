@@ -54,7 +54,7 @@ use std::time::Duration;
 #[doc(alias = "open_connection")]
 #[doc(alias = "StreamReader")]
 #[doc(alias = "StreamWriter")]
-pub struct TcpStream(Connection<op::Recv<Vec<u8>>, op::Send<Vec<u8>>>);
+pub struct TcpStream(pub(in crate::net) Connection<op::Recv<Vec<u8>>, op::Send<Vec<u8>>>);
 
 impl TcpStream {
     /// Connects to the address that answers first, as RFC 8305 ("happy eyeballs") has it: the addresses of

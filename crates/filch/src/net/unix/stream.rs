@@ -40,7 +40,7 @@ use std::path::Path;
 ///
 /// As for [`TcpStream`](crate::net::TcpStream).
 #[doc(alias = "open_unix_connection")]
-pub struct UnixStream(Connection<op::RecvMsg<Vec<u8>>, op::SendMsg<Vec<u8>>>);
+pub struct UnixStream(pub(in crate::net) Connection<op::RecvMsg<Vec<u8>>, op::SendMsg<Vec<u8>>>);
 
 impl UnixStream {
     /// Connects to the socket that listens at `path`, or, if that begins with a NUL, at an abstract name.

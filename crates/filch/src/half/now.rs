@@ -1,0 +1,73 @@
+//! Writing by polls: to a socket without waiting, to other things by an operation.
+
+use super::{Outward, Site, Writing};
+use crate::home::lost_its_ring;
+use filch_atomic::current;
+use filch_uring::{Op, op};
+use socket2::SockRef;
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll, ready};
+
+/// Waiting until a socket takes more. Whoever polls next finds it here.
+pub(crate) type Room = Option<Op<op::PollFd>>;
+
+impl<T: Outward> Writing<T> {
+    /// Sends what a socket takes without waiting. `Pending` means that nothing of `bufs` is sent, nor will
+    /// be: the caller may come again with anything.
+    pub(crate) fn poll_send(
+        &mut self,
+        site: Site<'_>,
+        bufs: &[IoSlice<'_>],
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_settled(site, cx))?;
+        loop {
+            if let Some(op) = &mut self.room {
+                let ready = ready!(site.poll(op, cx));
+                self.room = None;
+                if let Err(error) = ready
+                    && !lost_its_ring(&error)
+                {
+                    return Poll::Ready(Err(error));
+                }
+            }
+            ready!(current::poll_proceed(cx));
+            let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+            let sent = SockRef::from(site.fd).send_vectored_with_flags(bufs, flags);
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let room = op::PollFd::new(site.fd.clone(), libc::POLLOUT);
+                    self.room = Some(Op::new(room));
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                sent => {
+                    self.unheard.take();
+                    return Poll::Ready(sent);
+                }
+            }
+        }
+    }
+
+    /// Writes by an operation, which has a copy of the bytes, and reports when it is done. See
+    /// [`Unheard::tell`](super::Unheard::tell) for who comes again with other bytes.
+    pub(crate) fn poll_write(
+        &mut self,
+        site: Site<'_>,
+        bufs: &[IoSlice<'_>],
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            if self.is_pending() {
+                match ready!(self.poll(site, cx))? {
+                    0 => return Poll::Ready(Ok(0)),
+                    written => self.note(written),
+                }
+            }
+            ready!(self.poll_settled(site, cx))?;
+            if let Some(told) = self.unheard.tell(bufs) {
+                return Poll::Ready(Ok(told));
+            }
+            self.begin(site, bufs, T::Beside::default());
+        }
+    }
+}
