@@ -9,7 +9,7 @@
 use filch_atomic::sync::{Arc, Condvar, Mutex};
 use filch_atomic::thread;
 use filch_sched::idle::{Idle, Member};
-use filch_sched::watch::{Found, LOOK, Lookout, Watch};
+use filch_sched::watch::{Finding, Found, LOOK, Lookout, Watch};
 use std::time::{Duration, Instant};
 
 /// What the workers share.
@@ -251,6 +251,32 @@ fn an_alarm_that_is_set_while_it_is_taken_back() {
             short.go_to_work();
             crew.when_settled(1, || assert!(crew.alarms() > 0, "nobody will look"));
             thread.join().unwrap();
+        });
+    });
+}
+
+/// One goes to sleep for long, as the other is stuck and nothing can be done about it; and that one comes to
+/// itself, and may be stuck anew.
+#[test]
+fn patience_ends_with_what_it_was_for() {
+    loom::model(|| {
+        let (crew, [mut stuck, mut patient]) = Crew::new();
+        crew.watch.beat(0, NOW - 10 * LOOK, 1);
+        assert!(matches!(crew.watch.find(0, NOW, || 2), Finding::Stuck { .. }));
+        for _ in 0..100 {
+            let found = Found { stuck: true, ..Found::default() };
+            patient.lookout.has_looked(&crew.watch, NOW, found);
+        }
+        let thread = thread::spawn(move || {
+            let crew = &stuck.crew;
+            crew.watch.beat(0, NOW, 2);
+            stuck.lookout.is_up(NOW);
+            stuck.lookout.goes_on(&crew.watch, &crew.idle, NOW, crew.set_alarm());
+        });
+        patient.sleep_while(|| {
+            thread.join().unwrap();
+            let alarm = crew.alarms[1].lock().expect("one runs");
+            assert!(alarm <= Duration::from_nanos(2 * LOOK), "it might be stuck for {alarm:?}");
         });
     });
 }

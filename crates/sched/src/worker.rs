@@ -9,7 +9,7 @@ use crate::rng::Rng;
 use crate::search::Search;
 use crate::shared::Shared;
 use crate::task::Task;
-use crate::watch::{self, Lookout};
+use crate::watch::{self, LOOK, Lookout};
 use std::io;
 use std::rc::Rc;
 use std::task::Waker;
@@ -162,7 +162,8 @@ impl<P: Park> Worker<P> {
         // Polls that take long are followed by a look each, so that I/O waits for time, not for a count.
         // Then it is doubled, poll by poll: a task that takes long and comes round again soon must not
         // do so several times between two looks.
-        let long = now.saturating_duration_since(self.last_look) >= IO_BUDGET;
+        let since_look = now.saturating_duration_since(self.last_look);
+        let long = since_look >= IO_BUDGET;
         self.looks_apart = if long { 1 } else { (self.looks_apart * 2).min(POLLS_PER_LOOK) };
         self.polls_until_look = self.looks_apart;
         self.last_look = now;
@@ -179,7 +180,9 @@ impl<P: Park> Worker<P> {
             counters.completions.add(reaped as u64);
         }
         self.local.refill();
-        if self.look_at_the_others(now) {
+        // One that was silent may be known as stuck to a sleeper that is in no hurry to come again.
+        let was_silent = since_look >= Duration::from_nanos(LOOK);
+        if self.look_at_the_others(now) || (was_silent && self.shared().watch.is_on()) {
             let shared = self.local.shared();
             let now = shared.watch.nanos(now);
             self.lookout.goes_on(&shared.watch, &shared.idle, now, set_alarm(&self.local));

@@ -86,7 +86,7 @@ impl Idle {
     /// Announces that `worker` goes to sleep. With true it must look through every queue before it
     /// parks, and [`get_up`](Self::get_up) if there is work.
     #[must_use]
-    fn fall_asleep(&self, worker: usize, searching: bool) -> bool {
+    pub(crate) fn fall_asleep(&self, worker: usize, searching: bool) -> bool {
         // Relaxed: what follows the fence decides; `sleeper_to_wake` clears it by a read-modify-write.
         self.sleeping[worker / BITS].fetch_or(1 << (worker % BITS), Ordering::Relaxed);
         if searching {
@@ -100,7 +100,7 @@ impl Idle {
     /// Ends the sleep of `worker`. True if a waker ended it already: then the worker counts as
     /// searching.
     #[must_use]
-    fn get_up(&self, worker: usize) -> bool {
+    pub(crate) fn get_up(&self, worker: usize) -> bool {
         let bit = 1 << (worker % BITS);
         // AcqRel: pairs with the same in `sleeper_to_wake`: one of the two clears the bit.
         self.sleeping[worker / BITS].fetch_and(!bit, Ordering::AcqRel) & bit == 0
@@ -114,6 +114,12 @@ impl Idle {
             let bits = sleeping.load(Ordering::Relaxed);
             bits.checked_ilog2().map(|bit| word * BITS + bit as usize)
         })
+    }
+
+    /// Whether this one sleeps, or is about to. Ordered by the caller's fences.
+    pub(crate) fn sleeps(&self, worker: usize) -> bool {
+        // Relaxed: as in `last_sleeper`.
+        self.sleeping[worker / BITS].load(Ordering::Relaxed) & (1 << (worker % BITS)) != 0
     }
 
     /// Whether all sleep, or are about to. Ordered by the caller's fences.

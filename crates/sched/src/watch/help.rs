@@ -17,7 +17,7 @@ pub(crate) fn look_at_the_others(local: &Local, now: Instant, due: &mut Vec<Wake
     let mut found = Found::default();
     for worker in (0..shared.workers()).filter(|&worker| worker != local.index) {
         match shared.watch.find(worker, at, || shared.remotes[worker].counters.polls.get()) {
-            Finding::Well => {}
+            Finding::Well { beat } => found.oldest_beat = found.oldest_beat.min(beat),
             Finding::Silent => found.silent = true,
             // Workers that end are not stuck, and somebody else counts their time.
             Finding::Stuck { .. } if shared.is_closing() => {}

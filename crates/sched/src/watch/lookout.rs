@@ -1,6 +1,6 @@
 //! A worker's own part in the watch.
 
-use super::{LOOK, SECOND_LOOK, Watch};
+use super::{LOOK, PARKED, SECOND_LOOK, Watch};
 use crate::idle::Idle;
 use filch_atomic::sync::atomic::{Ordering, fence};
 use std::time::Duration;
@@ -12,14 +12,23 @@ const LOOKS_IN_VAIN: u32 = 16;
 const MOST_DOUBLINGS: u32 = 4;
 
 /// What a look found.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Found {
+    /// The oldest beat of those who are well.
+    pub oldest_beat: u64,
     /// Somebody is silent, and it is not known yet whether he is stuck.
     pub silent: bool,
     /// Somebody is stuck, and was helped.
     pub stuck: bool,
     /// That brought something.
     pub gained: bool,
+}
+
+impl Default for Found {
+    /// That all others sleep.
+    fn default() -> Self {
+        Self { oldest_beat: PARKED, silent: false, stuck: false, gained: false }
+    }
 }
 
 /// One worker, as it takes part: when it has to see to the alarms.
@@ -50,7 +59,8 @@ impl Lookout {
         idle: &Idle,
         set: impl FnMut(usize, Option<Duration>),
     ) {
-        watch.alarms().keep(idle, self.turned, 2 * LOOK, set);
+        let ahead = watch.until_the_alarm(self.turned);
+        watch.alarms().keep(idle, self.turned, ahead, true, set);
     }
 
     /// It has said that it sleeps, and is about to.
@@ -61,14 +71,18 @@ impl Lookout {
         now: u64,
         mut set: impl FnMut(usize, Option<Duration>),
     ) {
+        let soon = watch.until_the_alarm(now);
         if !idle.all_sleep() {
-            watch.alarms().keep(idle, now, self.patience, &mut set);
+            // It is patient only with those it knows to be stuck.
+            let patient = self.patience > 2 * LOOK && watch.only_the_stuck_run(idle);
+            let ahead = if patient { self.patience } else { soon.min(self.patience) };
+            watch.alarms().keep(idle, now, ahead, !patient, &mut set);
             // Pairs with the fence of one who goes to sleep just now: it sees this alarm, or is seen.
             fence(Ordering::SeqCst);
         }
         // In a series of short bursts the alarm stays, and rings once, after the last.
         if self.slept_long && idle.all_sleep() {
-            watch.alarms().take_back(idle, now, set);
+            watch.alarms().take_back(idle, now, soon, set);
         }
         self.turned = now;
         watch.rests(self.worker);
@@ -81,13 +95,17 @@ impl Lookout {
 
     /// It has got up.
     pub fn got_up(&mut self, now: u64) {
+        self.patience = 2 * LOOK;
         self.slept_long = now.saturating_sub(self.turned) >= 2 * LOOK;
         self.turned = now;
     }
 
     /// It has looked at the others. Should it go to sleep now, then it, or another, must look again in time.
     pub fn has_looked(&mut self, watch: &Watch, now: u64, found: Found) {
-        let Found { silent, stuck, gained } = found;
+        let Found { oldest_beat, silent, stuck, gained } = found;
+        // Who is well may be stuck since its beat. Who is silent needs a second look.
+        let by = oldest_beat.min(now) + 2 * LOOK;
+        watch.ring_by(if silent { by.min(now + 2 * SECOND_LOOK) } else { by });
         self.in_vain = if stuck && !gained { self.in_vain.saturating_add(1) } else { 0 };
         self.patience = if silent {
             watch.look_again_soon(now);
@@ -107,6 +125,6 @@ impl Lookout {
         now: u64,
         set: impl FnMut(usize, Option<Duration>),
     ) {
-        watch.alarms().keep(idle, now, 2 * LOOK, set);
+        watch.alarms().keep(idle, now, watch.until_the_alarm(now), true, set);
     }
 }

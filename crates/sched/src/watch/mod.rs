@@ -14,6 +14,10 @@ pub use lookout::{Found, Lookout};
 #[cfg(not(filch_loom))]
 pub(crate) use reports::Reports;
 
+#[cfg(all(test, not(filch_loom)))]
+mod tests;
+
+use crate::idle::Idle;
 use filch_atomic::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -31,13 +35,15 @@ const PARKED: u64 = u64::MAX;
 /// The part of the watch that all workers share. Moments are in nanoseconds since it was made.
 ///
 /// Contention, word by word: `next_look` is read at each look at the clock and written about once a
-/// millisecond, by one; a beat is written by its worker when it reads the clock, and read once a
-/// millisecond; a mark is written only for workers that seem to be stuck; an alarm is read at each
-/// change of who sleeps, and written at most once in some 600 µs or, while somebody is stuck, 300 µs.
+/// millisecond, by one; so is `ring_by`, and read at each change of who sleeps; a beat is written by its
+/// worker when it reads the clock, and read once a millisecond; a mark is written only for workers that
+/// seem to be stuck; an alarm is read at each change of who sleeps, and written about once with each look.
 #[derive(Debug)]
 pub struct Watch {
     start: Instant,
     next_look: AtomicU64,
+    /// By when an alarm is to ring, unless there is another look before.
+    ring_by: AtomicU64,
     alarms: Alarms,
     workers: Box<[Watched]>,
 }
@@ -71,13 +77,18 @@ struct Mark {
     since: AtomicU64,
     /// The poll that it was last found to be stuck in.
     stuck_in: AtomicU64,
+    /// What its last look at the clock was then.
+    stuck_since: AtomicU64,
 }
 
 /// What a look at a worker finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finding {
     /// It looked at the clock not long ago, or sleeps.
-    Well,
+    Well {
+        /// When it looked. If it sleeps: later than any moment.
+        beat: u64,
+    },
     /// It is silent, but may be in many short polls.
     Silent,
     /// It has been in the same poll for `so_long`, at least. `first`: nobody found that before.
@@ -100,11 +111,13 @@ impl Watch {
                 polls: AtomicU64::new(u64::MAX),
                 since: AtomicU64::new(0),
                 stuck_in: AtomicU64::new(u64::MAX),
+                stuck_since: AtomicU64::new(PARKED),
             }),
         };
         Self {
             start: now,
             next_look: AtomicU64::new(0),
+            ring_by: AtomicU64::new(0),
             alarms: Alarms::new(workers),
             workers: (0..workers).map(watched).collect(),
         }
@@ -159,13 +172,37 @@ impl Watch {
         self.next_look.fetch_min(now + SECOND_LOOK, Ordering::Relaxed);
     }
 
+    /// Somebody has looked: if nobody does so again, an alarm is to ring at `by`.
+    fn ring_by(&self, by: u64) {
+        // Relaxed: pairs with the load in `until_the_alarm`; a look or two more or less.
+        self.ring_by.store(by, Ordering::Relaxed);
+    }
+
+    /// How far from `now` an alarm is to be.
+    fn until_the_alarm(&self, now: u64) -> u64 {
+        // Relaxed: as in `ring_by`.
+        let by = self.ring_by.load(Ordering::Relaxed);
+        by.saturating_sub(now).clamp(SECOND_LOOK, 2 * LOOK)
+    }
+
+    /// Whether all who run have been found stuck and have not looked at the clock since. For one who goes to
+    /// sleep, after its fence: whoever gets up later sees to the alarm.
+    fn only_the_stuck_run(&self, idle: &Idle) -> bool {
+        self.workers.iter().enumerate().all(|(worker, Watched { beat, mark })| {
+            // Relaxed, both: pairs with the stores in `beat` and `find`; if it has just looked at the clock,
+            // it has been in one poll for as long as the others until now.
+            let (at, since) = (&beat.0.at, &mark.0.stuck_since);
+            idle.sleeps(worker) || at.load(Ordering::Relaxed) == since.load(Ordering::Relaxed)
+        })
+    }
+
     /// Looks at one worker. `polls` reads how many polls it has begun.
     pub fn find(&self, worker: usize, now: u64, polls: impl FnOnce() -> u64) -> Finding {
         let Watched { beat: Padded(beat), mark: Padded(mark) } = &self.workers[worker];
         // Acquire: pairs with the Release in `beat`; what the worker had begun by then is seen below.
         let at = beat.at.load(Ordering::Acquire);
         if now.saturating_sub(at) < LOOK {
-            return Finding::Well;
+            return Finding::Well { beat: at };
         }
         let polls = polls();
         // Acquire: pairs with the Release below, of another looker: the moment goes with the count.
@@ -183,6 +220,8 @@ impl Watch {
         if so_long < SECOND_LOOK {
             return Finding::Silent;
         }
+        // Relaxed: pairs with the load in `only_the_stuck_run`, which is about how soon to look again.
+        mark.stuck_since.store(at, Ordering::Relaxed);
         // Relaxed: one of several finders is the first, that is all.
         let first = mark.stuck_in.swap(polls, Ordering::Relaxed) != polls;
         Finding::Stuck { so_long, first }
