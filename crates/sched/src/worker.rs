@@ -112,7 +112,7 @@ impl<P: Park> Worker<P> {
     /// Ends what this worker still has, once its loop is over, and waits for the others to be as far.
     /// Runs on the worker's thread, like the loop.
     pub(crate) fn wind_up(mut self) {
-        self.leave_search();
+        leave_search(&self.local, &mut self.member);
         let (local, park) = (&*self.local, &mut self.park);
         if local.shared().watch.is_on() {
             local.shared().watch.rests(local.index);
@@ -132,20 +132,10 @@ impl<P: Park> Worker<P> {
     #[inline]
     fn begin_poll(&mut self) {
         if self.member.has_duties() {
-            self.take_up_work();
+            take_up_work(&self.local, &mut self.member, &self.lookout);
         }
         self.local.announce();
         self.local.remote().counters.polls.add(1);
-    }
-
-    /// Before the first poll of a burst, or after a search.
-    #[cold]
-    fn take_up_work(&mut self) {
-        self.leave_search();
-        let shared = self.local.shared();
-        if self.member.came_up() && shared.watch.is_on() {
-            self.lookout.goes_to_work(&shared.watch, &shared.idle, set_alarm(&self.local));
-        }
     }
 
     /// After a poll; now and then looks at the clock.
@@ -206,13 +196,20 @@ impl<P: Park> Worker<P> {
         if !watch.is_on() || !watch.may_look(watch.nanos(now)) {
             return false;
         }
-        let found = watch::look_at_the_others(&self.local, now, &mut self.due);
+        let (local, member, lookout) = (&self.local, &mut self.member, &self.lookout);
+        let before_wakers = || take_up_work(local, member, lookout);
+        let found = watch::look_at_the_others(local, now, &mut self.due, before_wakers);
         self.lookout.has_looked(watch, watch.nanos(now), found);
         true
     }
 
     fn fire_timers(&mut self, now: Instant) {
         let remote = self.local.remote();
+        if !remote.timers.is_due(now) {
+            return;
+        }
+        // Their wakers are anybody's code: from here on this worker may be stuck.
+        take_up_work(&self.local, &mut self.member, &self.lookout);
         let expired = self.local.delivered(|| remote.timers.expire(now, &mut self.due));
         if let Some(expired) = expired
             && expired.woken > 0
@@ -230,16 +227,6 @@ impl<P: Park> Worker<P> {
             return None;
         }
         self.search.run(&self.local, BATCH)
-    }
-
-    /// Leaves the search with work in hand.
-    #[inline]
-    fn leave_search(&mut self) {
-        let shared = self.local.shared();
-        if let Some(sleeper) = self.member.leave_search(&shared.idle, || shared.has_work()) {
-            shared.unpark(sleeper);
-            self.local.remote().counters.wakes_sent.add(1);
-        }
     }
 
     /// Sleeps until there is something, by the rules of `idle`.
@@ -285,6 +272,25 @@ impl<P: Park> Worker<P> {
         // next sleep: one who got up for nothing sets none (S4).
         self.look_at_the_others(now);
         Ok(())
+    }
+}
+
+/// Before the first poll of a burst, or after a search; or before anybody's wakers are run.
+#[cold]
+fn take_up_work(local: &Local, member: &mut Member, lookout: &Lookout) {
+    leave_search(local, member);
+    let shared = local.shared();
+    if member.came_up() && shared.watch.is_on() {
+        lookout.goes_to_work(&shared.watch, &shared.idle, set_alarm(local));
+    }
+}
+
+/// Leaves the search with work in hand.
+fn leave_search(local: &Local, member: &mut Member) {
+    let shared = local.shared();
+    if let Some(sleeper) = member.leave_search(&shared.idle, || shared.has_work()) {
+        shared.unpark(sleeper);
+        local.remote().counters.wakes_sent.add(1);
     }
 }
 

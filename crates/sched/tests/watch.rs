@@ -8,12 +8,12 @@ mod support;
 use fake_park::Parks;
 use filch_sched::clock::ManualClock;
 use filch_sched::task::{Builder, ErrorHook, Meta, Report, yield_now};
-use filch_sched::timer::sleep;
+use filch_sched::timer::{Sleep, sleep};
 use filch_sched::{Config, Handle, Scheduler, ThreadPark, WorkerMetrics, run};
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
@@ -393,5 +393,66 @@ fn a_waker_that_panics_on_a_helper_is_reported_and_stops_nobody() {
             be_stuck_until_all_is_done();
         })
         .unwrap();
+    });
+}
+
+/// A waker that holds its thread up until something comes.
+struct HoldsUp(Mutex<mpsc::Receiver<()>>);
+
+impl Wake for HoldsUp {
+    fn wake(self: Arc<Self>) {
+        self.0.lock().unwrap().recv().unwrap();
+    }
+}
+
+/// Two sleeps on this worker: the waker of the first does not come back before the second is over. That one
+/// wakes `then` as well.
+fn one_holds_up_the_other(then: Waker) -> [Pin<Box<Sleep>>; 2] {
+    struct LetsGo(mpsc::Sender<()>, Waker);
+    impl Wake for LetsGo {
+        fn wake(self: Arc<Self>) {
+            self.0.send(()).unwrap();
+            self.1.wake_by_ref();
+        }
+    }
+    let (go, wait) = mpsc::channel();
+    let wakers =
+        [Waker::from(Arc::new(HoldsUp(Mutex::new(wait)))), Arc::new(LetsGo(go, then)).into()];
+    let times = [30, 60].map(Duration::from_millis);
+    let mut wakers = wakers.into_iter();
+    times.map(|time| {
+        let mut nap = Box::pin(sleep(time));
+        let waker = wakers.next().unwrap();
+        assert!(nap.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        nap
+    })
+}
+
+/// The other sleeps, and had no alarm when this one got up for a timer.
+#[test]
+fn a_worker_that_is_stuck_in_a_timers_waker_is_noticed() {
+    within_reason(|| {
+        run_on(2, async {
+            let mut naps = None;
+            poll_fn(move |cx| {
+                if naps.is_some() {
+                    return Poll::Ready(());
+                }
+                naps = Some(one_holds_up_the_other(cx.waker().clone()));
+                Poll::Pending
+            })
+            .await;
+        });
+    });
+}
+
+#[test]
+fn one_who_helps_and_is_stuck_in_a_waker_is_noticed() {
+    within_reason(|| {
+        run_on(3, async {
+            let (done, wait) = mpsc::channel();
+            let _naps = one_holds_up_the_other(Arc::new(Sends(done)).into());
+            assert_eq!(wait.recv().unwrap(), "timer");
+        });
     });
 }

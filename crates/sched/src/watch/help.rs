@@ -10,7 +10,13 @@ use std::time::{Duration, Instant};
 
 /// Looks at all workers but this one, and helps those that are stuck. What comes of it is in this
 /// worker's queue, and announced before its next poll. `due` is for its memory. Between polls only.
-pub(crate) fn look_at_the_others(local: &Local, now: Instant, due: &mut Vec<Waker>) -> Found {
+/// `before_wakers` is called before timers are fired: what they wake is anybody's code.
+pub(crate) fn look_at_the_others(
+    local: &Local,
+    now: Instant,
+    due: &mut Vec<Waker>,
+    mut before_wakers: impl FnMut(),
+) -> Found {
     let shared = local.shared();
     local.remote().counters.looks.add(1);
     let at = shared.watch.nanos(now);
@@ -27,7 +33,7 @@ pub(crate) fn look_at_the_others(local: &Local, now: Instant, due: &mut Vec<Wake
                     local.remote().counters.stuck_found.add(1);
                     shared.reports.begin(worker);
                 }
-                found.gained |= help(local, worker, now, due);
+                found.gained |= help(local, worker, now, due, &mut before_wakers);
                 report(local, worker, at, so_long);
             }
         }
@@ -36,7 +42,13 @@ pub(crate) fn look_at_the_others(local: &Local, now: Instant, due: &mut Vec<Wake
 }
 
 /// Does what can be done for `stuck` without it. Whether there was anything.
-fn help(local: &Local, stuck: usize, now: Instant, due: &mut Vec<Waker>) -> bool {
+fn help(
+    local: &Local,
+    stuck: usize,
+    now: Instant,
+    due: &mut Vec<Waker>,
+    before_wakers: impl FnOnce(),
+) -> bool {
     let (shared, counters) = (local.shared(), &local.remote().counters);
     let remote = &shared.remotes[stuck];
     let mut gained = false;
@@ -52,6 +64,9 @@ fn help(local: &Local, stuck: usize, now: Instant, due: &mut Vec<Waker>) -> bool
         local.queue.push(task);
         gained = true;
         counters.slot_steals.add(1);
+    }
+    if remote.timers.is_due(now) {
+        before_wakers();
     }
     if let Some(expired) = local.delivered(|| remote.timers.expire(now, due)) {
         gained |= expired.woken > 0;
