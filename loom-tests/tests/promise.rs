@@ -112,18 +112,40 @@ fn a_promise_is_polled_with_another_waker_as_it_is_fulfilled() {
     });
 }
 
-/// A value that is taken without waiting for it.
+/// A value that is taken without waiting for it. The thread of the test is the one that sets: the other only
+/// looks, and loom knows of each word only who came last to it, so a load that comes before a load of the
+/// thread that then writes is forgotten, and nothing but that one order would be tried.
 #[test]
 fn whoever_looks_in_between_takes_the_value_once() {
     loom::model(|| {
         let (setter, mut promise): Ends = promise();
         let (_, waker) = Bell::new();
         assert!(poll(&mut promise, &waker).is_pending());
-        let other = thread::spawn(move || setter.set(value()).expect("somebody waits"));
-        let early = promise.try_get();
-        other.join().unwrap();
+        let other = thread::spawn(move || (promise.try_get(), promise));
+        setter.set(value()).expect("somebody waits");
+        let (early, mut promise) = other.join().unwrap();
         let late = if early.is_err() { promise.try_get() } else { early };
         assert_eq!(late.map(|value| *value), Ok(7));
+    });
+}
+
+/// A poll that nobody was woken for, with the waker that is known already, only looks, too.
+#[test]
+fn a_promise_is_polled_again_as_it_is_fulfilled() {
+    loom::model(|| {
+        let (setter, mut promise): Ends = promise();
+        let (bell, waker) = Bell::new();
+        assert!(poll(&mut promise, &waker).is_pending());
+        let other = thread::spawn(move || {
+            let mut polled = poll(&mut promise, &waker);
+            if polled.is_pending() {
+                bell.wait();
+                polled = poll(&mut promise, &waker);
+            }
+            assert_eq!(polled.map_ok(|value| *value), Poll::Ready(Ok(7)));
+        });
+        setter.set(value()).expect("somebody waits");
+        other.join().unwrap();
     });
 }
 
