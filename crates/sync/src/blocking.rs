@@ -24,6 +24,21 @@ impl Wake for Bell {
     }
 }
 
+/// What a blocking wait begins with, also one that turns out to need no waiting: a program that blocks in a task
+/// is to learn of it when it is written, not when somebody else first has the lock.
+///
+/// # Panics
+///
+/// Within a task of filch.
+#[inline]
+#[track_caller]
+pub(crate) fn check() {
+    assert!(
+        current::task().is_null(),
+        "a blocking wait within a task: it would hold up the worker; await instead"
+    );
+}
+
 /// Runs a future of this crate on this thread, which sleeps meanwhile.
 ///
 /// # Panics
@@ -32,10 +47,7 @@ impl Wake for Bell {
 /// Other executors cannot be recognised.
 #[track_caller]
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    assert!(
-        current::task().is_null(),
-        "a blocking wait within a task: it would hold up the worker; await instead"
-    );
+    check();
     let mut future = pin!(future);
     let bell = Arc::new(Bell { rung: Mutex::new(false), changed: Condvar::new() });
     let waker = Waker::from(bell.clone());

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::blocking::block_on;
+use crate::blocking::{self, block_on};
 use crate::wait_list::{Attempt, Site, WaitList, Waiter, wake_batches};
 
 /// A flag that any number of tasks can wait for.
@@ -143,6 +143,7 @@ impl Event {
     /// In a task of filch, whose worker it would hold up.
     #[track_caller]
     pub fn blocking_wait(&self) {
+        blocking::check();
         if !self.is_set() {
             block_on(self.wait());
         }

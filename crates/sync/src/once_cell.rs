@@ -13,7 +13,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::blocking::block_on;
+use crate::blocking::{self, block_on};
 use crate::wait_list::{Attempt, Left, Site, WaitList, Waiter, wake, wake_batches};
 
 /// A place for one value, which is made by whoever needs it first, asynchronously.
@@ -207,6 +207,7 @@ impl<T> OnceCell<T> {
     /// If `init` does; in a task of filch.
     #[track_caller]
     pub fn blocking_get_or_init(&self, init: impl FnOnce() -> T) -> &T {
+        blocking::check();
         if let Some(value) = self.get() {
             return value;
         }

@@ -6,7 +6,7 @@ mod tests;
 
 pub use guard::{Guard, OwnedGuard};
 
-use crate::blocking::block_on;
+use crate::blocking::{self, block_on};
 use crate::permits::{Acquiring, HasPermits, Permits};
 use crate::wait_list::Site;
 use filch_atomic::cell::UnsafeCell;
@@ -144,6 +144,7 @@ impl<T: ?Sized> Lock<T> {
     /// lock. Other executors cannot be recognised, and must not be blocked either.
     #[track_caller]
     pub fn blocking_lock(&self) -> Guard<'_, T> {
+        blocking::check();
         match self.try_lock() {
             Some(guard) => guard,
             None => block_on(self.lock()),

@@ -14,7 +14,7 @@ use super::put::{Put, Reserve, Slot};
 use super::shared::Shared;
 use super::state::Phase;
 use super::stream::IntoStream;
-use crate::blocking::block_on;
+use crate::blocking::{self, block_on};
 use crate::wait_list::Site;
 
 /// A queue between tasks, or threads: any number of them put, any number get. First in, first out.
@@ -146,10 +146,11 @@ impl<T> Queue<T> {
     ///
     /// # Panics
     ///
-    /// In a task of filch that would have to wait: it would hold up its worker.
+    /// In a task of filch: it would hold up its worker.
     #[doc(alias = "blocking_send")]
     #[track_caller]
     pub fn blocking_put(&self, item: T) -> Result<(), PutError<T>> {
+        blocking::check();
         match self.try_put(item) {
             Err(PutError { item, kind: PutErrorKind::Full }) => block_on(self.put(item)),
             put => put,
@@ -230,10 +231,11 @@ impl<T> Queue<T> {
     ///
     /// # Panics
     ///
-    /// In a task of filch that would have to wait: it would hold up its worker.
+    /// In a task of filch: it would hold up its worker.
     #[doc(alias = "blocking_recv")]
     #[track_caller]
     pub fn blocking_get(&self) -> Result<Lease<T>, ShutDown> {
+        blocking::check();
         match self.try_get() {
             Ok(lease) => Ok(lease),
             Err(TryGetError::ShutDown) => Err(ShutDown),
