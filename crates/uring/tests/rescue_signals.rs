@@ -241,3 +241,31 @@ fn an_impossible_signal_is_refused() {
         assert_eq!((error.call(), error.cause()), ("sigaction", filch_uring::Cause::Signal));
     }
 }
+
+/// What is not wanted is not done: no handler, no look.
+#[test]
+fn rescue_can_be_turned_off() {
+    let release = Release::after(1);
+    let counts = stuck(
+        Config { rescue: Rescue::Off, ..Config::default() },
+        Stuck::Spinning,
+        &release,
+        |_| {
+            let mut nop = Op::new(op::Nop::new());
+            assert!(support::poll(&mut nop).is_pending());
+            nop
+        },
+        |remote, nop| {
+            for _ in 0..100 {
+                assert_eq!(remote.rescue().expect("it does nothing"), 0);
+            }
+            assert!(!nop.is_done());
+            release.clone().wake();
+        },
+        |driver| {
+            assert_eq!(driver.counts().submitted, 0);
+            driver.turn().expect("the ring works");
+        },
+    );
+    assert_eq!((counts.signals_sent, counts.rescued, counts.completed), (0, 0, 1));
+}
