@@ -373,6 +373,46 @@ fn main_is_reported_while_it_is_stuck() {
     });
 }
 
+/// The stuck poll ends while it is being helped, perhaps by the help, and the worker polls another task.
+#[test]
+fn nobody_is_named_for_what_another_did() {
+    within_reason(|| {
+        let (parks, hand) = (Parks::new(2), ManualClock::new());
+        let (config, reports) = reporting(Duration::from_millis(100));
+        let config = Config { clock: hand.clock(), ..config };
+        let (end, is_over) = mpsc::channel();
+        let (begun, has_begun) = mpsc::channel();
+        let main = {
+            let parks = parks.clone();
+            async move {
+                woken_from_rest(parks.clone()).await;
+                let stuck = async move {
+                    parks.at_rescue(0, move || {
+                        end.send(()).unwrap();
+                        has_begun.recv().unwrap();
+                    });
+                    hand.advance(Duration::from_millis(2));
+                    parks.ring(1);
+                    parks.until(|worker, seen| worker == 0 || seen.parked);
+                    hand.advance(Duration::from_millis(200));
+                    parks.ring(1);
+                    is_over.recv().unwrap();
+                    Some(spawn(async move {
+                        begun.send(()).unwrap();
+                        parks.until(|worker, seen| worker == 0 || seen.parked);
+                    }))
+                };
+                spawn(stuck).await.unwrap().unwrap().await.unwrap();
+            }
+        };
+        let make = parks.make();
+        run(config, make, main).unwrap();
+        assert_eq!(parks.seen(0).rescues, 1);
+        let report = reports.try_recv();
+        assert!(report.is_err(), "{}", report.unwrap());
+    });
+}
+
 #[test]
 fn a_waker_that_panics_on_a_helper_is_reported_and_stops_nobody() {
     struct Panics;

@@ -91,10 +91,10 @@ impl Polled {
         self.0.store(ptr::null_mut(), Ordering::Relaxed);
     }
 
-    /// Whether there is a poll. For the worker itself.
+    /// Whether there is a poll. For the worker itself; to others, a hint.
     #[inline]
     pub fn is_polling(&self) -> bool {
-        // Relaxed: only this thread writes it.
+        // Relaxed: as in `show`; only the worker writes it.
         !self.0.load(Ordering::Relaxed).is_null()
     }
 

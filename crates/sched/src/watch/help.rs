@@ -22,19 +22,25 @@ pub(crate) fn look_at_the_others(
     let at = shared.watch.nanos(now);
     let mut found = Found::default();
     for worker in (0..shared.workers()).filter(|&worker| worker != local.index) {
-        match shared.watch.find(worker, at, || shared.remotes[worker].counters.polls.get()) {
+        let remote = &shared.remotes[worker];
+        let in_poll = remote.polled.is_polling();
+        match shared.watch.find(worker, at, || remote.counters.polls.get()) {
             Finding::Well { beat } => found.oldest_beat = found.oldest_beat.min(beat),
             Finding::Silent => found.silent = true,
             // Workers that end are not stuck, and somebody else counts their time.
             Finding::Stuck { .. } if shared.is_closing() => {}
-            Finding::Stuck { so_long, first } => {
+            Finding::Stuck { so_long, polls, first } => {
                 found.stuck = true;
                 if first {
                     local.remote().counters.stuck_found.add(1);
                     shared.reports.begin(worker);
                 }
                 found.gained |= help(local, worker, now, due, &mut before_wakers);
-                report(local, worker, at, so_long);
+                // To help takes time, and may be what ends the poll: nobody is named for another's.
+                let still = || {
+                    remote.counters.polls.get() == polls && remote.polled.is_polling() == in_poll
+                };
+                report(local, worker, at, so_long, still);
             }
         }
     }
@@ -100,16 +106,23 @@ fn steal_half(local: &Local, stuck: usize) -> Option<crate::task::Task> {
     }
 }
 
-/// Names what the worker is inside of, if it is time to.
-fn report(local: &Local, stuck: usize, now: u64, so_long: u64) {
+/// Names what the worker is inside of, if it is time to, and if it is still inside of that.
+fn report(local: &Local, stuck: usize, now: u64, so_long: u64, still: impl Fn() -> bool) {
     let shared = local.shared();
+    if !still() {
+        return;
+    }
     match shared.reports.due(stuck, now, so_long) {
         Due::Not | Due::PutOff { first: false } => {}
         Due::PutOff { first: true } => local.remote().counters.stuck_unreported.add(1),
         Due::Now => {
             let tasks = (0..shared.workers()).map(|shard| &local.handle.shard(shard).tasks);
             let who = shared.remotes[stuck].polled.who(tasks);
-            shared.hook.report(&Report::stuck(stuck, who, Duration::from_nanos(so_long)));
+            // A count of polls is stored before what is polled is shown. That other threads see the two
+            // in this order is certain enough for a line that is read by people.
+            if still() {
+                shared.hook.report(&Report::stuck(stuck, who, Duration::from_nanos(so_long)));
+            }
         }
     }
 }

@@ -95,6 +95,8 @@ pub enum Finding {
     Stuck {
         /// In nanoseconds.
         so_long: u64,
+        /// How many polls it had begun.
+        polls: u64,
         /// Whether this is the first to find it stuck in this poll.
         first: bool,
     },
@@ -224,7 +226,7 @@ impl Watch {
         mark.stuck_since.store(at, Ordering::Relaxed);
         // Relaxed: one of several finders is the first, that is all.
         let first = mark.stuck_in.swap(polls, Ordering::Relaxed) != polls;
-        Finding::Stuck { so_long, first }
+        Finding::Stuck { so_long, polls, first }
     }
 }
 

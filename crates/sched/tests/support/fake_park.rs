@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 pub struct Parks(Arc<Vec<FakePark>>);
 
 #[derive(Clone, Default)]
-pub struct FakePark(Arc<(Mutex<Seen>, Condvar)>);
+pub struct FakePark(Arc<(Mutex<Seen>, Condvar)>, Arc<Mutex<Option<AtRescue>>>);
+
+/// What a test does while a rescue goes on.
+type AtRescue = Box<dyn FnOnce() + Send>;
 
 /// What happened to one park.
 #[derive(Debug, Default, Clone, Copy)]
@@ -54,6 +57,11 @@ impl Parks {
             drop(all);
             thread::yield_now();
         }
+    }
+
+    /// Does this in the next rescue of `worker`.
+    pub fn at_rescue(&self, worker: usize, act: impl FnOnce() + Send + 'static) {
+        *self.0[worker].1.lock().unwrap() = Some(Box::new(act));
     }
 
     /// The alarm of `worker`, which must be set, rings.
@@ -115,6 +123,8 @@ impl Peer for FakePark {
 
     fn rescue(&self) -> io::Result<usize> {
         self.0.0.lock().unwrap().rescues += 1;
+        let act = self.1.lock().unwrap().take();
+        act.into_iter().for_each(|act| act());
         Ok(3)
     }
 }
