@@ -80,7 +80,7 @@ fn a_file_is_read_written_and_sought_in() {
         let mut cx = Context::from_waker(Waker::noop());
         let poll = futures_io::AsyncWrite::poll_write(Pin::new(&mut &file), &mut cx, b"here");
         assert!(poll.is_pending());
-        assert_eq!((&file).seek(SeekFrom::Start(0)).await.unwrap(), 0);
+        assert_eq!(file.seek(SeekFrom::Start(0)).await.unwrap(), 0);
         AsyncWriteExt::write_all(&mut &file, b"here").await.unwrap();
         AsyncWriteExt::close(&mut &file).await.unwrap();
         let written = std::fs::read(&temp.0).unwrap();

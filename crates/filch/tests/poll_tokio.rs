@@ -13,8 +13,8 @@ use std::future::poll_fn;
 use std::io::{ErrorKind, IoSlice};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use support::{Bytes, PATIENCE, TempFile, breathe, drain, everywhere, pair, pattern, runtime};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -435,7 +435,6 @@ fn a_buffered_reader_is_one_of_tokio_too() {
 
 #[test]
 fn what_is_of_tokio_is_moved_by_filch() {
-    let said = Arc::new(Mutex::new(Vec::new()));
     runtime(2).block_on(async {
         let (client, near) = tokio::io::duplex(64);
         let (far, server) = duplex(64);
@@ -446,7 +445,9 @@ fn what_is_of_tokio_is_moved_by_filch() {
             let mut client = client;
             client.write_all(b"a question").await.unwrap();
             client.shutdown().await.unwrap();
-            client.read_to_end(&mut said.lock().unwrap()).await.unwrap();
+            let mut said = Vec::new();
+            client.read_to_end(&mut said).await.unwrap();
+            said
         };
         let serve = async {
             let mut asked = String::new();
@@ -454,8 +455,8 @@ fn what_is_of_tokio_is_moved_by_filch() {
             via(&server).write_all(asked.to_uppercase().as_bytes()).await.unwrap();
             via(&server).shutdown().await.unwrap();
         };
-        let (moved, (), ()) = filch::join!(moving.run(), talk, serve);
+        let (moved, said, ()) = filch::join!(moving.run(), talk, serve);
         assert_eq!(moved.unwrap(), (10, 10));
+        assert_eq!(said, b"A QUESTION");
     });
-    assert_eq!(*said.lock().unwrap(), b"A QUESTION");
 }

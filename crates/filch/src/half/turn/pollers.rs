@@ -141,3 +141,103 @@ impl<T> Turn<T> {
         polled.poll
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Polled, Role, Turn};
+    use std::panic::Location;
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll, Wake, Waker};
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            // Relaxed: one thread.
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Somebody who polls, and how often it was woken since it was last asked.
+    struct Poller(Arc<Count>, Waker);
+
+    impl Poller {
+        fn new() -> Self {
+            let count = Arc::new(Count::default());
+            Self(count.clone(), Waker::from(count))
+        }
+
+        fn woken(&self) -> usize {
+            // Relaxed: one thread.
+            self.0.0.swap(0, Ordering::Relaxed)
+        }
+
+        fn poll(&self, turn: &Turn<()>, role: Role, inner: impl FnOnce() -> Poll<()>) -> Poll<()> {
+            turn.poll(role, &mut Context::from_waker(&self.1), |(), _| inner().into())
+        }
+    }
+
+    const NEVER: fn() -> Poll<()> = || unreachable!("it is taken");
+
+    #[test]
+    fn who_is_turned_away_is_woken_whatever_came_of_the_other_poll() {
+        for (own, others) in [(Role::Reads, Role::Writes), (Role::Reads, Role::Reads)] {
+            for end in [Poll::Pending, Poll::Ready(())] {
+                let (turn, one, other) = (Turn::new(()), Poller::new(), Poller::new());
+                let polled = one.poll(&turn, own, || {
+                    // As from another thread, meanwhile.
+                    assert!(other.poll(&turn, others, NEVER).is_pending());
+                    end
+                });
+                assert_eq!(polled, end);
+                assert_eq!((one.woken(), other.woken()), (0, 1), "{own:?} {others:?} {end:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_poll_wakes_the_other_role_when_it_changed_something() {
+        let (turn, reader, writer) = (Turn::new(()), Poller::new(), Poller::new());
+        assert!(reader.poll(&turn, Role::Reads, || Poll::Pending).is_pending());
+        assert!(writer.poll(&turn, Role::Writes, || Poll::Pending).is_pending());
+        assert_eq!((reader.woken(), writer.woken()), (0, 0), "nothing has happened");
+        let mut cx = Context::from_waker(&writer.1);
+        let disturbing = |(): &mut (), _: &mut Context<'_>| Polled::<()> {
+            poll: Poll::Pending,
+            disturbed: true,
+        };
+        assert!(turn.poll(Role::Writes, &mut cx, disturbing).is_pending());
+        assert_eq!((reader.woken(), writer.woken()), (1, 0));
+        assert!(reader.poll(&turn, Role::Reads, || Poll::Pending).is_pending());
+        assert!(writer.poll(&turn, Role::Writes, || Poll::Ready(())).is_ready());
+        assert_eq!((reader.woken(), writer.woken()), (1, 0));
+        // Who is done is not woken any more.
+        assert!(reader.poll(&turn, Role::Reads, || Poll::Ready(())).is_ready());
+        turn.pollers.wake_all();
+        assert_eq!((reader.woken(), writer.woken()), (0, 0));
+    }
+
+    #[test]
+    fn the_end_of_a_futures_turn_wakes_who_polls() {
+        let (turn, reader, writer) = (Turn::new(()), Poller::new(), Poller::new());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(reader.poll(&turn, Role::Reads, || Poll::Pending).is_pending());
+        let mut first = pin!(turn.lock_at(Location::caller()));
+        let Poll::Ready(taken) = first.as_mut().poll(&mut cx) else { panic!("nobody has it") };
+        assert!(writer.poll(&turn, Role::Writes, NEVER).is_pending());
+        {
+            let mut second = Box::pin(turn.lock_at(Location::caller()));
+            assert!(second.as_mut().poll(&mut cx).is_pending());
+            drop(taken);
+            assert_eq!((reader.woken(), writer.woken()), (1, 1));
+            // Handed on, and not picked up yet.
+            assert!(writer.poll(&turn, Role::Writes, NEVER).is_pending());
+            drop(second);
+        }
+        assert_eq!((reader.woken(), writer.woken()), (0, 1), "it was dropped with its turn");
+        assert!(writer.poll(&turn, Role::Writes, || Poll::Ready(())).is_ready());
+    }
+}
