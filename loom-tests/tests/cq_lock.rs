@@ -37,6 +37,7 @@ impl Fake {
     /// The kernel's side, on one thread.
     fn post(&self, user_data: u64) {
         let tail = self.0.tail.load(Ordering::Relaxed);
+        // SAFETY: beyond the tail nobody reads, and one thread posts; the model checks it.
         self.0.entries[tail as usize].with_mut(|entry| unsafe { *entry = user_data });
         self.0.tail.store(tail + 1, Ordering::Release);
     }
@@ -57,8 +58,9 @@ impl Queue for Fake {
         let tail = self.0.tail.load(Ordering::Acquire);
         while head != tail {
             // Written as well as read, so that two readers are a race.
-            let user_data = self.0.entries[head as usize]
-                .with_mut(|entry| std::mem::replace(unsafe { &mut *entry }, u64::MAX));
+            // SAFETY: the caller holds the queue (who holds its lock); the model checks it.
+            let take = |entry: *mut u64| unsafe { std::mem::replace(&mut *entry, u64::MAX) };
+            let user_data = self.0.entries[head as usize].with_mut(take);
             each(Completion { user_data, result: 7, more: false });
             head += 1;
         }
