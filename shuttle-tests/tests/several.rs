@@ -3,8 +3,8 @@
 
 use filch_shuttle_tests::explore::explore;
 use filch_sync::{
-    Barrier, Condition, Event, Lock, OnceCell, RecvError, RwLock, Semaphore, broadcast, promise,
-    shared_promise, watch,
+    Barrier, Condition, Event, Lock, OnceCell, PriorityQueue, Queue, RecvError, RwLock, Semaphore,
+    broadcast, promise, shared_promise, watch,
 };
 use shuttle::future::{JoinHandle, block_on, spawn, yield_now};
 use shuttle::thread;
@@ -261,5 +261,63 @@ fn one_value_of_many_makers() {
             assert_eq!(makes.await.expect("it comes to its end"), value);
         });
         assert_eq!(cell.get(), Some(&value));
+    });
+}
+
+/// Two queues with workers in between, of which one gives up at times, also when it was just woken. A thread
+/// outside puts, one task keeps room and then does not need it, and whoever waits for the end of the work ends
+/// the queues.
+#[test]
+fn a_line_of_queues() {
+    const ITEMS: u32 = 2;
+    explore(|| {
+        let (raw, done) = (Queue::bounded(1), PriorityQueue::unbounded());
+        let workers = (0..2).map(|number| {
+            let (raw, done) = (raw.clone(), done.clone());
+            spawn(async move {
+                loop {
+                    let mut get = pin!(raw.get());
+                    let first = poll_fn(|cx| Poll::Ready(get.as_mut().poll(cx))).await;
+                    let got = match first {
+                        Poll::Ready(got) => got,
+                        Poll::Pending if number == 0 => get.await,
+                        Poll::Pending => {
+                            yield_now().await;
+                            continue;
+                        }
+                    };
+                    let Ok(lease) = got else { return };
+                    done.put(*lease).await.expect("it is open");
+                }
+            })
+        });
+        let workers: Vec<_> = workers.collect();
+        let outside = raw.clone();
+        let outside = thread::spawn(move || {
+            for item in 0..ITEMS {
+                outside.blocking_put(item).expect("it is open");
+            }
+        });
+        let keeps = raw.clone();
+        let keeps = spawn(async move {
+            let slot = keeps.reserve().await.expect("it is open");
+            yield_now().await;
+            drop(slot);
+            let mut given_up = pin!(keeps.put(ITEMS));
+            poll_once(given_up.as_mut()).await
+        });
+        let extra = block_on(keeps).expect("it comes to its end");
+        outside.join().expect("it comes to its end");
+        block_on(async {
+            raw.join().await;
+            raw.shutdown();
+            all(workers).await;
+            done.shutdown();
+            for item in 0..ITEMS + u32::from(extra) {
+                assert_eq!(done.get().await.as_deref(), Ok(&item));
+            }
+            assert!(done.get().await.is_err());
+            done.join().await;
+        });
     });
 }

@@ -40,6 +40,8 @@ on_all! {
     an_event_releases_all_who_wait,
     a_barrier_passes_all_of_a_generation,
     a_condition_makes_a_queue,
+    a_queue_feeds_workers_until_it_ends,
+    a_priority_queue_is_drained,
     promises_are_kept_or_abandoned,
     a_shared_promise_is_for_all,
     a_watch_shows_the_last_value,

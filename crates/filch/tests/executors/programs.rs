@@ -1,9 +1,10 @@
 //! The programs: many tasks, one primitive each, and an outcome that no schedule changes.
 
 use super::executor::{Executor, Task};
+use filch_sync::queue::{PutErrorKind, ShutDown};
 use filch_sync::{
-    Abandoned, Barrier, Condition, Event, Lock, OnceCell, RecvError, RwLock, Semaphore,
-    SendersGone, broadcast, promise, shared_promise, watch,
+    Abandoned, Barrier, Condition, Event, Lock, OnceCell, PriorityQueue, Queue, RecvError, RwLock,
+    Semaphore, SendersGone, broadcast, promise, shared_promise, watch,
 };
 use filch_testkit::exec::yield_now;
 use std::collections::VecDeque;
@@ -351,6 +352,81 @@ pub(crate) async fn a_once_cell_is_set_by_one<E: Executor>() {
         assert_eq!(all(work).await, [0; 8], "ONCE-1, ONCE-3, ONCE-4");
         assert_eq!(made.load(Ordering::Relaxed), 1);
     }
+}
+
+/// Many put, and many get; some of either give up, also when they were just woken. Who joins is the last.
+pub(crate) async fn a_queue_feeds_workers_until_it_ends<E: Executor>() {
+    let queue = Queue::bounded(2);
+    let workers = tasks::<E, _>(4, |number| {
+        let queue = queue.clone();
+        async move {
+            let mut sum = 0;
+            loop {
+                let mut get = pin!(queue.get());
+                let first = poll_fn(|cx| Poll::Ready(get.as_mut().poll(cx))).await;
+                let got = match first {
+                    Poll::Ready(got) => got,
+                    Poll::Pending if number % 2 == 0 => get.await,
+                    Poll::Pending => {
+                        yield_now().await;
+                        continue;
+                    }
+                };
+                let Ok(lease) = got else { return sum };
+                yield_now().await;
+                sum += *lease;
+            }
+        }
+    });
+    let producers = tasks::<E, _>(3, |number| {
+        let queue = queue.clone();
+        async move {
+            for item in 0..40 {
+                let is_put = match (number + item) % 3 {
+                    0 => poll_once(pin!(queue.put(item))).await,
+                    1 => {
+                        queue.reserve().await.expect("it is open").put(item);
+                        true
+                    }
+                    _ => false,
+                };
+                if !is_put {
+                    queue.put(item).await.expect("it is open");
+                }
+            }
+        }
+    });
+    all(producers).await;
+    queue.join().await;
+    assert_eq!((queue.len(), queue.unfinished()), (0, 0), "QUEUE-9");
+    queue.shutdown();
+    let sums = all(workers).await;
+    assert_eq!(sums.iter().sum::<usize>(), 3 * (0..40).sum::<usize>(), "QUEUE-5, QUEUE-6");
+    let refused = queue.put(7).await.expect_err("it has ended");
+    assert_eq!((refused.item, refused.kind), (7, PutErrorKind::ShutDown), "QUEUE-7, QUEUE-11");
+}
+
+/// What is left when it ends is still got, the smallest first.
+pub(crate) async fn a_priority_queue_is_drained<E: Executor>() {
+    let queue = PriorityQueue::unbounded();
+    let producers = tasks::<E, _>(5, |number| {
+        let queue = queue.clone();
+        async move {
+            for item in 0..20 {
+                queue.put((item, number)).await.expect("it is open");
+            }
+        }
+    });
+    all(producers).await;
+    queue.shutdown();
+    let mut items = Vec::new();
+    while let Ok(item) = queue.get_raw().await {
+        queue.task_done().expect("it was put");
+        items.push(item);
+    }
+    assert!(items.len() == 100 && items.is_sorted(), "QUEUE-3, QUEUE-11");
+    assert!(queue.task_done().is_err(), "QUEUE-10");
+    assert_eq!(queue.get().await.err(), Some(ShutDown));
 }
 
 /// A thread that belongs to no executor waits for what tasks do, and they for it.
