@@ -97,6 +97,7 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
 }
 
 /// Whether the task being polled may still make progress in this poll.
+#[inline]
 pub fn has_budget() -> bool {
     CURRENT.with(|current| current.budget.get() > 0)
 }

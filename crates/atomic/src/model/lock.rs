@@ -16,12 +16,12 @@ impl<T> Mutex<T> {
 
     /// Takes the lock, waiting for it.
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        MutexGuard(Some(self.0.lock().unwrap()))
+        MutexGuard { lock: self, held: Some(self.0.lock().unwrap()) }
     }
 
     /// Takes the lock if nobody holds it.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        self.0.try_lock().ok().map(|guard| MutexGuard(Some(guard)))
+        self.0.try_lock().ok().map(|held| MutexGuard { lock: self, held: Some(held) })
     }
 
     /// The value of a lock nobody else can have.
@@ -35,21 +35,32 @@ impl<T> Mutex<T> {
     }
 }
 
-/// Holds a [`Mutex`]. Empty only inside [`Condvar::wait`], which takes a guard by value underneath.
+/// Holds a [`Mutex`].
 #[derive(Debug)]
-pub struct MutexGuard<'a, T>(Option<checker::sync::MutexGuard<'a, T>>);
+pub struct MutexGuard<'a, T> {
+    lock: &'a Mutex<T>,
+    /// Empty only inside [`Condvar::wait`], which takes a guard by value underneath.
+    held: Option<checker::sync::MutexGuard<'a, T>>,
+}
+
+impl<'a, T> MutexGuard<'a, T> {
+    /// The lock that it holds.
+    pub fn mutex(guard: &Self) -> &'a Mutex<T> {
+        guard.lock
+    }
+}
 
 impl<T> Deref for MutexGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.0.as_ref().expect("a guard is only empty while it waits")
+        self.held.as_ref().expect("a guard is only empty while it waits")
     }
 }
 
 impl<T> DerefMut for MutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.0.as_mut().expect("a guard is only empty while it waits")
+        self.held.as_mut().expect("a guard is only empty while it waits")
     }
 }
 
@@ -91,8 +102,8 @@ impl Condvar {
 
     /// Releases the lock, sleeps until notified, takes the lock again.
     pub fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
-        let held = guard.0.take().expect("a guard waits once at a time");
-        guard.0 = Some(self.0.wait(held).unwrap());
+        let held = guard.held.take().expect("a guard waits once at a time");
+        guard.held = Some(self.0.wait(held).unwrap());
     }
 
     /// As [`wait`](Self::wait); always false, for there is no time to run out.
