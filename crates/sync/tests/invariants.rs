@@ -12,7 +12,8 @@ fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
 
 impl Subject for LockSubject {
     type Got<'a> = Guard<'a, ()>;
-    const RULES: Rules = Rules::new(Reach::First).kept().returned().at_first(1).grants(0);
+    const RULES: Rules =
+        Rules::new(Reach::First).kept().returned().at_first(1).grants(0).gives_way();
 
     fn new() -> Self {
         Self(Lock::new(()))

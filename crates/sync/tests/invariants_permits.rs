@@ -12,7 +12,7 @@ struct Permits(Semaphore);
 
 impl Subject for Permits {
     type Got<'a> = Permit<'a>;
-    const RULES: Rules = Rules::new(Reach::First).kept().returned().grants(3);
+    const RULES: Rules = Rules::new(Reach::First).kept().returned().grants(3).gives_way();
 
     fn new() -> Self {
         Self(Semaphore::new(0))
@@ -44,7 +44,7 @@ struct Pairs(Arc<Semaphore>);
 
 impl Subject for Pairs {
     type Got<'a> = OwnedPermit;
-    const RULES: Rules = Rules::new(Reach::First).kept().returned().grants(3);
+    const RULES: Rules = Rules::new(Reach::First).kept().returned().grants(3).gives_way();
 
     fn new() -> Self {
         Self(Arc::new(Semaphore::new(0)))
@@ -104,7 +104,8 @@ struct Bounded(BoundedSemaphore);
 
 impl Subject for Bounded {
     type Got<'a> = Permit<'a>;
-    const RULES: Rules = Rules::new(Reach::First).kept().returned().at_first(2).grants(0);
+    const RULES: Rules =
+        Rules::new(Reach::First).kept().returned().at_first(2).grants(0).gives_way();
 
     fn new() -> Self {
         Self(BoundedSemaphore::new(2))
@@ -136,7 +137,7 @@ struct Readers(Arc<RwLock<()>>, Mutex<Option<OwnedWriteGuard<()>>>);
 
 impl Subject for Readers {
     type Got<'a> = ReadGuard<'a, ()>;
-    const RULES: Rules = Rules::new(Reach::Everyone).kept();
+    const RULES: Rules = Rules::new(Reach::Everyone).kept().gives_way();
 
     fn new() -> Self {
         let lock = Arc::new(RwLock::new(()));
@@ -169,7 +170,7 @@ struct Writers(Arc<RwLock<()>>, Mutex<Option<OwnedReadGuard<()>>>);
 
 impl Subject for Writers {
     type Got<'a> = WriteGuard<'a, ()>;
-    const RULES: Rules = Rules::new(Reach::First).kept().returned().grants(1);
+    const RULES: Rules = Rules::new(Reach::First).kept().returned().grants(1).gives_way();
 
     fn new() -> Self {
         let lock = Arc::new(RwLock::new(()));

@@ -41,6 +41,8 @@ use std::task::{Context, Poll};
 ///
 /// First come, first served. Whoever unlocks hands the lock to the waiter that has waited longest:
 /// a newcomer never gets in between, and nobody waits for more than those who came before.
+/// A task that has used up its turn and finds the lock free leaves it, and comes again in its next turn; once
+/// (I6).
 ///
 /// # Cost
 ///

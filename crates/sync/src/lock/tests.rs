@@ -89,22 +89,41 @@ fn the_waker_of_the_last_poll_is_woken() {
 }
 
 #[test]
-fn a_task_that_has_had_its_turn_keeps_its_place() {
+fn a_task_that_has_had_its_turn_gives_way_once() {
     let lock = Lock::new(());
     let count = Count::new();
-    let (mut free, mut waits) = (Box::pin(lock.lock()), Box::pin(lock.lock()));
-    without_budget(|| {
-        assert!(poll(&mut free, &count).is_pending(), "it is free, but the task has had its turn");
-        assert!(poll(&mut waits, &count).is_pending());
-    });
-    assert_eq!(count.wakes(), 1, "the first comes again by itself");
-    assert!(lock.try_lock().is_none());
-    drop(ready(&mut free));
+    let mut free = Box::pin(lock.lock());
+    without_budget(|| assert!(poll(&mut free, &count).is_pending()));
+    assert_eq!(count.wakes(), 1, "it comes again by itself");
+    assert!(lock.try_lock().is_some(), "it holds nobody up until then");
+    without_budget(|| assert!(poll(&mut free, &count).is_pending()));
     assert_eq!(count.wakes(), 2);
+    assert!(lock.try_lock().is_none(), "the second time it has come to stay");
+    let mut waits = Box::pin(lock.lock());
     without_budget(|| assert!(poll(&mut waits, &count).is_pending()));
-    assert_eq!(count.wakes(), 3);
+    drop(ready(&mut free));
+    assert_eq!(count.wakes(), 3, "and so does who has to wait, the first time");
+    without_budget(|| assert!(poll(&mut waits, &count).is_pending()));
+    assert_eq!(count.wakes(), 4);
+    assert!(lock.try_lock().is_none());
     drop(waits);
-    assert!(lock.try_lock().is_some(), "what was kept for it is handed on");
+    assert!(lock.try_lock().is_some(), "what is kept for it is handed on");
+}
+
+#[test]
+fn a_task_that_has_had_its_turn_and_has_to_wait_keeps_its_place() {
+    let lock = Lock::new(());
+    let count = Count::new();
+    let held = lock.try_lock().unwrap();
+    let mut waits = Box::pin(lock.lock());
+    without_budget(|| assert!(poll(&mut waits, &count).is_pending()));
+    assert_eq!(count.wakes(), 0, "it is its turn when it is granted the lock");
+    let mut behind = Box::pin(lock.lock());
+    assert!(poll(&mut behind, &count).is_pending());
+    drop(held);
+    assert!(poll(&mut behind, &count).is_pending(), "first come, first served");
+    drop(ready(&mut waits));
+    drop(ready(&mut behind));
 }
 
 #[test]

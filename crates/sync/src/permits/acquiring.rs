@@ -2,8 +2,10 @@
 
 use super::{Closed, Permits, Want};
 use crate::wait_list::{Site, Waiter};
+use filch_atomic::current;
 use pin_project_lite::pin_project;
 use std::fmt;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -36,6 +38,8 @@ pin_project! {
         of: Option<P>,
         permits: usize,
         site: Site,
+        // It was polled by a task that had used up its turn, which it does only once without a place in line.
+        gave_way: bool,
         #[pin]
         waiter: Waiter<Want>,
     }
@@ -55,7 +59,7 @@ impl<P: HasPermits> Acquiring<P> {
     /// Will wait for so many permits of `of`, once it is polled.
     #[inline(always)]
     pub(crate) fn new(of: P, permits: usize, site: Site) -> Self {
-        Self { of: Some(of), permits, site, waiter: Waiter::new() }
+        Self { of: Some(of), permits, site, gave_way: false, waiter: Waiter::new() }
     }
 
     /// The pointer, once so many of its permits are the caller's.
@@ -67,7 +71,17 @@ impl<P: HasPermits> Acquiring<P> {
     pub(crate) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<P, Closed>> {
         let this = self.project();
         let of = this.of.as_ref().expect("polled after it had been ready");
-        let outcome = ready!(of.permits().poll_acquire(this.waiter, cx, *this.permits, *this.site));
+        let permits = of.permits();
+        if this.waiter.is_idle()
+            && !current::has_budget()
+            && !mem::replace(this.gave_way, true)
+            && permits.has_free(*this.permits)
+        {
+            // Its next turn. To take them now would keep them from others who could use them in this one,
+            // and who would all have to wait, one behind the other (README, "Out of budget, closed").
+            ready!(current::poll_proceed(cx));
+        }
+        let outcome = ready!(permits.poll_acquire(this.waiter, cx, *this.permits, *this.site));
         let of = this.of.take().expect("it was there just now");
         Poll::Ready(outcome.map(|()| of))
     }

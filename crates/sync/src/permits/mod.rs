@@ -104,6 +104,13 @@ impl Permits {
         word & QUEUED != 0 || free(word) == 0
     }
 
+    /// Whether a newcomer who wants so many would get them at once.
+    pub(crate) fn has_free(&self, permits: usize) -> bool {
+        // Relaxed: a hint.
+        let word = self.word.load(Ordering::Relaxed);
+        word & (QUEUED | CLOSED) == 0 && free(word) >= permits
+    }
+
     /// Whether no more are given.
     pub(crate) fn is_closed(&self) -> bool {
         // Acquire: pairs with the RMW in `close`: who sees it sees what its caller did before.

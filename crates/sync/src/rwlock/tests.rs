@@ -124,6 +124,9 @@ fn a_task_out_of_budget_keeps_its_place() {
     let mut writer = Box::pin(lock.write());
     without_budget(|| assert!(poll(&mut writer, &count).is_pending()));
     assert_eq!(count.wakes(), 1);
+    assert!(lock.try_write().is_some(), "it gives way, once");
+    without_budget(|| assert!(poll(&mut writer, &count).is_pending()));
+    assert_eq!(count.wakes(), 2);
     assert!(lock.try_read().is_none());
     let mut reader = reads(&lock, &count);
     drop(ready(&mut writer));

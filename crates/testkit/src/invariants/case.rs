@@ -55,6 +55,8 @@ struct Waiter<'a, T> {
     leaked: bool,
     /// The last poll was by a task that had used up its turn: it may have woken itself.
     tired: bool,
+    /// It left what was free to others, and comes with its next poll.
+    gave_way: bool,
 }
 
 impl<T> Waiter<'_, T> {
@@ -122,7 +124,15 @@ pub(super) fn run<S: Subject>(program: &[Step], waiters: usize, moved: bool) -> 
 impl<'a, T> Waiter<'a, T> {
     fn new(wait: Wait<'a, T>) -> Self {
         let bell = Arc::new(Bell::default());
-        Self { wait: Some(wait), bell, old: Vec::new(), polled: false, leaked: false, tired: false }
+        Self {
+            wait: Some(wait),
+            bell,
+            old: Vec::new(),
+            polled: false,
+            leaked: false,
+            tired: false,
+            gave_way: false,
+        }
     }
 }
 
@@ -161,14 +171,18 @@ impl<S: Subject> Case<'_, S> {
     }
 
     fn poll(&mut self, waiter: usize, tired: bool) {
-        let mut expected = self.model.poll(waiter);
+        let gives_way = S::RULES.gives_way
+            && tired
+            && !self.waiters[waiter].polled
+            && self.model.comes_and_gets(waiter);
+        let mut expected = if gives_way { Expected::Pending } else { self.model.poll(waiter) };
         if tired && expected != Expected::Pending {
             // What it could have is kept for it, and it is woken by itself (I6).
             expected = if S::RULES.strict { Expected::Pending } else { Expected::Either };
         }
         let moved = self.moved;
         let it = &mut self.waiters[waiter];
-        (it.polled, it.tired) = (true, tired);
+        (it.polled, it.tired, it.gave_way) = (true, tired, gives_way);
         it.bell.0.store(0, Ordering::Relaxed);
         let waker = Waker::from(it.bell.clone());
         let wait = it.wait.as_mut().expect("it is there");
@@ -227,7 +241,7 @@ impl<S: Subject> Case<'_, S> {
             }
             let (wakes, granted) = (it.wakes(), self.model.is_granted(number));
             woken += usize::from(wakes > 0);
-            if granted {
+            if granted || it.gave_way {
                 assert!(wakes > 0, "waiter {number} was granted something and not woken (I1, I3)");
             } else if S::RULES.strict && !it.tired {
                 assert_eq!(wakes, 0, "waiter {number} was woken for nothing");

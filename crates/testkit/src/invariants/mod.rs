@@ -150,6 +150,7 @@ pub struct Rules {
     at_first: u32,
     strict: bool,
     tires: bool,
+    gives_way: bool,
 }
 
 impl Rules {
@@ -164,6 +165,7 @@ impl Rules {
             at_first: 0,
             strict: true,
             tires: true,
+            gives_way: false,
         }
     }
 
@@ -204,6 +206,15 @@ impl Rules {
     pub const fn loose(mut self) -> Self {
         assert!(self.kept && matches!(self.reach, Reach::First), "loose is who gets what is kept");
         self.strict = false;
+        self
+    }
+
+    /// What a task finds free that has used up its turn it leaves to others, the first time it is polled, and
+    /// comes as if for the first time with its next poll (I6).
+    #[must_use]
+    pub const fn gives_way(mut self) -> Self {
+        assert!(self.kept && self.strict, "what is free is kept, and nobody else's");
+        self.gives_way = true;
         self
     }
 

@@ -50,10 +50,20 @@ impl Model {
         }
     }
 
+    /// Whether a waiter would come to the line if it were polled now, and be granted what it came for.
+    pub(super) fn comes_and_gets(&self, waiter: usize) -> bool {
+        let comes = !self.line.iter().any(|place| place.waiter == waiter);
+        comes && self.gets_at_once()
+    }
+
+    fn gets_at_once(&self) -> bool {
+        self.open || self.rules.strict && self.free > 0
+    }
+
     /// A waiter is about to be polled; the first time, it comes to the line.
     pub(super) fn poll(&mut self, waiter: usize) -> Expected {
         if !self.line.iter().any(|place| place.waiter == waiter) {
-            let granted = self.open || self.rules.strict && self.free > 0;
+            let granted = self.gets_at_once();
             self.free -= u32::from(granted && self.free > 0);
             self.line.push(Place { waiter, granted });
         }
