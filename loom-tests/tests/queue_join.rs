@@ -127,3 +127,21 @@ fn who_comes_late_waits_for_the_rest() {
         early.join().unwrap();
     });
 }
+
+/// What was put and what is done are two counts: whoever looks while both go up sees no more done than put.
+#[test]
+fn nobody_sees_more_done_than_put() {
+    loom::model(|| {
+        let queue = Queue::unbounded();
+        let looker = {
+            let queue = queue.clone();
+            thread::spawn(move || assert!(queue.unfinished() <= 2))
+        };
+        for item in 0..2 {
+            queue.try_put(item).unwrap();
+            drop(queue.try_get().unwrap());
+        }
+        looker.join().unwrap();
+        assert_eq!(queue.unfinished(), 0);
+    });
+}

@@ -42,8 +42,25 @@ impl<T> Items<T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, item: T) {
+        match self {
+            Self::Fifo(items) => items.push_back(item),
+            Self::Lifo(_) | Self::Smallest(_) => self.push_in_order(item),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn pop(&mut self) -> Option<T> {
+        match self {
+            Self::Fifo(items) => items.pop_front(),
+            Self::Lifo(_) | Self::Smallest(_) => self.pop_in_order(),
+        }
+    }
+
+    // Apart, to keep the most common order's code small where it is inlined.
+    #[inline(never)]
+    fn push_in_order(&mut self, item: T) {
         match self {
             Self::Fifo(items) => items.push_back(item),
             Self::Lifo(items) => items.push(item),
@@ -51,8 +68,8 @@ impl<T> Items<T> {
         }
     }
 
-    #[inline]
-    pub(super) fn pop(&mut self) -> Option<T> {
+    #[inline(never)]
+    fn pop_in_order(&mut self) -> Option<T> {
         match self {
             Self::Fifo(items) => items.pop_front(),
             Self::Lifo(items) => items.pop(),

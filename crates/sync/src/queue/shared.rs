@@ -103,13 +103,13 @@ impl<T> Shared<T> {
     }
 
     /// One poll of a wait for an item.
-    #[inline]
+    #[inline(never)]
     pub(super) fn poll_get(&self, turn: Turn<'_, '_, '_>) -> Poll<Result<T, ShutDown>> {
         self.poll_side(Side::Get, turn, |state| state.pop())
     }
 
     /// One poll of a wait for room, which `take` takes under the lock.
-    #[inline]
+    #[inline(never)]
     pub(super) fn poll_room(
         &self,
         turn: Turn<'_, '_, '_>,

@@ -188,22 +188,15 @@ impl<T> State<T> {
 /// is released, and woken after it (D8): so that whoever changes something under the lock need not know
 /// whom it concerns, and nobody is forgotten when a comparison of items panics.
 pub(super) struct Locked<'a, T> {
-    state: MutexGuard<'a, State<T>>,
-    // After the state: fields are dropped in this order.
-    wake: Wake<'a, T>,
-}
-
-struct Wake<'a, T> {
-    lock: &'a Mutex<State<T>>,
-    first: Option<Waker>,
-    /// The first was not the only one.
-    owes: bool,
+    /// There until it is let go. Alone here, and so one word: this is moved in every step, and what was written
+    /// word by word is slow to copy by wider loads.
+    state: Option<MutexGuard<'a, State<T>>>,
 }
 
 impl<'a, T> Locked<'a, T> {
     #[inline(always)]
     pub(super) fn new(lock: &'a Mutex<State<T>>) -> Self {
-        Self { state: lock.lock(), wake: Wake { lock, first: None, owes: false } }
+        Self { state: Some(lock.lock()) }
     }
 }
 
@@ -212,21 +205,21 @@ impl<T> Deref for Locked<'_, T> {
 
     #[inline(always)]
     fn deref(&self) -> &State<T> {
-        &self.state
+        self.state.as_ref().expect("the lock is held")
     }
 }
 
 impl<T> DerefMut for Locked<'_, T> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut State<T> {
-        &mut self.state
+        self.state.as_mut().expect("the lock is held")
     }
 }
 
 impl<T> Drop for Locked<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
-        if !self.state.nobody_waits() {
+        if !self.nobody_waits() {
             self.release();
         }
     }
@@ -235,23 +228,13 @@ impl<T> Drop for Locked<'_, T> {
 impl<T> Locked<'_, T> {
     #[inline(never)]
     fn release(&mut self) {
-        self.wake.first = self.state.release_one();
-        self.wake.owes = self.wake.first.is_some() && self.state.owes();
+        let Some(mut state) = self.state.take() else { return };
+        let Some(first) = state.release_one() else { return };
+        let owes = state.owes();
+        let lock = MutexGuard::mutex(&state);
+        drop(state);
+        if owes { wake_many(lock, first) } else { wait_list::wake(first) }
     }
-}
-
-impl<T> Drop for Wake<'_, T> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        if let Some(first) = self.first.take() {
-            wake(self.lock, first, self.owes);
-        }
-    }
-}
-
-#[inline(never)]
-fn wake<T>(lock: &Mutex<State<T>>, first: Waker, owes: bool) {
-    if owes { wake_many(lock, first) } else { wait_list::wake(first) }
 }
 
 /// A shutdown, or the end of one.

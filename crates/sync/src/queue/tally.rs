@@ -8,38 +8,56 @@ use std::task::{Context, Poll};
 use super::error::DoneTooOften;
 use crate::wait_list::{Attempt, Site, WaitList, Waiter, wake_batches};
 
-/// Somebody is in the line of those who wait for the count to be 0.
+/// Somebody is in the line of those who wait for all to be done.
 const JOINERS: usize = 1;
 /// One item, in the bits above.
 const ONE: usize = 2;
 
 /// Counts beside the queue's lock, so that declaring work done does not hold up those who put and get.
 ///
-/// The count and the mark for joiners are one word. Without the mark it goes up and down by itself. With
-/// the mark it still goes up by itself, but down only under the lock that the line of joiners is under: so
-/// whoever takes it to 0 has everybody before him who came while it was not 0, and nobody else.
+/// Two counts, which only go up: what was put, and what of that is done. The first is written under the queue's
+/// lock, and never lags behind the second, as what is done was put before. So putting costs a store, and declaring
+/// work done one exchange.
+///
+/// The second shares its word with a mark for joiners. With the mark it goes up only under the lock that the line
+/// of joiners is under: so whoever finds that all is done has everybody before him who came while it was not, and
+/// nobody else.
 pub(super) struct Tally {
-    count: AtomicUsize,
+    put: AtomicUsize,
+    done: AtomicUsize,
     joiners: Mutex<WaitList<()>>,
 }
 
 impl Tally {
     pub(super) fn new() -> Self {
-        Self { count: AtomicUsize::new(0), joiners: Mutex::new(WaitList::new()) }
+        Self {
+            put: AtomicUsize::new(0),
+            done: AtomicUsize::new(0),
+            joiners: Mutex::new(WaitList::new()),
+        }
+    }
+
+    /// How many items are not done, if `done` are.
+    #[inline]
+    fn left(&self, done: usize) -> usize {
+        // Relaxed: whoever counted something as done had seen it put, in the queue, and whoever has `done` has
+        // it by an Acquire from him; so this is no older. And no newer put has to be seen but by those who know
+        // of it by other means, which order this, too.
+        self.put.load(Ordering::Relaxed).wrapping_sub(done & !JOINERS) / ONE
     }
 
     /// How many items are not done.
     pub(super) fn unfinished(&self) -> usize {
         // Acquire: pairs with the Release in `take`: who sees that all is done sees what was done.
-        self.count.load(Ordering::Acquire) / ONE
+        self.left(self.done.load(Ordering::Acquire))
     }
 
-    /// One more.
+    /// One more. The caller has the queue's lock.
     #[inline]
     pub(super) fn add(&self) {
-        // Relaxed: the item itself is handed over by the queue's lock, and who takes this back has got it
-        // from there.
-        self.count.fetch_add(ONE, Ordering::Relaxed);
+        // Relaxed, both: only who has the queue's lock writes it, and whoever counts the item as done has got it
+        // by that lock.
+        self.put.store(self.put.load(Ordering::Relaxed).wrapping_add(ONE), Ordering::Relaxed);
     }
 
     /// One is done.
@@ -52,23 +70,29 @@ impl Tally {
         }
     }
 
-    /// Takes one off, if there is one and the mark is as expected. Gives what is left, or what was there
-    /// instead.
+    /// Counts one as done, if there is one and the mark is as expected. Gives how much is left, or what was in the
+    /// word instead.
     #[inline]
     fn take(&self, mark: usize) -> Result<usize, usize> {
-        // Relaxed: the exchange looks again.
-        let mut now = self.count.load(Ordering::Relaxed);
-        while now & JOINERS == mark && now >= ONE {
-            let left = now - ONE;
-            // AcqRel: Release gives what was done to `unfinished` and `poll_join`, also when others take
-            // off theirs in between; Acquire, for whoever takes it to 0 wakes on behalf of them all.
-            // Relaxed on failure: as above.
-            match self.count.compare_exchange_weak(now, left, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return Ok(left),
+        // Acquire: pairs with the Release below, for `left`.
+        let mut now = self.done.load(Ordering::Acquire);
+        loop {
+            if now & JOINERS != mark || self.left(now) == 0 {
+                return Err(now);
+            }
+            // AcqRel: Release gives what was done to `unfinished` and `poll_join`, also when others count
+            // theirs in between; Acquire, for whoever counts the last wakes on behalf of them all.
+            // Acquire on failure: as above.
+            match self.done.compare_exchange_weak(
+                now,
+                now.wrapping_add(ONE),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return Ok(self.left(now) - 1),
                 Err(other) => now = other,
             }
         }
-        Err(now)
     }
 
     #[cold]
@@ -76,11 +100,11 @@ impl Tally {
         let mut joiners = self.joiners.lock();
         // Nobody moves the mark while we have the lock.
         // Relaxed: it was written under this lock.
-        let mark = self.count.load(Ordering::Relaxed) & JOINERS;
+        let mark = self.done.load(Ordering::Relaxed) & JOINERS;
         let left = self.take(mark).map_err(|_| DoneTooOften)?;
-        if left == JOINERS {
+        if left == 0 && mark != 0 {
             // Relaxed: the lock orders what is said by the mark.
-            self.count.fetch_and(!JOINERS, Ordering::Relaxed);
+            self.done.fetch_and(!JOINERS, Ordering::Relaxed);
             joiners.release_all();
             wake_batches(&self.joiners, joiners, |joiners, batch| {
                 joiners.release_leaving(batch, |()| ());
@@ -97,15 +121,15 @@ impl Tally {
         site: &Site,
     ) -> Poll<()> {
         let attempt = |_: &mut WaitList<()>| {
-            // Acquire: pairs with the Release in `take`. In one step with the mark: from here on nobody
-            // takes it to 0 without this lock.
-            let before = self.count.fetch_or(JOINERS, Ordering::Acquire);
-            if before >= ONE {
+            // Acquire: pairs with the Release in `take`. First the mark: from here on nobody counts without
+            // this lock.
+            let done = self.done.fetch_or(JOINERS, Ordering::Acquire);
+            if self.left(done) > 0 {
                 return Attempt::Wait(());
             }
-            // Nobody waits for a count that is 0.
+            // Nobody waits for what is all done.
             // Relaxed: the lock orders what is said by the mark.
-            self.count.fetch_and(!JOINERS, Ordering::Relaxed);
+            self.done.fetch_and(!JOINERS, Ordering::Relaxed);
             Attempt::Granted(())
         };
         waiter.poll_in(cx, &self.joiners, |joiners| joiners, attempt, || site.note(self))
@@ -120,7 +144,7 @@ impl Tally {
         let left = joiners.remove(waiter);
         if joiners.is_empty() {
             // Relaxed: the lock orders what is said by the mark.
-            self.count.fetch_and(!JOINERS, Ordering::Relaxed);
+            self.done.fetch_and(!JOINERS, Ordering::Relaxed);
         }
         drop(joiners);
         drop(left);
