@@ -3,6 +3,7 @@
 use filch_atomic::cell::UnsafeCell;
 use filch_atomic::sync::atomic::{AtomicU8, Ordering};
 use std::mem::MaybeUninit;
+use std::panic::Location;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 
@@ -67,6 +68,8 @@ impl End {
 
 /// Reached by both ends through a pointer, and freed by the one that leaves last.
 pub(super) struct Cell<T> {
+    /// Where it was made. Here, so that an end is a word and cheap to move.
+    pub(super) made: &'static Location<'static>,
     state: AtomicU8,
     value: UnsafeCell<MaybeUninit<T>>,
     promise_waker: UnsafeCell<MaybeUninit<Waker>>,
@@ -75,8 +78,9 @@ pub(super) struct Cell<T> {
 
 impl<T> Cell<T> {
     /// A cell for two ends, neither of which has done anything.
-    pub(super) fn allocate() -> NonNull<Self> {
+    pub(super) fn allocate(made: &'static Location<'static>) -> NonNull<Self> {
         NonNull::from(Box::leak(Box::new(Self {
+            made,
             state: AtomicU8::new(0),
             value: UnsafeCell::new(MaybeUninit::uninit()),
             promise_waker: UnsafeCell::new(MaybeUninit::uninit()),

@@ -35,12 +35,8 @@ pub use shared::{SharedPromise, SharedSetter, shared_promise};
 #[doc(alias = "channel")]
 #[track_caller]
 pub fn promise<T>() -> (Setter<T>, Promise<T>) {
-    let cell = Cell::allocate();
-    let location = Location::caller();
-    (
-        Setter { cell, location, _owns: PhantomData },
-        Promise { cell: Some(cell), location, _owns: PhantomData },
-    )
+    let cell = Cell::allocate(Location::caller());
+    (Setter { cell, _owns: PhantomData }, Promise { cell: Some(cell), _owns: PhantomData })
 }
 
 /// Fulfils a [`Promise`], once. Made by [`promise`].
@@ -54,7 +50,6 @@ pub fn promise<T>() -> (Setter<T>, Promise<T>) {
 #[doc(alias = "Future")]
 pub struct Setter<T> {
     cell: NonNull<Cell<T>>,
-    location: &'static Location<'static>,
     _owns: PhantomData<T>,
 }
 
@@ -127,7 +122,8 @@ impl<T> fmt::Debug for Setter<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Setter")
             .field("closed", &self.is_closed())
-            .field("made", &format_args!("{}", self.location))
+            // SAFETY: the cell is there until both ends have left.
+            .field("made", &format_args!("{}", unsafe { self.cell.as_ref() }.made))
             .finish_non_exhaustive()
     }
 }
@@ -210,7 +206,6 @@ impl<T> fmt::Debug for PromiseDropped<'_, T> {
 pub struct Promise<T> {
     /// None when its outcome was taken.
     cell: Option<NonNull<Cell<T>>>,
-    location: &'static Location<'static>,
     _owns: PhantomData<T>,
 }
 
@@ -283,9 +278,11 @@ impl<T> Future for Promise<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let cell = self.cell();
-        // SAFETY: we have not ended, or there would be no cell.
+        // SAFETY: we have not ended, or there would be no cell; it stays until we do.
         let Poll::Ready(state) = (unsafe { cell.as_ref().poll_end(End::Promise, cx) }) else {
-            current::note_wait(WaitKind::Other, cell.as_ptr().addr(), self.location);
+            // SAFETY: as above.
+            let made = unsafe { cell.as_ref() }.made;
+            current::note_wait(WaitKind::Other, cell.as_ptr().addr(), made);
             return Poll::Pending;
         };
         // What is there stays there until the task has its next turn (S6).
@@ -305,10 +302,13 @@ impl<T> Drop for Promise<T> {
 
 impl<T> fmt::Debug for Promise<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Promise")
-            .field("done", &self.is_done())
-            .field("made", &format_args!("{}", self.location))
-            .finish_non_exhaustive()
+        let mut debug = f.debug_struct("Promise");
+        debug.field("done", &self.is_done());
+        if let Some(cell) = self.cell {
+            // SAFETY: we have not ended, or there would be no cell.
+            debug.field("made", &format_args!("{}", unsafe { cell.as_ref() }.made));
+        }
+        debug.finish_non_exhaustive()
     }
 }
 
