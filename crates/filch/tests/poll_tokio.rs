@@ -16,6 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 use support::{Bytes, PATIENCE, TempFile, breathe, drain, everywhere, pair, pattern, runtime};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
@@ -65,7 +66,7 @@ fn write(
 /// Waits until a waker has been woken so often.
 async fn until(count: &Count, woken: usize) {
     while count.0.load(Ordering::SeqCst) < woken {
-        filch::time::sleep(std::time::Duration::from_millis(1)).await;
+        filch::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
@@ -254,30 +255,38 @@ fn a_write_that_waits_may_come_again_with_anything() {
 #[test]
 fn a_poll_waits_for_a_dropped_write_of_a_future() {
     let _alone = alone(PATIENCE);
-    runtime(1).block_on(async {
+    let main = async {
         let (stream, peer) = narrow();
+        let patience = Duration::from_millis(20);
         let filler = vec![1; 100_000];
         let mut written = 0;
-        while let Ok(sent) = {
-            let patience = std::time::Duration::from_millis(20);
-            filch::time::timeout(patience, stream.write(&filler)).await
-        } {
+        while let Ok(sent) = filch::time::timeout(patience, stream.write(&filler)).await {
             written += sent.unwrap();
         }
-        let (_, waker) = counting();
-        assert!(write(&stream, &waker, b"after it").is_pending());
         let mut polled = via(&stream);
-        let flushed = filch::time::timeout(std::time::Duration::from_millis(20), polled.flush());
+        let flushed = filch::time::timeout(patience, polled.flush());
         assert!(flushed.await.is_err(), "what is on its way is not written yet");
-        let reader = filch::spawn(async move { drain(&peer).await });
-        via(&stream).write_all(b"after it").await.unwrap();
-        drop(stream);
-        let received = reader.await.unwrap();
+        // There is room from here on, and the worker has not entered its ring since.
+        let mut received = vec![0; 1 << 20];
+        let mut len = 0;
+        while let Ok(read) = std::io::Read::read(&mut &peer, &mut received[len..]) {
+            len += read;
+        }
+        received.truncate(len);
+        let (_, waker) = counting();
+        assert!(write(&stream, &waker, b"after it").is_pending(), "it waits for the other one");
+        let rest = async {
+            via(&stream).write_all(b"after it").await.unwrap();
+            via(&stream).shutdown().await.unwrap();
+        };
+        let ((), drained) = filch::join!(rest, drain(&peer));
+        received.extend(drained);
         let (before, after) = received.split_at(received.len() - 8);
         assert_eq!(after, b"after it");
         assert!(before.len() > written && before.len() <= written + filler.len());
         assert!(before.iter().all(|&byte| byte == 1));
-    });
+    };
+    filch::Runtime::builder().workers(1).run(main).unwrap();
 }
 
 /// Polls a read once.
