@@ -105,9 +105,7 @@ fn stick(how: Stuck, poll: &Arc<Poll>) {
         match how {
             Stuck::Spinning => std::hint::spin_loop(),
             Stuck::Yielding => thread::yield_now(),
-            Stuck::Sleeping => {
-                thread::sleep(Duration::from_secs(3600).min(Duration::from_millis(50)))
-            }
+            Stuck::Sleeping => thread::sleep(Duration::from_millis(50)),
             Stuck::Parked => thread::park(),
             Stuck::Allocating => drop(std::hint::black_box(vec![0u8; 40_000])),
             Stuck::Reading | Stuck::Polling => {}

@@ -81,7 +81,7 @@ async fn an_abstract_name_is_bound_and_vanishes() {
 
 #[filch::test]
 async fn paths_that_are_none() {
-    let long = format!("/tmp/{}", "x".repeat(200));
+    let long = "x".repeat(200);
     for bad in [Path::new(""), Path::new(&long), Path::new("a\0b")] {
         for error in [
             UnixListener::bind(bad).unwrap_err(),
