@@ -176,14 +176,14 @@ fn a_rescue_is_asked_of_the_worker_that_is_stuck() {
                 assert_eq!(parks.seen(0).rescues + parks.seen(1).rescues, 0);
                 // The other one sleeps, and has an alarm, as this one is about to poll.
                 assert!(parks.seen(1).parked);
-                assert_eq!(parks.seen(1).alarm, Some(Duration::from_millis(2)));
+                assert_eq!(parks.seen(1).alarm, Some(Duration::from_millis(1)));
                 hand.advance(Duration::from_millis(2));
                 parks.ring(1);
                 parks.until(|worker, seen| worker == 1 || seen.rescues > 0);
                 // And it comes again, at its own alarm.
                 parks.until(|worker, seen| worker == 0 || seen.parked);
-                assert_eq!(parks.seen(1).alarm, Some(Duration::from_millis(1)));
-                hand.advance(Duration::from_millis(1));
+                assert_eq!(parks.seen(1).alarm, Some(Duration::from_micros(500)));
+                hand.advance(Duration::from_micros(500));
                 parks.ring(1);
                 parks.until(|worker, seen| worker == 1 || seen.rescues > 1);
                 assert_eq!(parks.seen(1).rescues, 0);
@@ -211,8 +211,8 @@ fn a_poll_that_is_not_the_first_of_its_burst_is_found_at_a_second_look() {
                 parks.ring(1);
                 parks.until(|worker, seen| worker == 0 || seen.parked);
                 assert_eq!(parks.seen(0).rescues, 0, "it may have been in many short polls");
-                assert_eq!(parks.seen(1).alarm, Some(Duration::from_micros(250)));
-                hand.advance(Duration::from_micros(250));
+                assert_eq!(parks.seen(1).alarm, Some(Duration::from_micros(125)));
+                hand.advance(Duration::from_micros(125));
                 parks.ring(1);
                 parks.until(|worker, seen| worker == 1 || seen.rescues > 0);
             }

@@ -9,7 +9,10 @@ use std::time::Duration;
 /// blocked for hours, with nobody waiting for anything of its.
 const LOOKS_IN_VAIN: u32 = 16;
 /// So many times it is doubled: up to 16 ms.
-const MOST_DOUBLINGS: u32 = 4;
+const MOST_DOUBLINGS: u32 = 5;
+
+/// A sleep of 2 ms ends a series of bursts of work. In the midst of one the alarm stays set.
+const LONG_SLEEP: u64 = 4 * LOOK;
 
 /// What a look found.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +99,7 @@ impl Lookout {
     /// It has got up.
     pub fn got_up(&mut self, now: u64) {
         self.patience = 2 * LOOK;
-        self.slept_long = now.saturating_sub(self.turned) >= 2 * LOOK;
+        self.slept_long = now.saturating_sub(self.turned) >= LONG_SLEEP;
         self.turned = now;
     }
 

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 /// A worker that has not looked at the clock for so long may be stuck, and so often somebody looks, in
 /// nanoseconds.
-pub const LOOK: u64 = 1_000_000;
+pub const LOOK: u64 = 500_000;
 
 /// A worker is stuck if, besides, it has been seen in the same poll for so long. After so long one
 /// looks again at a worker of which that is not known yet.
@@ -34,9 +34,9 @@ const PARKED: u64 = u64::MAX;
 
 /// The part of the watch that all workers share. Moments are in nanoseconds since it was made.
 ///
-/// Contention, word by word: `next_look` is read at each look at the clock and written about once a
+/// Contention, word by word: `next_look` is read at each look at the clock and written about twice a
 /// millisecond, by one; so is `ring_by`, and read at each change of who sleeps; a beat is written by its
-/// worker when it reads the clock, and read once a millisecond; a mark is written only for workers that
+/// worker when it reads the clock, and read twice a millisecond; a mark is written only for workers that
 /// seem to be stuck; an alarm is read at each change of who sleeps, and written about once with each look.
 #[derive(Debug)]
 pub struct Watch {
