@@ -47,6 +47,7 @@ mod ring_park;
 mod runtime;
 pub mod task;
 pub mod time;
+mod time_slice;
 
 pub use error::{BuildError, NoRuntime};
 pub use filch_macros::{main, test};

@@ -1,31 +1,42 @@
 //! The seam, filled: a worker of the scheduler sleeps in a ring of the driver.
 
+use crate::time_slice::TimeSlice;
 use filch_sched::{Leaked, Park, Peer};
 use filch_uring::{Driver, Remote};
 use std::io;
 use std::time::{Duration, Instant};
 
-/// A worker's ring.
+/// A worker's ring, and the pace of its thread.
 #[derive(Debug)]
-pub(crate) struct RingPark(pub(crate) Driver);
+pub(crate) struct RingPark {
+    driver: Driver,
+    _slice: Option<TimeSlice>,
+}
+
+impl RingPark {
+    /// Both are this thread's.
+    pub(crate) fn new(driver: Driver, slice: Option<TimeSlice>) -> Self {
+        Self { driver, _slice: slice }
+    }
+}
 
 impl Park for RingPark {
     type Peer = RingPeer;
 
     fn peer(&self) -> RingPeer {
-        RingPeer(self.0.remote())
+        RingPeer(self.driver.remote())
     }
 
     fn turn(&mut self) -> io::Result<usize> {
-        self.0.turn()
+        self.driver.turn()
     }
 
     fn park(&mut self, deadline: Option<Instant>) -> io::Result<usize> {
-        self.0.park(deadline)
+        self.driver.park(deadline)
     }
 
     fn shutdown(&mut self, deadline: Option<Instant>) -> Result<(), Leaked> {
-        self.0.shutdown(deadline).map_err(|leaked| Leaked {
+        self.driver.shutdown(deadline).map_err(|leaked| Leaked {
             operations: leaked.operations().map(|(_, count)| count).sum(),
             what: leaked.to_string(),
         })
