@@ -96,6 +96,21 @@ fn a_line_may_be_longer_than_the_buffer_and_may_be_limited() {
 }
 
 #[test]
+fn the_smallest_buffer_grows_with_a_line() {
+    block_on(async {
+        for capacity in [0, 1, 2, 3] {
+            let mut reader = BufReader::with_capacity(capacity, &b"a line\nanother\n"[..]);
+            let mut line = String::new();
+            assert_eq!(reader.read_line(&mut line).await.unwrap(), 7);
+            let mut buf = [0; 3];
+            reader.read_exact(&mut buf).await.unwrap();
+            assert_eq!(reader.read_line(&mut line).await.unwrap(), 5);
+            assert_eq!((line.as_str(), &buf), ("a line\nther\n", b"ano"));
+        }
+    });
+}
+
+#[test]
 fn an_exact_read_beyond_the_end_takes_nothing() {
     block_on(async {
         let mut reader = BufReader::with_capacity(4, drip(b"0123456789"));

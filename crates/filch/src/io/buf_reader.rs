@@ -95,8 +95,9 @@ impl<R> BufReader<R> {
                 self.buffer = vec![0; self.capacity];
             }
         } else if self.end == self.buffer.len() {
-            // Moved only when that makes at least as much room as it costs; else it grows, twofold.
-            if self.start >= self.buffer.len() / 2 {
+            // Moved only when that makes at least as much room as it costs, and so some; else it grows,
+            // twofold.
+            if self.start >= self.end - self.start {
                 self.buffer.copy_within(self.start.., 0);
                 (self.start, self.end) = (0, self.end - self.start);
             } else {
