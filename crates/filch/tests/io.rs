@@ -5,10 +5,10 @@ mod support;
 
 use filch::fs::File;
 use filch::io::{
-    BufRead, BufReader, BufWriter, Read, Seek, Write, copy, copy_bidirectional, copy_buf, duplex,
-    empty, repeat, sink,
+    Bidirectional, BufRead, BufReader, BufWriter, Duplex, Read, Seek, Write, copy,
+    copy_bidirectional, copy_buf, duplex, empty, repeat, sink,
 };
-use filch_testkit::exec::block_on;
+use filch_testkit::exec::{block_on, yield_now};
 use std::io::{ErrorKind, SeekFrom};
 use support::{TempFile, pattern};
 
@@ -330,7 +330,7 @@ fn copying_both_ways_ends_with_the_first_error() {
         let (mut client, near) = duplex(8);
         let (far, server) = duplex(8);
         drop(server);
-        let mut moving = filch::io::Bidirectional::new((&near, &near), (&far, &far));
+        let mut moving = Bidirectional::new((&near, &near), (&far, &far));
         client.write_all(b"lost?").await.unwrap();
         let error = moving.run().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
@@ -338,4 +338,103 @@ fn copying_both_ways_ends_with_the_first_error() {
         // No.
         assert_eq!(moving.held(), (&b"lost?"[..], &b""[..]));
     });
+}
+
+/// Says something, waits for the answer, and says no more.
+async fn talk(mut to: Duplex) {
+    to.write_all(b"ping").await.unwrap();
+    let mut answer = [0; 4];
+    to.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"pong");
+    to.finish().await.unwrap();
+}
+
+/// The other side of [`talk`].
+async fn answer(mut to: Duplex) {
+    let mut asked = [0; 4];
+    to.read_exact(&mut asked).await.unwrap();
+    assert_eq!(&asked, b"ping");
+    to.write_all(b"pong").await.unwrap();
+    to.finish().await.unwrap();
+    assert_eq!(to.read(&mut asked).await.unwrap(), 0);
+}
+
+/// Polls, on one thread, a future that needs nobody else; often enough that it comes to an end, if it can.
+fn run_to_its_end<T>(future: impl Future<Output = T>) -> T {
+    let patience = async {
+        for _ in 0..1_000 {
+            yield_now().await;
+        }
+    };
+    block_on(async {
+        filch::select! {
+            end = future => end,
+            () = patience => panic!("it is stuck"),
+        }
+    })
+}
+
+#[test]
+fn what_a_sink_keeps_back_goes_on_when_there_is_nothing_to_read() {
+    run_to_its_end(async {
+        let ((client, near), (far, server)) = (duplex(64), duplex(64));
+        let (near, far) = ((&near, BufWriter::new(&near)), (&far, BufWriter::new(&far)));
+        let mut moving = Bidirectional::new(near, far);
+        let (moved, (), ()) = filch::join!(moving.run(), talk(client), answer(server));
+        assert_eq!(moved.unwrap(), (4, 4));
+    });
+    run_to_its_end(async {
+        let ((client, near), (far, server)) = (duplex(64), duplex(64));
+        let mut sinks = (BufWriter::new(&far), BufWriter::new(&near));
+        let there = async {
+            assert_eq!(copy(&mut &near, &mut sinks.0).await.unwrap(), 4);
+            sinks.0.finish().await.unwrap();
+        };
+        let back = async {
+            assert_eq!(copy_buf(&mut BufReader::new(&far), &mut sinks.1).await.unwrap(), 4);
+            sinks.1.finish().await.unwrap();
+        };
+        filch::join!(there, back, talk(client), answer(server));
+    });
+}
+
+/// Keeps everything back, and waits long in a flush.
+#[derive(Default)]
+struct Slow(Vec<u8>, usize);
+
+impl Write for Slow {
+    async fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        self.0.extend_from_slice(buf);
+        Ok(buf.len())
+    }
+
+    async fn flush(&mut self) -> std::io::Result<()> {
+        for _ in 0..20 {
+            yield_now().await;
+        }
+        self.1 += 1;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_flush_does_not_hold_up_what_comes() {
+    let (mut client, near) = duplex(64);
+    let (mut source, mut sink) = (&near, Slow::default());
+    let sending = async {
+        for _ in 0..10 {
+            yield_now().await;
+            client.write_all(b"piece").await.unwrap();
+        }
+        // Now there is time for it.
+        for _ in 0..40 {
+            yield_now().await;
+        }
+        drop(client);
+    };
+    let copying = copy(&mut source, &mut sink);
+    let (copied, ()) = run_to_its_end(async { filch::join!(copying, sending) });
+    assert_eq!(copied.unwrap(), 50);
+    assert_eq!(sink.0, b"piece".repeat(10));
+    assert_eq!(sink.1, 2, "once before the end, and at the end");
 }

@@ -7,8 +7,8 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 /// Moves bytes between `a` and `b`, both ways at once, until both have ended. When one ends, the other is
-/// told so ([`finish`](Write::finish)), and the other way goes on. Returns how many bytes went from `a` to
-/// `b`, and from `b` to `a`.
+/// told so ([`finish`](Write::finish)), and the other way goes on. What either keeps back is flushed whenever
+/// the other has nothing to read. Returns how many bytes went from `a` to `b`, and from `b` to `a`.
 ///
 /// It takes streams that are read and written through shared references: sockets, and pipes from
 /// [`duplex`](super::duplex()). For others, give [`Bidirectional`] their halves.

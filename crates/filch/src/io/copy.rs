@@ -1,10 +1,12 @@
 //! Copying a source to a sink, in one call.
 
+use super::pump::flush_meanwhile;
 use super::{BufRead, Pump, Read, Write, retry_interrupted};
 use crate::io::write::takes_no_more;
 use std::io::Result;
 
-/// Reads everything from `from` and writes it to `to`, then flushes that. Returns how many bytes there were.
+/// Reads everything from `from` and writes it to `to`. Flushes that at the end, and whenever there is nothing
+/// to read. Returns how many bytes there were.
 ///
 /// # Errors
 ///
@@ -41,7 +43,11 @@ where
 {
     let mut copied = 0;
     loop {
-        let ahead = from.fill_buf().await?;
+        if from.buffer().is_empty() {
+            let reading = async { retry_interrupted!(from.fill_more().await) };
+            flush_meanwhile(reading, to).await?;
+        }
+        let ahead = from.buffer();
         if ahead.is_empty() {
             to.flush().await?;
             return Ok(copied);

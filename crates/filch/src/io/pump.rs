@@ -2,7 +2,10 @@
 
 use super::outbox::Outbox;
 use super::{CHUNK, Read, Write, retry_interrupted};
+use std::future::poll_fn;
 use std::io::Result;
+use std::pin::pin;
+use std::task::Poll;
 
 /// Moves bytes from a source to a sink, and can be interrupted.
 ///
@@ -44,8 +47,9 @@ impl Pump {
         Self::default()
     }
 
-    /// Moves everything up to the source's end, and flushes the sink. Returns how many bytes that were, in
-    /// all runs. To be given the same source and the same sink each time.
+    /// Moves everything up to the source's end, and flushes the sink: at the end, and whenever there is
+    /// nothing to read. Returns how many bytes that were, in all runs. To be given the same source and the
+    /// same sink each time, to which nobody else has written in between.
     ///
     /// # Errors
     ///
@@ -69,7 +73,9 @@ impl Pump {
             if self.held.buffer.is_empty() {
                 self.held.buffer.resize(CHUNK, 0);
             }
-            let read = retry_interrupted!(from.read(&mut self.held.buffer).await)?;
+            let buffer = &mut self.held.buffer;
+            let reading = async { retry_interrupted!(from.read(buffer).await) };
+            let read = flush_meanwhile(reading, to).await?;
             (self.held.start, self.held.end) = (0, read);
             self.at_end = read == 0;
         }
@@ -90,4 +96,28 @@ impl Pump {
     pub fn is_done(&self) -> bool {
         self.at_end && self.held().is_empty()
     }
+}
+
+/// Waits for more of a source. While there is nothing, has the sink hand on what it keeps back: what is
+/// waited for may be the answer to that.
+pub(super) async fn flush_meanwhile<T, W: Write + ?Sized>(
+    reading: impl Future<Output = Result<T>>,
+    to: &mut W,
+) -> Result<T> {
+    let mut reading = pin!(reading);
+    let mut flushing = pin!(to.flush());
+    let mut is_flushed = false;
+    poll_fn(|cx| {
+        // A flush that has to wait does not hold up what has come: the next one goes on with it.
+        let read = reading.as_mut().poll(cx);
+        if read.is_pending()
+            && !is_flushed
+            && let Poll::Ready(flushed) = flushing.as_mut().poll(cx)
+        {
+            is_flushed = true;
+            flushed?;
+        }
+        read
+    })
+    .await
 }
