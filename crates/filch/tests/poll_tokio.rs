@@ -416,6 +416,36 @@ fn a_file_is_read_and_written_from_two_tasks_without_a_hang() {
 }
 
 #[test]
+fn who_waits_for_a_write_hears_of_it_whoever_else_has_asked_since() {
+    let _alone = alone(PATIENCE);
+    let temp = TempFile::new("heard", b"");
+    runtime(1).block_on(async {
+        let file = filch::fs::OpenOptions::new().read(true).write(true).open(&temp.0);
+        let file = file.await.unwrap();
+        let ((writer, writer_waker), (reader, reader_waker)) = (counting(), counting());
+        // A reader has to wait for the write, and never comes back.
+        assert!(write(&file, &writer_waker, b"one").is_pending());
+        assert!(read(&file, &reader_waker).is_pending());
+        until(&writer, 1).await;
+        assert!(matches!(write(&file, &writer_waker, b"one"), Poll::Ready(Ok(3))));
+        assert!(reader.0.load(Ordering::SeqCst) > 0, "it might have come back");
+
+        // The writer looks once more, and never comes back.
+        let before = reader.0.load(Ordering::SeqCst);
+        assert!(write(&file, &writer_waker, b"two").is_pending());
+        assert!(read(&file, &reader_waker).is_pending());
+        assert!(write(&file, &writer_waker, b"two").is_pending());
+        until(&reader, before + 1).await;
+        // Behind what was written.
+        while read(&file, &reader_waker).is_pending() {
+            filch::time::sleep(Duration::from_millis(1)).await;
+        }
+        drop(file);
+        assert_eq!(std::fs::read(&temp.0).unwrap(), b"onetwo");
+    });
+}
+
+#[test]
 fn a_buffered_reader_is_one_of_tokio_too() {
     runtime(1).block_on(async {
         let (near, far) = duplex(5);

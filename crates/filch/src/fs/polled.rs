@@ -20,7 +20,7 @@ impl PollRead for File {
         }
         let site = self.site(Location::caller());
         match &self.access {
-            Access::Cursor(cursor) => cursor.poll(Role::Reads, cx, |cursor, cx| {
+            Access::Cursor(cursor) => cursor.poll_common(Role::Reads, cx, |cursor, cx| {
                 // A writer that was told to wait hears of its write when it polls again.
                 let was_writing = cursor.is_writing();
                 if cursor.poll_written(site, cx).is_pending() {
@@ -44,7 +44,7 @@ impl PollWrite for File {
         }
         let site = self.site(Location::caller());
         match &self.access {
-            Access::Cursor(cursor) => cursor.poll(Role::Writes, cx, |cursor, cx| {
+            Access::Cursor(cursor) => cursor.poll_common(Role::Writes, cx, |cursor, cx| {
                 // A reader that was told to wait reads again, from behind what is written.
                 let disturbed = cursor.give_up_reading();
                 Polled { poll: cursor.poll_write_by_copy(site, bufs, cx), disturbed }
@@ -57,7 +57,7 @@ impl PollWrite for File {
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let site = self.site(Location::caller());
         match &self.access {
-            Access::Cursor(cursor) => cursor.poll(Role::Writes, cx, |cursor, cx| {
+            Access::Cursor(cursor) => cursor.poll_common(Role::Writes, cx, |cursor, cx| {
                 cursor.poll_written(site, cx).map(|()| cursor.take_failure()).into()
             }),
             Access::Halves(_, writing) => {
@@ -81,7 +81,7 @@ impl File {
             return Poll::Ready(Err(io::Error::from_raw_os_error(libc::ESPIPE)));
         };
         // Whoever seeks may read or write next; whoever does, its old waker is of no more use.
-        cursor.poll(Role::Writes, cx, |cursor: &mut Cursor, cx| {
+        cursor.poll_common(Role::Writes, cx, |cursor: &mut Cursor, cx| {
             let disturbed = cursor.give_up_reading();
             let settled = cursor.poll_settled(site, cx);
             Polled { poll: settled.map(|()| cursor.seek(&self.fd, to)), disturbed }

@@ -20,7 +20,7 @@ use std::panic::Location;
 pub(crate) struct Turn<T> {
     lock: Lock<T>,
     #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
-    pollers: pollers::Pollers,
+    pollers: std::sync::Arc<pollers::Pollers>,
 }
 
 /// The value of a [`Turn`], until this is dropped.
@@ -41,7 +41,7 @@ impl<T> Turn<T> {
         Self {
             lock: Lock::new(value),
             #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
-            pollers: pollers::Pollers::default(),
+            pollers: std::sync::Arc::default(),
         }
     }
 

@@ -35,8 +35,8 @@
 //! *Flushing* waits for what is on its way. *Closing*, or shutting down, does that and then sends the end
 //! of a stream; a file is closed when it is dropped.
 //!
-//! One task may read and another write; of several that poll for the same, the last is woken. Futures and
-//! polls of one object may be mixed: a poll waits when it is a future's turn.
+//! One task may read and another write; of several that poll for the same, the last is woken. (A seek counts
+//! as a write.) Futures and polls of one object may be mixed: a poll waits when it is a future's turn.
 //!
 //! # An example
 //!

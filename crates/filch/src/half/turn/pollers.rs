@@ -3,7 +3,8 @@
 use super::Turn;
 use filch_atomic::sync::Mutex;
 use std::mem;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 
 /// Which of those who poll it is: the last that read, or the last that wrote. One waker each is what the
 /// poll-based traits promise.
@@ -37,6 +38,9 @@ impl<R> From<Poll<R>> for Polled<R> {
 /// whose turn comes next may take the operation over, and with it the operation's only waker. When that
 /// future is done, or dropped, all wakers that were left are woken, and whoever still waits for something
 /// begins anew.
+///
+/// Where both roles wait for one operation, it is given a waker that wakes whoever has left one: the last that
+/// polled may never come back, and the other has to hear of it all the same.
 #[derive(Default)]
 pub(super) struct Pollers {
     reads: Mutex<Slot>,
@@ -98,6 +102,16 @@ impl Pollers {
     }
 }
 
+impl Wake for Pollers {
+    fn wake(self: Arc<Self>) {
+        self.wake_all();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.wake_all();
+    }
+}
+
 fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();
@@ -139,6 +153,24 @@ impl<T> Turn<T> {
             wake(self.pollers.take_turned_away(other));
         }
         polled.poll
+    }
+
+    /// As [`poll`](Self::poll), of a value of which both roles may wait for the same operation.
+    pub(crate) fn poll_common<R>(
+        &self,
+        role: Role,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut T, &mut Context<'_>) -> Polled<R>,
+    ) -> Poll<R> {
+        let all = Waker::from(self.pollers.clone());
+        let mut replaced = None;
+        let polled = self.poll(role, cx, |value, cx| {
+            // Before the operation may wake it.
+            replaced = self.pollers.leave(role, cx.waker(), false);
+            poll(value, &mut Context::from_waker(&all))
+        });
+        wake(replaced);
+        polled
     }
 }
 
