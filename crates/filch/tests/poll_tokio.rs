@@ -253,6 +253,26 @@ fn a_write_that_waits_may_come_again_with_anything() {
 }
 
 #[test]
+fn more_buffers_than_the_kernel_takes_at_once_are_written_in_part() {
+    runtime(1).block_on(async {
+        let (stream, peer) = narrow();
+        let bytes = pattern(0, 3_000);
+        let empty = std::iter::repeat_n(&b""[..], 2_000);
+        let bufs: Vec<_> = empty.chain(bytes.chunks(1)).map(IoSlice::new).collect();
+        let mut rest = &bufs[..];
+        while !rest.is_empty() {
+            let sent = poll_fn(|cx| Pin::new(&mut &stream).poll_write_vectored(cx, rest)).await;
+            let sent = sent.expect("the connection holds");
+            assert!(sent > 0, "something was offered");
+            let empty = rest.iter().take_while(|buf| buf.is_empty()).count();
+            rest = &rest[empty + sent..];
+        }
+        via(&stream).shutdown().await.unwrap();
+        assert!(drain(&peer).await == bytes);
+    });
+}
+
+#[test]
 fn a_poll_waits_for_a_dropped_write_of_a_future() {
     let _alone = alone(PATIENCE);
     let main = async {

@@ -8,6 +8,9 @@ use socket2::SockRef;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 
+/// As many buffers as the kernel takes in one call.
+const MOST_BUFFERS: usize = libc::UIO_MAXIOV as usize;
+
 /// Waiting until a socket takes more. Whoever polls next finds it here.
 pub(crate) type Room = Option<Op<op::PollFd>>;
 
@@ -21,6 +24,8 @@ impl<T: Outward> Writing<T> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_settled(site, cx))?;
+        let first = bufs.iter().position(|buf| !buf.is_empty()).unwrap_or(0);
+        let bufs = &bufs[first..bufs.len().min(first + MOST_BUFFERS)];
         loop {
             if let Some(op) = &mut self.room {
                 let ready = ready!(site.poll(op, cx));
