@@ -10,12 +10,15 @@ use filch::net::TcpStream;
 use filch::sync::Lock;
 use filch_testkit::Cut;
 use socket2::SockRef;
+use std::future::poll_fn;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use support::{Bytes, TempFile, breathe, drain, everywhere, pair, pattern};
+use std::task::Poll;
+use support::{Bytes, TempFile, breathe, drain, everywhere, pair, pattern, runtime};
 
 /// What may be used again after a future that used it was dropped.
 type Shared<T> = Arc<Lock<T>>;
@@ -207,6 +210,32 @@ async fn kept_back_from_a_file(cut: Cut) {
 #[test]
 fn a_dropped_flush_to_a_file_goes_on_with_the_next() {
     everywhere(8, kept_back_from_a_file);
+}
+
+/// Polls a future once, and drops it.
+async fn once<F: Future>(future: F) -> Poll<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
+}
+
+#[test]
+fn what_somebody_elses_dropped_write_has_written_is_not_counted() {
+    runtime(1).block_on(async {
+        let (stream, peer) = pair();
+        let mut writer = BufWriter::new(stream);
+        for number in 0..3 {
+            writer.write_all(format!("kept back {number}, ").as_bytes()).await.unwrap();
+            writer.flush().await.unwrap();
+            assert!(once(writer.get_ref().write(b"not kept back, ")).await.is_pending());
+            writer.write_all(b"and more, ").await.unwrap();
+            // Dropped while it waits for the other one.
+            assert!(once(writer.flush()).await.is_pending());
+        }
+        writer.finish().await.unwrap();
+        let expected: String =
+            (0..3).map(|number| format!("kept back {number}, not kept back, and more, ")).collect();
+        assert_eq!(String::from_utf8(drain(&peer).await).unwrap(), expected);
+    });
 }
 
 async fn pumped(cut: Cut) {

@@ -3,6 +3,7 @@
 use super::write::takes_no_more;
 use super::{Write, retry_interrupted};
 use std::io::Result;
+use std::mem;
 
 /// Bytes on their way to a sink. A byte leaves only when it is known to be written: a write that is
 /// dropped is asked after ([`Write::settle`]) before the next one, so nothing is doubled and nothing is
@@ -15,19 +16,8 @@ pub(super) struct Outbox {
     pub(super) end: usize,
     /// How many bytes have left.
     pub(super) gone: u64,
-    last: Last,
-}
-
-/// The sink's last write.
-#[derive(Debug, Default, Clone, Copy)]
-enum Last {
-    /// Somebody else's, and no concern of ours.
-    #[default]
-    Foreign,
-    /// Ours, and it may go on although its future is gone.
-    Begun,
-    /// Ours, and we know how it ended.
-    Known,
+    /// The last write was not waited for to its end, and may go on although its future is gone.
+    begun: bool,
 }
 
 impl Outbox {
@@ -37,20 +27,22 @@ impl Outbox {
 
     /// Writes all that is left. Dropped, it goes on with the next call.
     pub(super) async fn drain<W: Write + ?Sized>(&mut self, to: &mut W) -> Result<()> {
-        if !matches!(self.last, Last::Known) {
-            let settled = retry_interrupted!(to.settle().await);
-            if let Last::Begun = self.last
-                && let Ok(written) = settled
-            {
-                self.left(written);
-            }
-            self.last = Last::Known;
-            settled?;
+        if self.start == self.end {
+            return Ok(());
         }
+        // Also where none of ours has begun: somebody else may have dropped a write, and if the next one of
+        // ours is dropped while it waits for that, the sink would tell how much *that* wrote.
+        let settled = retry_interrupted!(to.settle().await);
+        if mem::take(&mut self.begun)
+            && let Ok(written) = settled
+        {
+            self.left(written);
+        }
+        settled?;
         while self.start < self.end {
-            self.last = Last::Begun;
+            self.begun = true;
             let written = retry_interrupted!(to.write(&self.buffer[self.start..self.end]).await);
-            self.last = Last::Known;
+            self.begun = false;
             match written? {
                 0 => return Err(takes_no_more()),
                 written => self.left(written),
@@ -60,8 +52,8 @@ impl Outbox {
     }
 
     fn left(&mut self, amount: usize) {
+        assert!(amount <= self.end - self.start, "the sink has written more than it was given");
         self.start += amount;
         self.gone += amount as u64;
-        assert!(self.start <= self.end, "the sink has written more than it was given");
     }
 }
