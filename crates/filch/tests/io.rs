@@ -9,7 +9,10 @@ use filch::io::{
     copy_bidirectional, copy_buf, duplex, empty, repeat, sink,
 };
 use filch_testkit::exec::{block_on, yield_now};
+use std::future::poll_fn;
 use std::io::{ErrorKind, SeekFrom};
+use std::pin::pin;
+use std::task::Poll;
 use support::{TempFile, pattern};
 
 /// Gives a byte at a time, and an interruption before each.
@@ -437,4 +440,41 @@ fn a_flush_does_not_hold_up_what_comes() {
     assert_eq!(copied.unwrap(), 50);
     assert_eq!(sink.0, b"piece".repeat(10));
     assert_eq!(sink.1, 2, "once before the end, and at the end");
+}
+
+/// Has bytes without end, and takes of its task's turn for each.
+struct Endless(Duplex, Duplex);
+
+impl Read for Endless {
+    async fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        self.0.write(b"x").await?;
+        self.1.read(buf).await
+    }
+}
+
+#[test]
+fn neither_way_waits_for_ever_because_the_other_never_waits() {
+    support::runtime(1).block_on(async {
+        let moved = filch::spawn(async {
+            let endless = || {
+                let (one, other) = duplex(1);
+                (Endless(one, other), sink())
+            };
+            let mut moving = Bidirectional::new(endless(), endless());
+            {
+                let mut run = pin!(moving.run());
+                for _ in 0..10 {
+                    poll_fn(|cx| {
+                        assert!(run.as_mut().poll(cx).is_pending());
+                        Poll::Ready(())
+                    })
+                    .await;
+                    filch::task::yield_now().await;
+                }
+            }
+            moving.moved()
+        });
+        let (there, back) = moved.await.unwrap();
+        assert!(there > 0 && back > 0, "{there} there, {back} back");
+    });
 }

@@ -126,10 +126,16 @@ impl<AR: Read, AW: Write, BR: Read, BW: Write> Bidirectional<AR, AW, BR, BW> {
             let mut there = pin!(there.run(&mut a.0, &mut b.1));
             let mut back = pin!(back.run(&mut b.0, &mut a.1));
             let (mut there_is_done, mut back_is_done) = (false, false);
+            let mut there_first = false;
             poll_fn(|cx| {
+                // Each goes first in turn: one that never waits would use up all turns of the task (S6).
+                there_first = !there_first;
+                let mut poll_there =
+                    |cx: &mut Context<'_>| poll_unless(&mut there_is_done, there.as_mut(), cx);
                 // Both are polled before an error of either ends it: what has been moved by then counts.
-                let there = poll_unless(&mut there_is_done, there.as_mut(), cx);
+                let first = if there_first { poll_there(cx) } else { Ok(()) };
                 let back = poll_unless(&mut back_is_done, back.as_mut(), cx);
+                let there = if there_first { first } else { poll_there(cx) };
                 if let Err(error) = there.and(back) {
                     return Poll::Ready(Err(error));
                 }
