@@ -113,6 +113,21 @@ fn the_smallest_buffer_grows_with_a_line() {
     });
 }
 
+/// Claims to have read more than there was room for.
+struct Liar;
+
+impl Read for Liar {
+    async fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        Ok(buf.len() + 1)
+    }
+}
+
+#[test]
+#[should_panic(expected = "more than there was room for")]
+fn a_limit_holds_for_a_source_that_lies() {
+    let _ = block_on(Liar.take(5).read(&mut [0; 8]));
+}
+
 #[test]
 fn an_exact_read_beyond_the_end_takes_nothing() {
     block_on(async {

@@ -65,6 +65,8 @@ impl<R: Read> Read for Take<R> {
             return Ok(0);
         }
         let read = self.inner.read(&mut buf[..room]).await?;
+        // A limit that went below zero would be none.
+        assert!(read <= room, "the source has read more than there was room for");
         self.limit -= read as u64;
         Ok(read)
     }
