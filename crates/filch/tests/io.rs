@@ -12,7 +12,8 @@ use filch_testkit::exec::{block_on, yield_now};
 use std::future::poll_fn;
 use std::io::{ErrorKind, SeekFrom};
 use std::pin::pin;
-use std::task::Poll;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use support::{TempFile, pattern};
 
 /// Gives a byte at a time, and an interruption before each.
@@ -286,6 +287,29 @@ fn a_pipe_needs_no_runtime_and_ends_in_both_directions() {
         let (read, ()) = filch::join!(near.read(&mut buf), async { drop(far) });
         assert_eq!(read.unwrap(), 0);
     });
+}
+
+#[test]
+fn an_end_that_is_gone_leaves_no_waker_with_the_other() {
+    let waker = Arc::new(NoWake);
+    let (near, far) = duplex(1);
+    let mut buf = [0];
+    {
+        let task = Waker::from(waker.clone());
+        let mut cx = Context::from_waker(&task);
+        assert!(pin!(near.read(&mut buf)).poll(&mut cx).is_pending());
+        assert!(pin!(near.write(b"x")).poll(&mut cx).is_ready());
+        assert!(pin!(near.write(b"y")).poll(&mut cx).is_pending());
+    }
+    drop(near);
+    assert_eq!(Arc::strong_count(&waker), 1);
+    drop(far);
+}
+
+struct NoWake;
+
+impl Wake for NoWake {
+    fn wake(self: Arc<Self>) {}
 }
 
 #[test]

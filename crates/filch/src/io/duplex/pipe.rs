@@ -89,9 +89,7 @@ impl Pipe {
     pub(super) fn end(&self) {
         let mut state = self.state.lock();
         state.ended = true;
-        let waiting = state.waiting.each_mut().map(Option::take);
-        drop(state);
-        waiting.into_iter().flatten().for_each(Waker::wake);
+        wake_all(state);
     }
 
     /// Nobody will read any more.
@@ -99,7 +97,8 @@ impl Pipe {
         let mut state = self.state.lock();
         state.given_up = true;
         state.bytes = VecDeque::new();
-        wake(state, WRITER);
+        // Of the reader, too, nothing stays: the other end may be there for long.
+        wake_all(state);
     }
 
     /// Waits until `is_ready`, and in the task's budget.
@@ -141,6 +140,12 @@ fn wake(mut state: MutexGuard<'_, State>, who: usize) {
     if let Some(waker) = waker {
         waker.wake();
     }
+}
+
+fn wake_all(mut state: MutexGuard<'_, State>) {
+    let waiting = state.waiting.each_mut().map(Option::take);
+    drop(state);
+    waiting.into_iter().flatten().for_each(Waker::wake);
 }
 
 impl fmt::Debug for Pipe {
