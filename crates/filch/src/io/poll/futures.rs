@@ -1,6 +1,6 @@
 //! The traits of the `futures` crates.
 
-use super::{PollRead, PollWrite, for_all};
+use super::{PollRead, PollWrite, adapter, for_all, write_through};
 use crate::fs::File;
 use crate::io::{BufReader, Duplex, Read, Seek, Write, fill};
 use crate::net::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
@@ -26,40 +26,7 @@ macro_rules! reads {
     };
 }
 
-macro_rules! writes {
-    ($type:ty, $this:ident => $inner:expr) => {
-        impl AsyncWrite for $type {
-            fn poll_write(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buf: &[u8],
-            ) -> Poll<Result<usize>> {
-                self.poll_write_vectored(cx, &[IoSlice::new(buf)])
-            }
-
-            fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                bufs: &[IoSlice<'_>],
-            ) -> Poll<Result<usize>> {
-                let $this = &*self;
-                PollWrite::poll_write($inner, cx, bufs)
-            }
-
-            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-                let $this = &*self;
-                PollWrite::poll_flush($inner, cx)
-            }
-
-            fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-                let $this = &*self;
-                PollWrite::poll_finish($inner, cx)
-            }
-        }
-    };
-}
-
-for_all!(reads, writes);
+for_all!(reads, poll_close, {});
 
 impl AsyncSeek for File {
     fn poll_seek(self: Pin<&mut Self>, cx: &mut Context<'_>, to: SeekFrom) -> Poll<Result<u64>> {
@@ -105,89 +72,34 @@ impl<R: AsyncRead + Unpin> AsyncBufRead for BufReader<R> {
     }
 }
 
-impl<W: AsyncWrite + Unpin> AsyncWrite for BufReader<W> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
-        Pin::new(self.get_mut().get_mut()).poll_write(cx, buf)
-    }
+write_through!(poll_close, {});
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<Result<usize>> {
-        Pin::new(self.get_mut().get_mut()).poll_write_vectored(cx, bufs)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(self.get_mut().get_mut()).poll_flush(cx)
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(self.get_mut().get_mut()).poll_close(cx)
-    }
-}
-
-/// Something that the `futures` crates can read and write, for filch to read and write. A feature:
-/// `futures-io`.
-///
-/// ```
-/// # filch::run(async {
-/// use filch::io::{FuturesIo, Read};
-///
-/// let mut source = FuturesIo::new(smol::io::repeat(7));
-/// let mut buf = [0; 3];
-/// source.read_exact(&mut buf).await?;
-/// assert_eq!(buf, [7, 7, 7]);
-/// # Ok::<(), std::io::Error>(())
-/// # }).unwrap();
-/// ```
-///
-/// # Cancel safety
-///
-/// That of what is inside: a future that is dropped here is a poll that is not repeated. By the contract
-/// of the traits a poll that was told to wait has neither read nor written anything.
-#[derive(Debug, Clone, Copy)]
-pub struct FuturesIo<T>(T);
-
-impl<T> FuturesIo<T> {
-    /// Wraps it.
-    pub fn new(inner: T) -> Self {
-        Self(inner)
-    }
-
-    /// What is inside.
-    pub fn get_ref(&self) -> &T {
-        &self.0
-    }
-
-    /// What is inside.
-    pub fn get_mut(&mut self) -> &mut T {
-        &mut self.0
-    }
-
-    /// What is inside. Nothing is kept here.
-    pub fn into_inner(self) -> T {
-        self.0
-    }
+adapter! {
+    /// Something that the `futures` crates can read and write, for filch to read and write. A feature:
+    /// `futures-io`.
+    ///
+    /// ```
+    /// # filch::run(async {
+    /// use filch::io::{FuturesIo, Read};
+    ///
+    /// let mut source = FuturesIo::new(smol::io::repeat(7));
+    /// let mut buf = [0; 3];
+    /// source.read_exact(&mut buf).await?;
+    /// assert_eq!(buf, [7, 7, 7]);
+    /// # Ok::<(), std::io::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// That of what is inside: a future that is dropped here is a poll that is not repeated. By the contract
+    /// of the traits a poll that was told to wait has neither read nor written anything.
+    FuturesIo, poll_close
 }
 
 impl<T: AsyncRead + Unpin + Send> Read for FuturesIo<T> {
     async fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
         poll_fn(|cx| Pin::new(&mut self.0).poll_read(cx, buf)).await
-    }
-}
-
-impl<T: AsyncWrite + Unpin + Send> Write for FuturesIo<T> {
-    async fn write(&mut self, buf: &[u8]) -> Result<usize> {
-        poll_fn(|cx| Pin::new(&mut self.0).poll_write(cx, buf)).await
-    }
-
-    async fn flush(&mut self) -> Result<()> {
-        poll_fn(|cx| Pin::new(&mut self.0).poll_flush(cx)).await
-    }
-
-    async fn finish(&mut self) -> Result<()> {
-        poll_fn(|cx| Pin::new(&mut self.0).poll_close(cx)).await
     }
 }
 

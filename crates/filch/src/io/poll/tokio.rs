@@ -1,6 +1,6 @@
 //! The traits of tokio.
 
-use super::{PollRead, PollWrite, for_all};
+use super::{PollRead, PollWrite, adapter, for_all, write_through};
 use crate::fs::File;
 use crate::io::{BufReader, Duplex, Read, Write};
 use crate::net::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
@@ -35,44 +35,11 @@ macro_rules! reads {
     };
 }
 
-macro_rules! writes {
-    ($type:ty, $this:ident => $inner:expr) => {
-        impl AsyncWrite for $type {
-            fn poll_write(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buf: &[u8],
-            ) -> Poll<Result<usize>> {
-                self.poll_write_vectored(cx, &[IoSlice::new(buf)])
-            }
-
-            fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                bufs: &[IoSlice<'_>],
-            ) -> Poll<Result<usize>> {
-                let $this = &*self;
-                PollWrite::poll_write($inner, cx, bufs)
-            }
-
-            fn is_write_vectored(&self) -> bool {
-                true
-            }
-
-            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-                let $this = &*self;
-                PollWrite::poll_flush($inner, cx)
-            }
-
-            fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-                let $this = &*self;
-                PollWrite::poll_finish($inner, cx)
-            }
-        }
-    };
-}
-
-for_all!(reads, writes);
+for_all!(reads, poll_shutdown, {
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+});
 
 impl<R: AsyncRead + Unpin> AsyncRead for BufReader<R> {
     fn poll_read(
@@ -107,76 +74,35 @@ impl<R: AsyncRead + Unpin> AsyncBufRead for BufReader<R> {
     }
 }
 
-impl<W: AsyncWrite + Unpin> AsyncWrite for BufReader<W> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
-        Pin::new(self.get_mut().get_mut()).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<Result<usize>> {
-        Pin::new(self.get_mut().get_mut()).poll_write_vectored(cx, bufs)
-    }
-
+write_through!(poll_shutdown, {
     fn is_write_vectored(&self) -> bool {
         self.get_ref().is_write_vectored()
     }
+});
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(self.get_mut().get_mut()).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(self.get_mut().get_mut()).poll_shutdown(cx)
-    }
-}
-
-/// Something that tokio can read and write, for filch to read and write. A feature: `tokio-io`.
-///
-/// ```
-/// # filch::run(async {
-/// use filch::io::{Read, TokioIo, Write};
-///
-/// let (near, far) = tokio::io::duplex(64);
-/// let (mut near, mut far) = (TokioIo::new(near), TokioIo::new(far));
-/// near.write_all(b"ping").await?;
-/// near.finish().await?;
-/// let mut all = String::new();
-/// far.read_to_string(&mut all).await?;
-/// assert_eq!(all, "ping");
-/// # Ok::<(), std::io::Error>(())
-/// # }).unwrap();
-/// ```
-///
-/// # Cancel safety
-///
-/// That of what is inside: a future that is dropped here is a poll that is not repeated. By the contract
-/// of the traits a poll that was told to wait has neither read nor written anything.
-#[derive(Debug, Clone, Copy)]
-pub struct TokioIo<T>(T);
-
-impl<T> TokioIo<T> {
-    /// Wraps it.
-    pub fn new(inner: T) -> Self {
-        Self(inner)
-    }
-
-    /// What is inside.
-    pub fn get_ref(&self) -> &T {
-        &self.0
-    }
-
-    /// What is inside.
-    pub fn get_mut(&mut self) -> &mut T {
-        &mut self.0
-    }
-
-    /// What is inside. Nothing is kept here.
-    pub fn into_inner(self) -> T {
-        self.0
-    }
+adapter! {
+    /// Something that tokio can read and write, for filch to read and write. A feature: `tokio-io`.
+    ///
+    /// ```
+    /// # filch::run(async {
+    /// use filch::io::{Read, TokioIo, Write};
+    ///
+    /// let (near, far) = tokio::io::duplex(64);
+    /// let (mut near, mut far) = (TokioIo::new(near), TokioIo::new(far));
+    /// near.write_all(b"ping").await?;
+    /// near.finish().await?;
+    /// let mut all = String::new();
+    /// far.read_to_string(&mut all).await?;
+    /// assert_eq!(all, "ping");
+    /// # Ok::<(), std::io::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// That of what is inside: a future that is dropped here is a poll that is not repeated. By the contract
+    /// of the traits a poll that was told to wait has neither read nor written anything.
+    TokioIo, poll_shutdown
 }
 
 impl<T: AsyncRead + Unpin + Send> Read for TokioIo<T> {
@@ -184,19 +110,5 @@ impl<T: AsyncRead + Unpin + Send> Read for TokioIo<T> {
         let mut buf = ReadBuf::new(buf);
         poll_fn(|cx| Pin::new(&mut self.0).poll_read(cx, &mut buf)).await?;
         Ok(buf.filled().len())
-    }
-}
-
-impl<T: AsyncWrite + Unpin + Send> Write for TokioIo<T> {
-    async fn write(&mut self, buf: &[u8]) -> Result<usize> {
-        poll_fn(|cx| Pin::new(&mut self.0).poll_write(cx, buf)).await
-    }
-
-    async fn flush(&mut self) -> Result<()> {
-        poll_fn(|cx| Pin::new(&mut self.0).poll_flush(cx)).await
-    }
-
-    async fn finish(&mut self) -> Result<()> {
-        poll_fn(|cx| Pin::new(&mut self.0).poll_shutdown(cx)).await
     }
 }
