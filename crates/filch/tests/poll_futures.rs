@@ -114,6 +114,15 @@ fn a_read_that_was_given_up_for_a_write_is_made_again() {
 }
 
 #[test]
+fn a_read_without_room_does_not_wait() {
+    let (near, _far) = duplex(5);
+    let mut reader = BufReader::new(near);
+    let mut cx = Context::from_waker(Waker::noop());
+    let poll = futures_io::AsyncRead::poll_read(Pin::new(&mut reader), &mut cx, &mut []);
+    assert!(matches!(poll, Poll::Ready(Ok(0))));
+}
+
+#[test]
 fn what_is_of_futures_is_read_and_sought_by_filch() {
     block_on(async {
         let mut source = FuturesIo::new(Cursor::new(b"0123456789"));

@@ -493,6 +493,15 @@ fn a_buffered_reader_is_one_of_tokio_too() {
 }
 
 #[test]
+fn a_read_without_room_does_not_wait() {
+    let (near, _far) = duplex(5);
+    let mut reader = BufReader::new(near);
+    let poll =
+        once(Waker::noop(), |cx| Pin::new(&mut reader).poll_read(cx, &mut ReadBuf::new(&mut [])));
+    assert!(matches!(poll, Poll::Ready(Ok(()))));
+}
+
+#[test]
 fn what_is_of_tokio_is_moved_by_filch() {
     runtime(2).block_on(async {
         let (client, near) = tokio::io::duplex(64);

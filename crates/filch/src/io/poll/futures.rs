@@ -46,7 +46,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for BufReader<R> {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<Result<usize>> {
-        if self.bypasses(buf.len()) {
+        if buf.is_empty() || self.bypasses(buf.len()) {
             return Pin::new(self.get_mut().get_mut()).poll_read(cx, buf);
         }
         let ahead = ready!(self.as_mut().poll_fill_buf(cx))?;

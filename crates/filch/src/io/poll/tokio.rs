@@ -47,7 +47,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for BufReader<R> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
-        if self.bypasses(buf.remaining()) {
+        if buf.remaining() == 0 || self.bypasses(buf.remaining()) {
             return Pin::new(self.get_mut().get_mut()).poll_read(cx, buf);
         }
         let read = put(ready!(self.as_mut().poll_fill_buf(cx))?, buf);
