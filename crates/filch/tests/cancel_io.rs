@@ -274,6 +274,41 @@ fn a_dropped_pump_goes_on() {
     everywhere(6, pumped);
 }
 
+async fn pumped_to_a_writer(cut: Cut) {
+    let (source, peer) = pair();
+    let (sink, receiver) = narrow();
+    let sent = pattern(0, 100_000);
+    // It keeps back a part of each piece, which is flushed when there is nothing to read, or half of it.
+    let parts = shared((Pump::new(), source, BufWriter::with_capacity(30_000, sink)));
+    let pumping = {
+        let parts = parts.clone();
+        async move {
+            let (pump, source, sink) = &mut *parts.lock().await;
+            pump.run(source, sink).await.expect("both hold");
+        }
+    };
+    let rest = async {
+        cut.run(pumping).await;
+        let (pump, source, sink) = &mut *parts.lock().await;
+        let moved = pump.run(source, sink).await.expect("both hold");
+        assert_eq!(sink.buffer(), b"", "it is flushed");
+        sink.finish().await.expect("it holds");
+        moved
+    };
+    let reader = async {
+        breathe().await;
+        drain(&receiver).await
+    };
+    let (moved, received, ()) = filch::join!(rest, reader, send(&peer, &sent, 9_000));
+    assert_eq!(moved, sent.len() as u64);
+    assert!(received == sent, "each byte once, in order");
+}
+
+#[test]
+fn a_dropped_pump_to_a_writer_goes_on() {
+    everywhere(6, pumped_to_a_writer);
+}
+
 async fn both_ways(cut: Cut) {
     let (near, client) = pair();
     let (far, server) = narrow();
