@@ -440,6 +440,35 @@ fn what_a_sink_keeps_back_goes_on_when_there_is_nothing_to_read() {
     });
 }
 
+/// Fills what it is given, so often; then gives single bytes, so often. Notes how much room there was.
+struct Rooms(usize, usize, Vec<usize>);
+
+impl Read for Rooms {
+    async fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        self.2.push(buf.len());
+        if self.0 > 0 {
+            self.0 -= 1;
+            return Ok(buf.len());
+        }
+        let one = self.1.min(1);
+        self.1 -= one;
+        Ok(one)
+    }
+}
+
+#[test]
+fn a_copy_takes_more_memory_only_where_much_comes() {
+    let rooms = |much, little| {
+        let mut source = Rooms(much, little, Vec::new());
+        let copied = block_on(copy(&mut source, &mut sink())).unwrap();
+        let filled: usize = source.2[..much].iter().sum();
+        assert_eq!(copied, (filled + little) as u64);
+        source.2
+    };
+    assert_eq!(rooms(0, 3), [8 << 10; 4]);
+    assert_eq!(rooms(4, 1), [8 << 10, 32 << 10, 64 << 10, 64 << 10, 64 << 10, 64 << 10]);
+}
+
 /// Keeps everything back, and waits long in a flush.
 #[derive(Default)]
 struct Slow(Vec<u8>, usize);

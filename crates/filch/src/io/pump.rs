@@ -7,6 +7,9 @@ use std::io::Result;
 use std::pin::pin;
 use std::task::Poll;
 
+/// How much is asked for at first. It grows up to [`CHUNK`].
+const FIRST: usize = 8 * 1024;
+
 /// Moves bytes from a source to a sink, and can be interrupted.
 ///
 /// What was read and is not known to be written is in here and not in the future of
@@ -70,8 +73,10 @@ impl Pump {
                 to.flush().await?;
                 return Ok(self.held.gone);
             }
-            if self.held.buffer.is_empty() {
-                self.held.buffer.resize(CHUNK, 0);
+            // Room for more only where there was too little: of many connections most say little.
+            let room = self.held.buffer.len();
+            if self.held.end == room && room < CHUNK {
+                self.held.buffer = vec![0; (room * 4).clamp(FIRST, CHUNK)];
             }
             let buffer = &mut self.held.buffer;
             let reading = async { retry_interrupted!(from.read(buffer).await) };
