@@ -253,6 +253,31 @@ mod tests {
     }
 
     #[test]
+    fn what_both_roles_wait_for_wakes_both() {
+        let (turn, reader, writer) = (Turn::new(()), Poller::new(), Poller::new());
+        let mut operation = Waker::noop().clone();
+        for (poller, role) in
+            [(&writer, Role::Writes), (&reader, Role::Reads), (&writer, Role::Writes)]
+        {
+            let polled = turn.poll_common(role, &mut Context::from_waker(&poller.1), |(), cx| {
+                operation.clone_from(cx.waker());
+                Polled::<()>::from(Poll::Pending)
+            });
+            assert!(polled.is_pending());
+        }
+        operation.wake_by_ref();
+        assert_eq!((reader.woken(), writer.woken()), (1, 1), "whoever was the last to poll");
+        // Done before the poll is over: the waker was left before.
+        let mut cx = Context::from_waker(&reader.1);
+        let polled = turn.poll_common(Role::Reads, &mut cx, |(), cx| {
+            cx.waker().wake_by_ref();
+            Polled::<()>::from(Poll::Pending)
+        });
+        assert!(polled.is_pending());
+        assert_eq!((reader.woken(), writer.woken()), (1, 0));
+    }
+
+    #[test]
     fn the_end_of_a_futures_turn_wakes_who_polls() {
         let (turn, reader, writer) = (Turn::new(()), Poller::new(), Poller::new());
         let mut cx = Context::from_waker(Waker::noop());
