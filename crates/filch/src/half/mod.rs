@@ -200,7 +200,16 @@ impl Site<'_> {
     }
 }
 
-/// Whether an operation ended because it was cancelled: in a ring, or in one of the kernel's threads.
-fn was_given_up(error: &io::Error) -> bool {
+/// Whether an operation ended because it was cancelled: in a ring, or in one of the kernel's threads. Who has
+/// not asked for that begins it anew (see [`lost_its_ring`](crate::home::lost_its_ring)): it has moved nothing.
+pub(crate) fn was_given_up(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ECANCELED | libc::EINTR))
+}
+
+/// Whether an operation ended because it would have had to wait, as those in a ring do as a rule by themselves.
+/// Not where somebody has made the descriptor non-blocking (that depends on the kernel, and on what it is), nor
+/// in a thread of the kernel's, to which a ring gives what it has tried 128 times in vain, when the socket has a
+/// time-out. It has moved nothing: wait until the descriptor is ready, and begin it anew.
+pub(crate) fn would_block(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EAGAIN)
 }

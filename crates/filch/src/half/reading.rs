@@ -1,8 +1,8 @@
 //! The receiving half: what of a read outlives the future that began it.
 
-use super::{Inward, Site, was_given_up};
+use super::{Inward, Site, was_given_up, would_block};
 use crate::home::lost_its_ring;
-use filch_uring::Op;
+use filch_uring::{Op, op};
 use std::io::IoSliceMut;
 use std::mem;
 use std::ops::Range;
@@ -26,6 +26,8 @@ pub(crate) enum Reading<T: Inward> {
     Idle(Vec<u8>),
     /// An operation is, whether anybody waits for it or not, and what it has room for.
     Pending(Op<T>, Want),
+    /// One would have had to wait: this waits until there is something, and then another is begun.
+    Waiting(Op<op::PollFd>, Vec<u8>),
     /// Bytes have come that nobody has taken yet, and what came beside them.
     Left(Vec<u8>, Range<usize>, T::Beside),
 }
@@ -64,6 +66,15 @@ impl<T: Inward> Reading<T> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         while !matches!(self, Self::Left(..)) {
+            if let Self::Waiting(op, buffer) = self {
+                let ready = ready!(site.poll(op, cx));
+                *self = Self::Idle(mem::take(buffer));
+                if let Err(error) = ready
+                    && !lost_its_ring(&error)
+                {
+                    return Poll::Ready(Err(error));
+                }
+            }
             if let Self::Idle(buffer) = self {
                 let mut buffer = mem::take(buffer);
                 buffer.clear();
@@ -76,12 +87,10 @@ impl<T: Inward> Reading<T> {
                 // Asked for once.
                 *has = Want { room: usize::MAX, descriptors: true, ..*has };
             }
-            let gave_up = has.room == usize::MAX;
-            let received = ready!(self.poll_done(site, cx)).expect("it was pending");
-            if let Err(error) = received
-                && !(lost_its_ring(&error) || gave_up && was_given_up(&error))
-            {
-                return Poll::Ready(Err(error));
+            match ready!(self.poll_done(site, cx)).expect("it was pending") {
+                Err(error) if would_block(&error) => self.wait(site),
+                Err(error) if !was_given_up(&error) => return Poll::Ready(Err(error)),
+                _ => {}
             }
         }
         Poll::Ready(Ok(()))
@@ -100,6 +109,13 @@ impl<T: Inward> Reading<T> {
             Err(_) => Self::Idle(buffer),
         };
         Poll::Ready(Some(received))
+    }
+
+    /// Waits for something to come, before another operation is begun.
+    fn wait(&mut self, site: Site<'_>) {
+        let Self::Idle(buffer) = self else { unreachable!("nothing is in flight") };
+        let ready = op::PollFd::new(site.fd.clone(), libc::POLLIN);
+        *self = Self::Waiting(Op::new(ready), mem::take(buffer));
     }
 
     /// Hands out bytes that have come, and what came beside them; none means that the stream has ended.
@@ -171,11 +187,16 @@ impl<T: Inward> Reading<T> {
         site: Site<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Self::Pending(op, _) = self {
-            op.cancel();
+        match self {
+            Self::Pending(op, _) => op.cancel(),
+            Self::Waiting(_, buffer) => *self = Self::Idle(mem::take(buffer)),
+            Self::Idle(_) | Self::Left(..) => {}
         }
         let ended = ready!(self.poll_done(site, cx)).map_or(Ok(()), |received| received.map(drop));
-        Poll::Ready(ended.or_else(|error| if was_given_up(&error) { Ok(()) } else { Err(error) }))
+        Poll::Ready(match ended {
+            Err(error) if !was_given_up(&error) && !would_block(&error) => Err(error),
+            _ => Ok(()),
+        })
     }
 
     /// As [`poll_recall`](Self::poll_recall), when nobody will read any more.
@@ -189,6 +210,7 @@ impl<T: Inward> fmt::Debug for Reading<T> {
         match self {
             Self::Idle(_) => f.pad("Idle"),
             Self::Pending(..) => f.pad("Pending"),
+            Self::Waiting(..) => f.pad("Waiting"),
             Self::Left(_, left, _) => write!(f, "Left({} bytes)", left.end - left.start),
         }
     }

@@ -1,8 +1,8 @@
 //! The sending half: what of a write outlives the future that began it.
 
-use super::{Outward, Site, Unheard, was_given_up};
+use super::{Outward, Site, Unheard, was_given_up, would_block};
 use crate::home::lost_its_ring;
-use filch_uring::Op;
+use filch_uring::{Op, op};
 use std::io::IoSlice;
 use std::mem;
 use std::task::{Context, Poll, ready};
@@ -21,7 +21,7 @@ const MOST: usize = 128 * 1024;
 /// Dropped with the stream, the operation is cancelled: a peer that does not read keeps nothing open
 /// (D6).
 pub(crate) struct Writing<T: Outward> {
-    pending: Option<Op<T>>,
+    pending: Option<Pending<T>>,
     /// The buffer of the last write, for its memory.
     buffer: Vec<u8>,
     /// What went wrong with a write that was dropped: the next one hears of it.
@@ -33,6 +33,13 @@ pub(crate) struct Writing<T: Outward> {
     pub(super) room: super::now::Room,
     /// The end of the stream was asked for, and may be sent.
     pub(crate) is_ending: bool,
+}
+
+/// How far a write is.
+enum Pending<T: Outward> {
+    Begun(Op<T>),
+    /// It would have had to wait: this waits until there is room, and then it is begun anew.
+    Waiting(Op<op::PollFd>, Vec<u8>, T::Beside),
 }
 
 impl<T: Outward> Writing<T> {
@@ -89,21 +96,44 @@ impl<T: Outward> Writing<T> {
             let fits = buf.len().min(MOST - buffer.len());
             buffer.extend_from_slice(&buf[..fits]);
         }
-        self.pending = Some(Op::new(T::new(site, buffer, beside)));
+        self.pending = Some(Pending::begin(site, buffer, beside));
     }
 
     /// Waits for what [`begin`](Self::begin) began.
     pub(crate) fn poll(&mut self, site: Site<'_>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         loop {
-            let op = self.pending.as_mut().expect("called when it has begun");
-            let (sent, buffer, beside) = T::end(ready!(site.poll(op, cx)));
-            self.pending = None;
-            if sent.as_ref().is_err_and(lost_its_ring) {
-                // Nothing of it was sent.
-                self.pending = Some(Op::new(T::new(site, buffer, beside)));
-            } else {
-                self.buffer = buffer;
-                return Poll::Ready(sent);
+            match self.pending.as_mut().expect("called when it has begun") {
+                Pending::Begun(op) => {
+                    let (sent, buffer, beside) = T::end(ready!(site.poll(op, cx)));
+                    self.pending = match &sent {
+                        // Nothing of it was sent.
+                        Err(error) if would_block(error) => {
+                            let room = op::PollFd::new(site.fd.clone(), libc::POLLOUT);
+                            Some(Pending::Waiting(Op::new(room), buffer, beside))
+                        }
+                        Err(error) if was_given_up(error) => {
+                            Some(Pending::begin(site, buffer, beside))
+                        }
+                        _ => {
+                            self.buffer = buffer;
+                            None
+                        }
+                    };
+                    if self.pending.is_none() {
+                        return Poll::Ready(sent);
+                    }
+                }
+                Pending::Waiting(op, buffer, beside) => {
+                    let ready = ready!(site.poll(op, cx));
+                    let (buffer, beside) = (mem::take(buffer), mem::take(beside));
+                    if let Err(error) = ready
+                        && !lost_its_ring(&error)
+                    {
+                        (self.pending, self.buffer) = (None, buffer);
+                        return Poll::Ready(Err(error));
+                    }
+                    self.pending = Some(Pending::begin(site, buffer, beside));
+                }
             }
         }
     }
@@ -114,21 +144,27 @@ impl<T: Outward> Writing<T> {
         site: Site<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Some(op) = &mut self.pending {
+        if let Some(Pending::Begun(op)) = &mut self.pending {
             op.cancel();
             let (sent, buffer, _) = T::end(ready!(site.poll(op, cx)));
-            self.pending = None;
             self.buffer = buffer;
             // Cancelled is what was asked for. Another error was faster, and is news (C2).
-            self.failed = sent.err().filter(|error| !was_given_up(error));
+            self.failed = sent.err().filter(|error| !was_given_up(error) && !would_block(error));
         }
+        self.pending = None;
         Poll::Ready(self.failed.take().map_or(Ok(()), Err))
+    }
+}
+
+impl<T: Outward> Pending<T> {
+    fn begin(site: Site<'_>, buffer: Vec<u8>, beside: T::Beside) -> Self {
+        Self::Begun(Op::new(T::new(site, buffer, beside)))
     }
 }
 
 impl<T: Outward> Drop for Writing<T> {
     fn drop(&mut self) {
-        if let Some(op) = &mut self.pending {
+        if let Some(Pending::Begun(op)) = &mut self.pending {
             // Also where the operation by itself would run to its end, as a write to a file does.
             op.cancel();
         }

@@ -1,6 +1,7 @@
 //! What every listener is made of, whatever its addresses.
 
 use super::hand_over::{self, Refused};
+use crate::half::{was_given_up, would_block};
 use crate::handle::Handle;
 use crate::home::{Home, lost_its_ring};
 use crate::time::sleep_until;
@@ -34,6 +35,8 @@ type Accepted = (OwnedFd, Option<SocketAddr>);
 #[derive(Default)]
 struct Accepting {
     pending: Option<Op<op::Accept>>,
+    /// One would have had to wait: this waits for a connection, and then another is begun.
+    waiting: Option<Op<op::PollFd>>,
     /// A connection that nobody has taken: it came when the listener was about to be handed on.
     left: Option<Accepted>,
     /// When the pause is over after an accept that found no descriptor or no memory. It passes whether
@@ -72,6 +75,7 @@ impl Acceptor {
         at: &'static Location<'static>,
     ) -> Result<OwnedFd, Refused<Self>> {
         let (accepting, home) = (self.accepting.get_mut(), &self.home);
+        accepting.waiting = None;
         if let Some(op) = &mut accepting.pending {
             op.cancel();
             let ended = poll_fn(|cx| home.poll(op, at, cx)).await;
@@ -97,12 +101,26 @@ impl Accepting {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<Accepted>> {
         loop {
+            if let Some(op) = &mut self.waiting {
+                let ready = ready!(listener.home.poll(op, at, cx));
+                self.waiting = None;
+                if let Err(error) = ready
+                    && !lost_its_ring(&error)
+                {
+                    return Poll::Ready(Err(error));
+                }
+            }
             let begin = || Op::new(op::Accept::new(listener.fd.clone()));
             let op = self.pending.get_or_insert_with(begin);
             let accepted = ready!(listener.home.poll(op, at, cx));
             self.pending = None;
-            if !accepted.as_ref().is_err_and(lost_its_ring) {
-                return Poll::Ready(accepted);
+            match accepted {
+                Err(error) if would_block(&error) => {
+                    let ready = op::PollFd::new(listener.fd.clone(), libc::POLLIN);
+                    self.waiting = Some(Op::new(ready));
+                }
+                Err(error) if was_given_up(&error) => {}
+                accepted => return Poll::Ready(accepted),
             }
         }
     }
@@ -115,8 +133,9 @@ fn is_exhaustion(error: &io::Error) -> bool {
 
 impl Drop for Acceptor {
     fn drop(&mut self) {
-        if self.accepting.get_mut().pending.is_some() {
-            // The kept accept holds the socket until its ring has cancelled it. The address should be free
+        let accepting = self.accepting.get_mut();
+        if accepting.pending.is_some() || accepting.waiting.is_some() {
+            // What is kept holds the socket until its ring has cancelled it. The address should be free
             // at once, and nobody be accepted any more.
             let _ = SockRef::from(&self.fd).shutdown(Shutdown::Both);
         }
