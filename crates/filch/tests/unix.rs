@@ -222,6 +222,43 @@ async fn asking_for_descriptors_takes_over_from_a_plain_read() {
     assert_eq!(got, b"early");
 }
 
+/// A header by a plain read, and a body with descriptors, whatever was read before.
+#[filch::test]
+async fn a_plain_read_leaves_the_descriptors_of_later_bytes() {
+    let (one, other) = UnixStream::pair().unwrap();
+    let mut buf = [0; 64];
+    for number in ["first", "second"] {
+        let file = file(number);
+        one.write(b"head").await.unwrap();
+        one.send_with_fds(b"body", &[file.as_fd()]).await.unwrap();
+        assert_eq!(other.read(&mut buf[..4]).await.unwrap(), 4);
+        assert_eq!(&buf[..4], b"head");
+        let (len, files) = other.recv_with_fds(&mut buf).await.unwrap();
+        assert_eq!((&buf[..len], texts(files)), (&b"body"[..], vec![number.to_owned()]));
+    }
+    // Also when they have come along already, for a read that was dropped, or for a look.
+    for looks in [false, true] {
+        let file = file("late");
+        if looks {
+            one.write(b"head").await.unwrap();
+        } else {
+            begin_and_drop(other.read(&mut buf));
+            filch::time::sleep(Duration::from_millis(5)).await;
+        }
+        // In one go.
+        if !looks {
+            one.send_with_fds(b"headbody", &[file.as_fd()]).await.unwrap();
+        } else {
+            one.send_with_fds(b"body", &[file.as_fd()]).await.unwrap();
+            assert_eq!(other.peek(&mut buf).await.unwrap(), 8);
+        }
+        assert_eq!(other.read(&mut buf[..4]).await.unwrap(), 4);
+        assert_eq!(&buf[..4], b"head");
+        let (len, files) = other.recv_with_fds(&mut buf).await.unwrap();
+        assert_eq!((&buf[..len], texts(files)), (&b"body"[..], vec!["late".to_owned()]));
+    }
+}
+
 #[test]
 fn without_room_for_descriptors_the_bytes_come_alone() {
     let _watchdog = watchdog(PATIENCE);

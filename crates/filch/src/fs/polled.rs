@@ -31,7 +31,7 @@ impl PollRead for File {
             }),
             Access::Halves(reading, _) => reading.poll(Role::Reads, cx, |reading, cx| {
                 let come = reading.poll(site, Want::bytes(room), cx);
-                come.map_ok(|()| reading.take_by(put).0).into()
+                come.map_ok(|()| reading.take_by(put)).into()
             }),
         }
     }

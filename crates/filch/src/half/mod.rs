@@ -34,22 +34,26 @@ pub(crate) async fn read<T: Inward>(
     buf: &mut [u8],
 ) -> io::Result<usize> {
     let want = Want::bytes(buf.len());
-    let read = read_with(half, site, &mut [IoSliceMut::new(buf)], want).await;
-    read.map(|(read, _beside)| read)
+    read_with(half, site, &mut [IoSliceMut::new(buf)], want, None).await
 }
 
-/// Reads some bytes into `bufs`, one after the other, and takes what came beside them.
+/// Reads some bytes into `bufs`, one after the other, and takes what came beside them, if there is a place
+/// for it.
 pub(crate) async fn read_with<T: Inward>(
     half: &Turn<Reading<T>>,
     site: Site<'_>,
     bufs: &mut [IoSliceMut<'_>],
     want: Want,
-) -> io::Result<(usize, T::Beside)> {
+    beside: Option<&mut T::Beside>,
+) -> io::Result<usize> {
     if want.room == 0 {
-        return Ok(Default::default());
+        return Ok(0);
     }
     let mut reading = half.lock_at(site.at).await;
     poll_fn(|cx| reading.poll(site, want, cx)).await?;
+    if let Some(beside) = beside {
+        *beside = reading.take_beside();
+    }
     Ok(reading.take(bufs))
 }
 
@@ -159,7 +163,9 @@ impl Transfer for op::RecvMsg<Vec<u8>> {
 
 impl Inward for op::RecvMsg<Vec<u8>> {
     fn new(site: Site<'_>, buffer: Vec<u8>, want: Want) -> Self {
-        let receive = Self::new(site.fd.clone(), buffer);
+        // No more than was asked for: descriptors come with the last of the bytes, and bytes behind those that
+        // a plain read takes may be somebody's who asks for descriptors.
+        let receive = Self::new(site.fd.clone(), buffer).at_most(want.room);
         if want.descriptors { receive.descriptors(MOST_DESCRIPTORS) } else { receive }
     }
 }

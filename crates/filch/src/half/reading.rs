@@ -118,9 +118,16 @@ impl<T: Inward> Reading<T> {
         *self = Self::Waiting(Op::new(ready), mem::take(buffer));
     }
 
-    /// Hands out bytes that have come, and what came beside them; none means that the stream has ended.
-    pub(crate) fn take(&mut self, bufs: &mut [IoSliceMut<'_>]) -> (usize, T::Beside) {
-        let Self::Left(buffer, left, beside) = self else { panic!("nothing has come") };
+    /// Hands out what came beside the bytes. To be called before those are [taken](Self::take).
+    pub(crate) fn take_beside(&mut self) -> T::Beside {
+        let Self::Left(_, _, beside) = self else { panic!("nothing has come") };
+        mem::take(beside)
+    }
+
+    /// Hands out bytes that have come; none means that the stream has ended. What came beside them goes with
+    /// the last of them, if nobody has asked for it: it may belong to those that are left.
+    pub(crate) fn take(&mut self, bufs: &mut [IoSliceMut<'_>]) -> usize {
+        let Self::Left(buffer, left, _) = self else { panic!("nothing has come") };
         let mut taken = 0;
         for buf in bufs {
             let part = &buffer[left.clone()];
@@ -129,29 +136,29 @@ impl<T: Inward> Reading<T> {
             left.start += fits;
             taken += fits;
         }
-        let beside = mem::take(beside);
         if left.start == left.end {
             *self = Self::Idle(mem::take(buffer));
         }
-        (taken, beside)
+        taken
     }
 
     /// As [`take`](Self::take), to `put`, which says how many bytes it took.
     #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
-    pub(crate) fn take_by(&mut self, put: &mut dyn FnMut(&[u8]) -> usize) -> (usize, T::Beside) {
-        let Self::Left(buffer, left, beside) = self else { panic!("nothing has come") };
+    pub(crate) fn take_by(&mut self, put: &mut dyn FnMut(&[u8]) -> usize) -> usize {
+        let Self::Left(buffer, left, _) = self else { panic!("nothing has come") };
         let taken = put(&buffer[left.clone()]);
         left.start += taken;
-        let beside = mem::take(beside);
         if left.start == left.end {
             *self = Self::Idle(mem::take(buffer));
         }
-        (taken, beside)
+        taken
     }
 
-    /// As [`take`](Self::take), of a datagram: what does not fit is gone, as it is with the system's call.
+    /// As [`take`](Self::take), of a datagram and what came beside it: what does not fit is gone, as it is with
+    /// the system's call.
     pub(crate) fn take_whole(&mut self, buf: &mut [u8]) -> (usize, T::Beside) {
-        let (taken, beside) = self.take(&mut [IoSliceMut::new(buf)]);
+        let beside = self.take_beside();
+        let taken = self.take(&mut [IoSliceMut::new(buf)]);
         if let Self::Left(buffer, ..) = self {
             *self = Self::Idle(mem::take(buffer));
         }

@@ -45,14 +45,15 @@ impl<R: Inward, W: Outward> Connection<R, W> {
         self.descriptors.store(true, Ordering::Relaxed);
     }
 
-    /// Reads into `bufs`, and takes what came beside the bytes.
+    /// Reads into `bufs`, and takes what came beside the bytes, if there is a place for it.
     pub(super) async fn read(
         &self,
         bufs: &mut [IoSliceMut<'_>],
+        beside: Option<&mut R::Beside>,
         at: &'static Location<'static>,
-    ) -> io::Result<(usize, R::Beside)> {
+    ) -> io::Result<usize> {
         let room = bufs.iter().fold(0usize, |room, buf| room.saturating_add(buf.len()));
-        half::read_with(&self.reading, self.site(at), bufs, self.want(room)).await
+        half::read_with(&self.reading, self.site(at), bufs, self.want(room), beside).await
     }
 
     /// Copies what comes next, and lets it stay.

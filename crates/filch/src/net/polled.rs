@@ -24,8 +24,8 @@ impl<R: Inward, W: Outward> PollRead for Connection<R, W> {
         let (site, want) = (self.site(Location::caller()), self.want(room));
         self.reading.poll(Role::Reads, cx, |reading, cx| {
             let come = reading.poll(site, want, cx);
-            // Descriptors that came along are closed, as the system does.
-            come.map_ok(|()| reading.take_by(put).0).into()
+            // Descriptors that came along are closed with the last of the bytes, as the system does.
+            come.map_ok(|()| reading.take_by(put)).into()
         })
     }
 }

@@ -226,13 +226,13 @@ macro_rules! stream {
         crate::io::by_shared_reference!($type: Write, stream => stream.shutdown(std::net::Shutdown::Write));
 
         impl Sealed for $type {
-            async fn read_from(
+            fn read_from(
                 &self,
                 bufs: &mut [IoSliceMut<'_>],
                 at: &'static Location<'static>,
-            ) -> io::Result<usize> {
+            ) -> impl Future<Output = io::Result<usize>> + Send {
                 // Descriptors that nobody asked for are closed, as the system does.
-                self.0.read(bufs, at).await.map(|(read, _beside)| read)
+                self.0.read(bufs, None, at)
             }
 
             fn peek_from(

@@ -23,6 +23,7 @@ const FLAGS: i32 = libc::MSG_PEEK | libc::MSG_DONTWAIT | libc::MSG_OOB | libc::M
 pub struct RecvMsg<B> {
     fd: SharedFd,
     buffer: B,
+    most: usize,
     flags: i32,
     header: Box<Header>,
 }
@@ -60,7 +61,12 @@ impl Received {
 impl<B: IoBufMut> RecvMsg<B> {
     /// Receives from `fd`.
     pub fn new(fd: SharedFd, buffer: B) -> Self {
-        Self { fd, buffer, flags: 0, header: Header::new(SockAddr::empty()) }
+        Self { fd, buffer, most: usize::MAX, flags: 0, header: Header::new(SockAddr::empty()) }
+    }
+
+    /// At most so many bytes, though the buffer may have room for more.
+    pub fn at_most(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 
     /// With flags: any of `MSG_PEEK`, `MSG_DONTWAIT`, `MSG_OOB` and `MSG_NOSIGNAL`. Others are refused with
@@ -78,8 +84,8 @@ impl<B: IoBufMut> RecvMsg<B> {
     }
 
     fn point(&mut self) -> *mut libc::msghdr {
-        let (pointer, len) = (self.buffer.as_mut_ptr(), transfer(self.buffer.capacity()));
-        self.header.point(pointer, len as usize, SockAddr::ROOM)
+        let len = transfer(self.buffer.capacity().min(self.most));
+        self.header.point(self.buffer.as_mut_ptr(), len as usize, SockAddr::ROOM)
     }
 }
 

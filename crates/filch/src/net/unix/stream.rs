@@ -172,7 +172,9 @@ impl UnixStream {
         let at = Location::caller();
         async move {
             self.0.want_descriptors();
-            let (read, received) = self.0.read(&mut [IoSliceMut::new(buf)], at).await?;
+            let mut received = None;
+            let bufs = &mut [IoSliceMut::new(buf)];
+            let read = self.0.read(bufs, Some(&mut received), at).await?;
             Ok((read, received.map_or_else(Vec::new, |received| received.descriptors)))
         }
     }
