@@ -357,6 +357,31 @@ fn a_waker_may_change_and_a_future_may_get_in_between() {
     });
 }
 
+/// More buffers than the system takes in one call.
+#[test]
+fn a_write_of_many_buffers_takes_what_it_can() {
+    let _alone = alone(PATIENCE);
+    let runtime = runtime(1);
+    runtime.block_on(async {
+        let (stream, peer) = pair();
+        let all = pattern(0, 3000);
+        // Those at the beginning are empty.
+        let mut bufs = vec![IoSlice::new(&[]); 2000];
+        bufs.extend(all.chunks(1).map(IoSlice::new));
+        let (mut bufs, mut sent) = (&mut bufs[..], 0);
+        while sent < all.len() {
+            let mut writer = &stream;
+            let write = poll_fn(|cx| Pin::new(&mut writer).poll_write_vectored(cx, bufs));
+            let written = write.await.expect("it takes some");
+            assert!(written > 0, "{sent} sent so far");
+            IoSlice::advance_slices(&mut bufs, written);
+            sent += written;
+        }
+        drop(stream);
+        assert!(drain(&peer).await == all);
+    });
+}
+
 #[test]
 fn two_tasks_use_the_two_halves() {
     let _alone = alone(PATIENCE);
