@@ -328,6 +328,23 @@ fn a_connect_that_waits_is_given_up_or_made() {
     everywhere(1, connects_to_a_full_listener);
 }
 
+async fn connects_to_a_listener_that_stays_full(cut: Cut) {
+    let name = name();
+    let listener = UnixListener::bind(&name).expect("a free name");
+    socket2::SockRef::from(&listener).listen(0).unwrap();
+    let _first = UnixStream::connect(&name).await.expect("there is room for one");
+    let before = descriptors().len();
+    let second = filch::time::timeout(Duration::from_millis(5), UnixStream::connect(name));
+    drop(cut.run(second).await);
+    // Whenever it was dropped, and though nobody accepts: the socket closes (D6).
+    until_closed(before).await;
+}
+
+#[test]
+fn a_connect_that_is_given_up_keeps_nothing_open() {
+    everywhere(1, connects_to_a_listener_that_stays_full);
+}
+
 async fn is_handed_on(cut: Cut) {
     let (stream, peer) = pair();
     let stream = Arc::new(stream);

@@ -56,6 +56,11 @@ pub(crate) struct Local {
     /// Completions reaped and not yet dispatched. It keeps what is left when a waker panics (D2).
     batch: RefCell<VecDeque<Completion>>,
     mail: RefCell<Vec<Message>>,
+    /// What the kernel was asked to cancel and has not answered for, oldest first; none for the driver's own
+    /// entries.
+    asked: RefCell<VecDeque<Option<Key>>>,
+    /// What it did not find.
+    not_found: RefCell<Vec<Key>>,
     /// Entries staged whose final completion was not dispatched yet, the driver's own included.
     in_flight: Cell<usize>,
     /// Where the kernel puts the counts of eventfd and timer.
@@ -95,6 +100,8 @@ impl Local {
             backlog: RefCell::default(),
             batch: RefCell::default(),
             mail: RefCell::default(),
+            asked: RefCell::default(),
+            not_found: RefCell::default(),
             in_flight: Cell::new(0),
             counts: Box::default(),
             event_armed: Cell::new(false),
@@ -162,7 +169,25 @@ impl Local {
     pub(crate) fn cancel(&self, key: Key) {
         if self.owner.is_running(key) {
             self.home().counters.cancels.add(1);
-            self.stage(opcode::AsyncCancel::new(key.user_data()).build().user_data(CANCEL));
+            self.stage_cancel(key.user_data(), Some(key));
+        }
+    }
+
+    fn stage_cancel(&self, user_data: u64, key: Option<Key>) {
+        // The kernel answers in the order in which it is asked.
+        self.asked.borrow_mut().push_back(key);
+        self.stage(opcode::AsyncCancel::new(user_data).build().user_data(CANCEL));
+    }
+
+    /// Asks again for what the kernel did not find and has not finished. An operation that it is about to try
+    /// once more is for a moment nowhere where it looks: one that was ready and then was not, after all. The
+    /// connect of a Unix socket to a listener whose line is full is that 128 times on end.
+    fn cancel_again(&self) {
+        if self.not_found.borrow().is_empty() {
+            return;
+        }
+        for key in self.not_found.take() {
+            self.cancel(key);
         }
     }
 
@@ -396,7 +421,12 @@ impl Local {
             match completion.user_data {
                 EVENT => self.event_armed.set(false),
                 ALARM => self.alarm_armed.set(false),
-                CANCEL => {}
+                CANCEL => {
+                    let asked = self.asked.borrow_mut().pop_front().flatten();
+                    if completion.result == -libc::ENOENT {
+                        self.not_found.borrow_mut().extend(asked);
+                    }
+                }
                 CANCEL_ALL => {
                     if completion.result == -libc::EINVAL {
                         self.cancel_one_by_one.set(true);
@@ -411,6 +441,8 @@ impl Local {
                 }
             }
         }
+        // Not before all the rest is dispatched, for as a rule that is among it.
+        self.cancel_again();
         completed
     }
 }

@@ -6,11 +6,14 @@ mod support;
 use filch_uring::{Driver, IoBuf, IoBufMut, Op, Position, SharedFd, op};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 use std::thread;
+use std::time::{Duration, Instant};
 use support::{CountWaker, block_on, driver, pair, poll, run};
 
 /// A buffer that knows when it is freed.
@@ -120,6 +123,38 @@ fn completed_and_not_looked_at() {
     drop(recv);
     assert_eq!(freed.load(Ordering::SeqCst), 1);
     assert_eq!(driver.counts().cancels, 0);
+}
+
+/// A connect to a listener whose line is full: the socket is ready all the time, and then it is not, so that
+/// the kernel looks for the operation in vain at first.
+#[test]
+fn between_two_tries_of_the_kernel() {
+    let name = format!("filch-drop-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(name).expect("a short name");
+    let listener = UnixListener::bind_addr(&address).expect("a free name");
+    // SAFETY: no pointers.
+    assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 0) }, 0);
+    let _first = UnixStream::connect_addr(&address).expect("there is room for one");
+    for turns in 0..4 {
+        let mut driver = driver();
+        // SAFETY: no pointers.
+        let fd = unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
+        // SAFETY: just opened, and ours.
+        let fd = SharedFd::new(unsafe { OwnedFd::from_raw_fd(fd) });
+        let mut connect = Op::new(op::Connect::new(fd.clone(), &address));
+        assert!(poll(&mut connect).is_pending());
+        for _ in 0..turns {
+            driver.turn().expect("the ring works");
+        }
+        drop(connect);
+        let mut tries = 0;
+        while fd.holders() > 1 {
+            tries += 1;
+            assert!(tries < 200, "it goes on, though dropped after {turns} turns");
+            let soon = Instant::now() + Duration::from_millis(10);
+            driver.park(Some(soon)).expect("the ring works");
+        }
+    }
 }
 
 #[test]

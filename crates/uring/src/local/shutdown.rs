@@ -104,7 +104,7 @@ impl Local {
                 self.cancel(key);
             }
             for own in [EVENT, ALARM] {
-                self.stage(opcode::AsyncCancel::new(own).build().user_data(CANCEL));
+                self.stage_cancel(own, None);
             }
         } else {
             let all = opcode::AsyncCancel2::new(CancelBuilder::any().all()).build();
