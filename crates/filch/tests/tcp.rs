@@ -268,6 +268,23 @@ async fn an_address_that_never_answers() {
     assert_eq!(stream.peer_addr().unwrap(), address);
 }
 
+/// A listener that was handed over may be somebody else's, too: that of whoever started the process, say.
+#[filch::test]
+async fn a_listener_that_is_shared_goes_on_without_us() {
+    let standard = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = standard.local_addr().unwrap();
+    let listener = TcpListener::from_std(standard.try_clone().unwrap()).unwrap();
+    let accept = listener.accept();
+    assert!(filch::time::timeout(Duration::from_millis(5), accept).await.is_err());
+    drop(listener);
+    // Until it has given up the accept that was left.
+    filch::time::sleep(Duration::from_millis(5)).await;
+    let connect = filch::spawn(TcpStream::connect(address));
+    let accepted = filch::spawn_blocking(move || standard.accept().unwrap().1);
+    let client = connect.await.unwrap().expect("somebody listens");
+    assert_eq!(accepted.await.unwrap(), client.local_addr().unwrap());
+}
+
 #[filch::test]
 async fn names_are_looked_up() {
     let found: Vec<_> = lookup_host("127.0.0.1:80").await.unwrap().collect();

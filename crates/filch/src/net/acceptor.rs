@@ -1,6 +1,7 @@
 //! What every listener is made of, whatever its addresses.
 
 use super::hand_over::{self, Refused};
+use super::socket;
 use crate::half::{was_given_up, would_block};
 use crate::handle::Handle;
 use crate::home::{Home, lost_its_ring};
@@ -27,6 +28,8 @@ pub(super) struct Acceptor {
     pub(super) home: Home,
     accepting: Lock<Accepting>,
 }
+    /// The socket was made elsewhere, and may be somebody else's, too.
+    is_adopted: bool,
 
 /// A new connection, and its Internet address if it has one.
 type Accepted = (OwnedFd, Option<SocketAddr>);
@@ -46,7 +49,14 @@ struct Accepting {
 
 impl Acceptor {
     pub(super) fn new(fd: SharedFd, home: Home) -> Self {
-        Self { fd, home, accepting: Lock::default() }
+        Self { fd, home, accepting: Lock::default(), is_adopted: false }
+    }
+
+    /// One that was made elsewhere.
+    pub(super) fn adopt(fd: OwnedFd, home: Home) -> io::Result<Self> {
+        let mut this = Self::new(socket::adopt(fd)?, home);
+        this.is_adopted = true;
+        Ok(this)
     }
 
     pub(super) async fn accept(&self, at: &'static Location<'static>) -> io::Result<Accepted> {
@@ -134,9 +144,11 @@ fn is_exhaustion(error: &io::Error) -> bool {
 impl Drop for Acceptor {
     fn drop(&mut self) {
         let accepting = self.accepting.get_mut();
-        if accepting.pending.is_some() || accepting.waiting.is_some() {
+        let is_kept = accepting.pending.is_some() || accepting.waiting.is_some();
+        if is_kept && !self.is_adopted {
             // What is kept holds the socket until its ring has cancelled it. The address should be free
-            // at once, and nobody be accepted any more.
+            // at once, and nobody be accepted any more. Not so for others who listen on the same socket: they
+            // would not listen any more either.
             let _ = SockRef::from(&self.fd).shutdown(Shutdown::Both);
         }
     }
@@ -154,8 +166,12 @@ macro_rules! listener {
             /// Without a runtime on this thread.
             pub fn from_std(listener: $std) -> io::Result<Self> {
                 let home = Home::current()?;
-                Ok(Self::new(socket::adopt(std::os::fd::OwnedFd::from(listener))?, home))
+                Ok(Self(Acceptor::adopt(std::os::fd::OwnedFd::from(listener), home)?))
             }
+            /// Others may have it, too (whoever started the process and passed it on, or a duplicate): it
+            /// goes on listening for them when this is dropped. If an accept was left unfinished, the
+            /// descriptor itself is closed a moment later, when that has been given up.
+            ///
 
             pub(in crate::net) fn new(fd: SharedFd, home: Home) -> Self {
                 Self(Acceptor::new(fd, home))

@@ -27,7 +27,8 @@ use std::panic::Location;
 /// ```
 ///
 /// Dropping it ends the listening at once, also for duplicates of its descriptor if an accept was left
-/// unfinished. Connections that nobody has accepted are closed.
+/// unfinished; not so if it was [taken over](Self::from_std) from elsewhere. Connections that nobody has
+/// accepted are closed.
 ///
 /// # Deadlocks
 ///

@@ -29,7 +29,8 @@ use std::path::Path;
 /// ```
 ///
 /// Dropping it ends the listening at once, also for duplicates of its descriptor if an accept was left
-/// unfinished. Connections that nobody has accepted are closed. The file at its path stays.
+/// unfinished; not so if it was [taken over](Self::from_std) from elsewhere. Connections that nobody has
+/// accepted are closed. The file at its path stays.
 ///
 /// # Deadlocks
 ///
