@@ -14,6 +14,7 @@ use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::panic::Location;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -66,9 +67,14 @@ impl Acceptor {
         }
         // Without a runtime that runs there is nothing to sleep on: then the caller has to pause.
         if let Some(end) = accepting.not_before
-            && Handle::try_current().is_ok_and(|handle| !handle.is_shut_down())
+            && let Ok(handle) = Handle::try_current()
         {
-            sleep_until(end).await;
+            let mut pause = sleep_until(end);
+            poll_fn(|cx| match handle.is_shut_down() {
+                true => Poll::Ready(()),
+                false => Pin::new(&mut pause).poll(cx),
+            })
+            .await;
         }
         accepting.not_before = None;
         let accepted = poll_fn(|cx| accepting.poll(self, at, cx)).await;

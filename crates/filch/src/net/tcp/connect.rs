@@ -71,8 +71,8 @@ struct Race {
     waiting: VecDeque<SocketAddr>,
     /// In the order in which they began.
     running: Vec<Attempt>,
-    /// When the next one begins if none of them has ended by then.
-    next: Option<Sleep>,
+    /// When the next one begins if none of them has ended by then, and the runtime that tells.
+    next: Option<(Sleep, Handle)>,
     /// Why the last one that failed did.
     failed: Option<io::Error>,
     at: &'static Location<'static>,
@@ -127,15 +127,17 @@ impl Race {
             Ok(attempt) => self.running.push(attempt),
             Err(error) => self.failed = Some(failed("connect to", address, error)),
         }
-        // Without a runtime that runs there is nothing to sleep on: then one after the other.
-        let can_sleep = Handle::try_current().is_ok_and(|handle| !handle.is_shut_down());
-        self.next = (!self.waiting.is_empty() && can_sleep).then(|| sleep(STAGGER));
+        // Without a runtime there is nothing to sleep on: then one after the other.
+        let handle = Handle::try_current().ok().filter(|_| !self.waiting.is_empty());
+        self.next = handle.map(|handle| (sleep(STAGGER), handle));
     }
 
     fn is_time(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(next) = &mut self.next else { return false };
-        let is_time = Pin::new(next).poll(cx).is_ready();
-        if is_time {
+        let Some((next, handle)) = &mut self.next else { return false };
+        // A sleep is none where the runtime has ended. So will have what is in its rings, in a moment.
+        let is_over = handle.is_shut_down();
+        let is_time = !is_over && Pin::new(next).poll(cx).is_ready();
+        if is_time || is_over {
             self.next = None;
         }
         is_time

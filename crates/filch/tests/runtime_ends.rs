@@ -1,0 +1,57 @@
+//! A runtime that ends while something goes on that began on it: it goes on elsewhere, or an error says so.
+
+mod support;
+
+use filch::net::{TcpListener, TcpStream};
+use filch_testkit::child;
+use filch_testkit::limits::alone;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+use support::{PATIENCE, full, runtime};
+
+/// What waits for a while by itself, for the next address or the next accept, waits on the runtime. When that
+/// ends, an error says so, as that of an operation does.
+#[test]
+fn a_runtime_that_ends_while_a_connect_has_another_address() {
+    let _alone = alone(PATIENCE);
+    let (_listener, hangs, _waiting) = full();
+    let runtime = runtime(1);
+    let handle = runtime.handle().clone();
+    let connects = thread::spawn(move || handle.block_on(TcpStream::connect([hangs, hangs])));
+    // Less than the time until the next address is tried.
+    thread::sleep(Duration::from_millis(20));
+    drop(runtime);
+    let error = connects.join().expect("it does not panic").expect_err("nobody answers");
+    assert!(error.to_string().contains("shut down"), "{error}");
+}
+
+#[test]
+fn a_runtime_that_ends_while_an_accept_has_a_pause() {
+    let _alone = alone(PATIENCE);
+    child::run("a_runtime_that_ends_while_an_accept_has_a_pause", || {
+        child::limit_descriptors(64).unwrap();
+        let runtime = runtime(1);
+        let handle = runtime.handle().clone();
+        let (failed, has_failed) = mpsc::channel();
+        let accepts = thread::spawn(move || {
+            handle.block_on(async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let mut held = Vec::new();
+                while let Ok(file) = std::fs::File::open("/dev/null") {
+                    held.push(file);
+                }
+                assert!(listener.accept().await.is_err(), "no descriptor is left");
+                drop(held);
+                failed.send(()).unwrap();
+                listener.accept().await
+            })
+        });
+        has_failed.recv().unwrap();
+        // Less than the pause.
+        thread::sleep(Duration::from_millis(10));
+        drop(runtime);
+        let error = accepts.join().expect("it does not panic").expect_err("nobody connects");
+        assert!(error.to_string().contains("shut down"), "{error}");
+    });
+}
