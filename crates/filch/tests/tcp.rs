@@ -5,7 +5,7 @@ mod support;
 use filch::io::{Read, Write};
 use filch::net::{Keepalive, TcpListener, TcpSocket, TcpStream, lookup_host, tcp};
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 use support::{full, pair, pattern};
@@ -283,6 +283,21 @@ async fn a_listener_that_is_shared_goes_on_without_us() {
     let accepted = filch::spawn_blocking(move || standard.accept().unwrap().1);
     let client = connect.await.unwrap().expect("somebody listens");
     assert_eq!(accepted.await.unwrap(), client.local_addr().unwrap());
+}
+
+/// To end both directions again is no error, as the documentation says, when the other side has ended, too.
+#[filch::test]
+async fn a_shutdown_that_was_dropped_may_be_asked_for_again() {
+    for how in [Shutdown::Both, Shutdown::Write] {
+        let (one, other) = connected().await;
+        let shutdown = one.shutdown(how);
+        assert!(filch::time::timeout(Duration::ZERO, shutdown).await.is_err(), "dropped");
+        assert_eq!(other.read(&mut [0]).await.unwrap(), 0);
+        other.shutdown(Shutdown::Write).await.unwrap();
+        // Until the end has come here, and there is no connection any more.
+        filch::time::sleep(Duration::from_millis(5)).await;
+        one.shutdown(how).await.unwrap();
+    }
 }
 
 #[filch::test]

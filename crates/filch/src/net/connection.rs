@@ -22,12 +22,15 @@ pub(super) struct Connection<R: Inward, W: Outward> {
     /// Somebody has asked for descriptors: from then on every read has room for some, so that none is
     /// lost to a read that another one takes over.
     descriptors: AtomicBool,
+    /// The end of both directions, or of the reading one, was asked for, and may have come about.
+    was_shut: AtomicBool,
 }
 
 impl<R: Inward, W: Outward> Connection<R, W> {
     pub(super) fn new(fd: SharedFd, home: Home) -> Self {
         let (reading, writing) = (Turn::new(Reading::new()), Turn::new(Writing::new()));
-        Self { fd, home, reading, writing, descriptors: AtomicBool::new(false) }
+        let (descriptors, was_shut) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { fd, home, reading, writing, descriptors, was_shut }
     }
 
     pub(super) fn site(&self, at: &'static Location<'static>) -> Site<'_> {
@@ -37,6 +40,12 @@ impl<R: Inward, W: Outward> Connection<R, W> {
     pub(super) fn want(&self, room: usize) -> Want {
         // Relaxed: who asks for descriptors sets it before; for others it makes no difference.
         Want { descriptors: self.descriptors.load(Ordering::Relaxed), ..Want::bytes(room) }
+    }
+
+    /// Whether the end of more than the writing direction was asked for.
+    pub(super) fn was_shut(&self) -> bool {
+        // Relaxed: as in `shutdown`.
+        self.was_shut.load(Ordering::Relaxed)
     }
 
     /// Asks for descriptors, from now on.
@@ -101,12 +110,18 @@ impl<R: Inward, W: Outward> Connection<R, W> {
         let site = self.site(at);
         let shutdown = self.home.run(op::Shutdown::new(self.fd.clone(), how), site.at);
         if how != Shutdown::Write {
-            return shutdown.await;
+            // Relaxed, both: it orders nothing. Whoever asks again has heard of the first time somehow.
+            let again = self.was_shut.swap(true, Ordering::Relaxed);
+            let ended = finished(again, shutdown.await);
+            if ended.is_err() {
+                self.was_shut.store(false, Ordering::Relaxed);
+            }
+            return ended;
         }
         // Kept until the end is on its way: no further write gets in before it.
         let mut writing = self.writing.lock_at(site.at).await;
         poll_fn(|cx| writing.poll_settled(site, cx)).await?;
-        let again = mem::replace(&mut writing.is_ending, true);
+        let again = mem::replace(&mut writing.is_ending, true) || self.was_shut();
         let ended = finished(again, shutdown.await);
         writing.is_ending = ended.is_ok();
         ended

@@ -49,7 +49,7 @@ impl<R: Inward, W: Outward> PollWrite for Connection<R, W> {
         self.writing.poll(Role::Writes, cx, |writing, cx| {
             let settled = writing.poll_settled(site, cx);
             let finish = |()| {
-                let again = mem::replace(&mut writing.is_ending, true);
+                let again = mem::replace(&mut writing.is_ending, true) || self.was_shut();
                 // Does not wait.
                 let ended = SockRef::from(&self.fd).shutdown(Shutdown::Write);
                 let ended = finished(again, ended);
