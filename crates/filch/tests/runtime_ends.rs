@@ -2,9 +2,12 @@
 
 mod support;
 
-use filch::net::{TcpListener, TcpStream};
+use filch::Runtime;
+use filch::net::{TcpListener, TcpStream, UnixDatagram};
+use filch::time::timeout;
 use filch_testkit::child;
 use filch_testkit::limits::alone;
+use std::pin::pin;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -53,5 +56,38 @@ fn a_runtime_that_ends_while_an_accept_has_a_pause() {
         drop(runtime);
         let error = accepts.join().expect("it does not panic").expect_err("nobody connects");
         assert!(error.to_string().contains("shut down"), "{error}");
+    });
+}
+
+/// A send that waits in the ring of another runtime, which then ends.
+#[test]
+fn a_datagram_outlives_a_ring() {
+    let _alone = alone(PATIENCE);
+    let name = format!("\0filch-outlives-{}", std::process::id());
+    let home = runtime(1);
+    let (receiver, socket) = home
+        .block_on(async { (UnixDatagram::bind(&name).unwrap(), UnixDatagram::unbound().unwrap()) });
+    let filler = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    filler.set_nonblocking(true).unwrap();
+    let address = receiver.local_addr().unwrap();
+    let mut full = 0;
+    while filler.send_to_addr(b"x", &address).is_ok() {
+        full += 1;
+    }
+    let mut send = pin!(socket.send_to_addr(b"waits", &address));
+    // Polled by a worker of another runtime, in whose ring it then waits.
+    Runtime::builder()
+        .workers(1)
+        .run(async {
+            assert!(timeout(Duration::from_millis(10), send.as_mut()).await.is_err());
+        })
+        .expect("a runtime");
+    home.block_on(async {
+        let mut buf = [0; 8];
+        for _ in 0..full {
+            assert_eq!(receiver.recv(&mut buf).await.unwrap(), 1);
+        }
+        assert_eq!(send.await.expect("no error of the other runtime's"), 5);
+        assert_eq!(receiver.recv(&mut buf).await.unwrap(), 5);
     });
 }

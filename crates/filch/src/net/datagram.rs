@@ -2,8 +2,8 @@
 
 use super::hand_over::{self, Refused};
 use super::socket;
-use crate::half::{Reading, Site, Want};
-use crate::home::Home;
+use crate::half::{Reading, Site, Want, would_block};
+use crate::home::{Home, lost_its_ring};
 use filch_sync::Lock;
 use filch_uring::{SharedFd, SockAddr, op};
 use socket2::{SockRef, Type};
@@ -111,10 +111,15 @@ impl Datagrams {
             };
             let sent;
             (sent, buffer, descriptors) = self.home.run(message.descriptors(descriptors), at).await;
-            if !sent.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::EAGAIN)) {
-                return sent;
+            match sent {
+                Err(error) if would_block(&error) => {
+                    let waited = self.wait_for_room(to.as_ref(), at).await;
+                    waited
+                        .or_else(|error| if lost_its_ring(&error) { Ok(()) } else { Err(error) })?;
+                }
+                Err(error) if lost_its_ring(&error) => {}
+                sent => return sent,
             }
-            self.wait_for_room(to.as_ref(), at).await?;
         }
     }
 
