@@ -2,11 +2,14 @@
 
 mod support;
 
-use filch_testkit::Cut;
 use filch_testkit::limits::alone;
+use filch_testkit::{Cut, Hooks};
+use std::future::Future;
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Context;
 use std::thread;
 use support::{
     Bytes, PATIENCE, breathe, drain, everywhere, pair, pattern, pattern_at, read_some, runtime,
@@ -60,6 +63,27 @@ async fn the_stream_goes_too(cut: Cut) {
 #[test]
 fn a_stream_that_goes_with_its_read_closes() {
     everywhere(3, the_stream_goes_too);
+}
+
+/// A waker is anybody's code.
+#[test]
+fn a_waker_that_panics_leaves_the_stream_whole() {
+    let _alone = alone(PATIENCE);
+    runtime(1).block_on(async {
+        let (stream, mut peer) = pair();
+        let mut buf = [0; 8];
+        let waker = Hooks::new().on_clone(|| panic!("not today")).waker();
+        for _ in 0..2 {
+            let mut read = Box::pin(stream.read(&mut buf));
+            let polled = catch_unwind(AssertUnwindSafe(|| {
+                read.as_mut().poll(&mut Context::from_waker(&waker)).is_pending()
+            }));
+            assert!(polled.is_err(), "there is no waker to be kept");
+        }
+        peer.write_all(b"all is well").unwrap();
+        assert_eq!(stream.read(&mut buf).await.unwrap(), 8);
+        assert_eq!(&buf, b"all is w");
+    });
 }
 
 async fn two_readers(cut: Cut) {

@@ -109,6 +109,8 @@ impl<T: Operation> Op<T> {
 
     /// The first poll.
     fn start(&mut self, waker: &Waker, remote: impl FnOnce() -> Option<Remote>) -> Poll<T::Output> {
+        // First, for it may panic: then the operation is as it was.
+        let waker = waker.clone();
         let (operation, own_remote) = match std::mem::replace(&mut self.state, State::Finished) {
             State::New(operation, own_remote) => (operation, own_remote),
             State::Cancelled(operation) => {
@@ -121,7 +123,6 @@ impl<T: Operation> Op<T> {
         if let Err(error) = operation.check() {
             return Poll::Ready(operation.complete(Err(error)));
         }
-        let waker = waker.clone();
         let refused = if let Some(local) = Local::current() {
             Ok(local.submit(operation, waker))
         } else if let Some(remote) = own_remote {
