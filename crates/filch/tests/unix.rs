@@ -7,11 +7,13 @@ use filch::net::unix::SocketAddr;
 use filch::net::{UnixDatagram, UnixListener, UnixStream};
 use filch_testkit::child;
 use filch_testkit::limits::watchdog;
+use socket2::{Domain, SockRef, Socket, Type};
 use std::future::Future;
 use std::io::ErrorKind;
 use std::net::Shutdown;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::task::{Context, Waker};
@@ -77,6 +79,62 @@ async fn an_abstract_name_is_bound_and_vanishes() {
     drop(listener);
     assert!(UnixStream::connect_addr(&address).await.is_err());
     UnixDatagram::bind_addr(&address).unwrap();
+}
+
+/// A path that fills the whole of an address, with no room for a NUL behind it: the standard library does not
+/// bind one, and others do.
+#[filch::test]
+async fn a_peer_whose_path_is_as_long_as_can_be() {
+    /// Of so many bytes, in the directory for such things.
+    fn long(what: &str) -> PathBuf {
+        let mut path = temp(what).into_os_string();
+        path.push("x".repeat(108 - path.len()));
+        path.into()
+    }
+    fn bind(kind: libc::c_int, path: &Path) -> OwnedFd {
+        // SAFETY: all zeroes is a value of it.
+        let mut address = unsafe { std::mem::zeroed::<libc::sockaddr_un>() };
+        address.sun_family = libc::AF_UNIX as _;
+        for (place, byte) in address.sun_path.iter_mut().zip(path.as_os_str().as_bytes()) {
+            *place = *byte as _;
+        }
+        let socket = Socket::new(Domain::UNIX, Type::from(kind), None).unwrap();
+        let len = std::mem::size_of_val(&address) as _;
+        // SAFETY: so long is the address.
+        let bound = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), len) };
+        assert_eq!(bound, 0, "{}", std::io::Error::last_os_error());
+        socket.into()
+    }
+    let (place, server) = (Place::new(), Place::new());
+    let (client, sender) = (Place(long("client")), Place(long("sender")));
+    let listener = UnixListener::bind(&server.0).unwrap();
+    let standard = std::os::unix::net::UnixStream::from(bind(libc::SOCK_STREAM, &client.0));
+    let address = SocketAddr::from_pathname(&server.0).unwrap();
+    SockRef::from(&standard).connect(&socket2::SockAddr::unix(&server.0).unwrap()).unwrap();
+    let (accepted, from) = listener.accept().await.unwrap();
+    assert_eq!(from.as_pathname(), Some(&*client.0));
+    assert_eq!(accepted.peer_addr().unwrap().as_pathname(), Some(&*client.0));
+    let theirs = UnixStream::from_std(standard).unwrap();
+    assert_eq!(theirs.local_addr().unwrap().as_pathname(), Some(&*client.0));
+    assert_eq!(theirs.peer_addr().unwrap().as_pathname(), address.as_pathname());
+
+    let receiver = UnixDatagram::bind(&place.0).unwrap();
+    let standard = std::os::unix::net::UnixDatagram::from(bind(libc::SOCK_DGRAM, &sender.0));
+    standard.send_to(b"not lost", &place.0).unwrap();
+    let mut buf = [0; 16];
+    // The standard library's addresses have no other way in.
+    let (len, from) = receiver.peek_from(&mut buf).await.unwrap();
+    assert_eq!((&buf[..len], from.is_unnamed()), (&b"not lost"[..], true));
+    let (len, from) = receiver.recv_from(&mut buf).await.unwrap();
+    assert_eq!((&buf[..len], from.is_unnamed()), (&b"not lost"[..], true));
+    // What it has read itself is as good as any.
+    let address = standard.local_addr().unwrap();
+    assert_eq!(address.as_pathname(), Some(&*sender.0));
+    assert_eq!(receiver.send_to_addr(b"back", &address).await.unwrap(), 4);
+    assert_eq!(standard.recv(&mut buf).unwrap(), 4);
+    assert_eq!(receiver.connect_addr(&address).unwrap_err().kind(), ErrorKind::InvalidInput);
+    let error = UnixStream::connect_addr(&address).await.unwrap_err();
+    assert!(error.to_string().contains(&sender.0.display().to_string()), "{error}");
 }
 
 #[filch::test]

@@ -54,7 +54,8 @@ impl SockAddr {
     }
 
     /// The address of a Unix socket, if it is one. No address at all, which is how the kernel speaks of a
-    /// socket without a name, is one of these.
+    /// socket without a name, is one of these. A path that fills all of an address (108 bytes, with no NUL
+    /// behind it) is told as no name: the standard library has no way to say it.
     pub fn to_unix(&self) -> Option<net::SocketAddr> {
         if self.family() != libc::AF_UNIX && self.len != 0 {
             return None;
@@ -68,7 +69,8 @@ impl SockAddr {
             bytes => {
                 let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(len);
                 // An empty path stands for none.
-                net::SocketAddr::from_pathname(OsStr::from_bytes(&bytes[..end])).ok()
+                let path = OsStr::from_bytes(if end < UNIX_ROOM { &bytes[..end] } else { b"" });
+                net::SocketAddr::from_pathname(path).ok()
             }
         }
     }
@@ -139,7 +141,11 @@ impl From<SocketAddr> for SockAddr {
 impl From<&net::SocketAddr> for SockAddr {
     fn from(address: &net::SocketAddr) -> Self {
         match (address.as_pathname(), address.as_abstract_name()) {
-            (Some(path), _) => Self::of_unix(0, path.as_os_str().as_bytes(), 1),
+            (Some(path), _) => {
+                let path = path.as_os_str().as_bytes();
+                // The end counts, but for a path so long that there is no room for it.
+                Self::of_unix(0, path, usize::from(path.len() < UNIX_ROOM))
+            }
             (None, Some(name)) => Self::of_unix(1, name, 0),
             (None, None) => Self::of_unix(0, b"", 0),
         }

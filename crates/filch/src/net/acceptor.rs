@@ -28,9 +28,9 @@ pub(super) struct Acceptor {
     pub(super) fd: SharedFd,
     pub(super) home: Home,
     accepting: Lock<Accepting>,
-}
     /// The socket was made elsewhere, and may be somebody else's, too.
     is_adopted: bool,
+}
 
 /// A new connection, and its Internet address if it has one.
 type Accepted = (OwnedFd, Option<SocketAddr>);
@@ -162,10 +162,14 @@ impl Drop for Acceptor {
 
 /// Implements for a type around an `Acceptor` all that a listener offers.
 macro_rules! listener {
-    ($type:ident, $stream:ident, $address:ty, $std:ty, $to_address:path, $known:expr) => {
+    ($type:ident, $stream:ident, $address:ty, $std:ty, $known:expr) => {
         impl $type {
             /// Takes over a listening socket of the standard library. It is made blocking, which is what
             /// the ring needs.
+            ///
+            /// Others may have it, too (whoever started the process and passed it on, or a duplicate): it
+            /// goes on listening for them when this is dropped. If an accept was left unfinished, the
+            /// descriptor itself is closed a moment later, when that has been given up.
             ///
             /// # Errors
             ///
@@ -174,10 +178,6 @@ macro_rules! listener {
                 let home = Home::current()?;
                 Ok(Self(Acceptor::adopt(std::os::fd::OwnedFd::from(listener), home)?))
             }
-            /// Others may have it, too (whoever started the process and passed it on, or a duplicate): it
-            /// goes on listening for them when this is dropped. If an accept was left unfinished, the
-            /// descriptor itself is closed a moment later, when that has been given up.
-            ///
 
             pub(in crate::net) fn new(fd: SharedFd, home: Home) -> Self {
                 Self(Acceptor::new(fd, home))
@@ -206,7 +206,7 @@ macro_rules! listener {
                     let (fd, peer) = self.0.accept(at).await?;
                     let peer = match $known(peer) {
                         Some(peer) => peer,
-                        None => $to_address(socket2::SockRef::from(&fd).peer_addr()?)?,
+                        None => socket::Address::peer(std::os::fd::AsFd::as_fd(&fd))?,
                     };
                     Ok(($stream::new(SharedFd::new(fd), self.0.home.clone()), peer))
                 }
@@ -218,7 +218,7 @@ macro_rules! listener {
             ///
             /// The system's.
             pub fn local_addr(&self) -> io::Result<$address> {
-                $to_address(socket2::SockRef::from(self).local_addr()?)
+                socket::Address::local(std::os::fd::AsFd::as_fd(self))
             }
 
             /// Takes the error that the system keeps for the socket, if there is one (SO_ERROR).

@@ -163,7 +163,7 @@ impl Datagrams {
 
 /// Implements for a type around `Datagrams` what every datagram socket offers.
 macro_rules! datagrams {
-    ($type:ident, $address:ty, $std:ty, $to_address:path, $from:path) => {
+    ($type:ident, $address:ty, $std:ty, $from:path) => {
         impl $type {
             /// Takes over a socket of the standard library. It is made blocking, which is what the ring
             /// needs.
@@ -270,7 +270,7 @@ macro_rules! datagrams {
             }
         }
 
-        $crate::net::options::ends!($type, $address, $to_address);
+        $crate::net::options::ends!($type, $address);
         $crate::net::hand_over::into_std! { $type, $std,
             /// Hands the socket on to the standard library, when a receive in flight has been given up.
         }

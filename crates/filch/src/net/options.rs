@@ -115,7 +115,7 @@ macro_rules! descriptor {
 
 /// The two addresses of a socket that may have a peer, and how it is shown.
 macro_rules! ends {
-    ($of:ident, $address:ty, $to_address:path) => {
+    ($of:ident, $address:ty) => {
         impl $of {
             /// This side's address.
             ///
@@ -123,7 +123,7 @@ macro_rules! ends {
             ///
             /// The system's.
             pub fn local_addr(&self) -> std::io::Result<$address> {
-                $to_address(socket2::SockRef::from(self).local_addr()?)
+                $crate::net::socket::Address::local(std::os::fd::AsFd::as_fd(self))
             }
 
             /// The other side's address.
@@ -132,7 +132,7 @@ macro_rules! ends {
             ///
             /// The system's, `NotConnected` if there is no other side, or none any more.
             pub fn peer_addr(&self) -> std::io::Result<$address> {
-                $to_address(socket2::SockRef::from(self).peer_addr()?)
+                $crate::net::socket::Address::peer(std::os::fd::AsFd::as_fd(self))
             }
         }
 

@@ -7,8 +7,9 @@ use filch_uring::SharedFd;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::ffi::OsStr;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net;
@@ -48,27 +49,48 @@ pub(super) fn adopt(fd: OwnedFd) -> io::Result<SharedFd> {
     Ok(SharedFd::new(fd))
 }
 
-/// An Internet address, or an error that says it is none.
-pub(super) fn inet(address: SockAddr) -> io::Result<SocketAddr> {
+/// What the addresses of a socket's two sides are.
+pub(super) trait Address: Sized {
+    /// This side's, or an error that says that it is none of these.
+    fn local(socket: BorrowedFd<'_>) -> io::Result<Self>;
+
+    /// The other side's.
+    fn peer(socket: BorrowedFd<'_>) -> io::Result<Self>;
+}
+
+impl Address for SocketAddr {
+    fn local(socket: BorrowedFd<'_>) -> io::Result<Self> {
+        inet(&SockRef::from(&socket).local_addr()?)
+    }
+
+    fn peer(socket: BorrowedFd<'_>) -> io::Result<Self> {
+        inet(&SockRef::from(&socket).peer_addr()?)
+    }
+}
+
+fn inet(address: &SockAddr) -> io::Result<SocketAddr> {
     address.as_socket().ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidInput, "the socket's address is no Internet address")
     })
 }
 
-/// The address of a Unix socket, or an error that says it is none.
-pub(super) fn local(address: SockAddr) -> io::Result<net::SocketAddr> {
-    if let Some(path) = address.as_pathname() {
-        return net::SocketAddr::from_pathname(path);
+/// By the standard library, which keeps what the system said: a path may be longer than one that it makes an
+/// address of itself.
+impl Address for net::SocketAddr {
+    fn local(socket: BorrowedFd<'_>) -> io::Result<Self> {
+        standard(&socket).local_addr()
     }
-    if let Some(name) = address.as_abstract_namespace() {
-        return net::SocketAddr::from_abstract_name(name);
+
+    fn peer(socket: BorrowedFd<'_>) -> io::Result<Self> {
+        standard(&socket).peer_addr()
     }
-    if address.is_unix() {
-        // An empty path stands for no name.
-        return net::SocketAddr::from_pathname("");
-    }
-    let why = "the socket's address is none of a Unix socket";
-    Err(io::Error::new(io::ErrorKind::InvalidInput, why))
+}
+
+/// A Unix socket, of whichever kind, as one of the standard library: for questions.
+fn standard(socket: &BorrowedFd<'_>) -> ManuallyDrop<net::UnixDatagram> {
+    // SAFETY: the descriptor is open while it is borrowed, which is for as long as our callers use this; and it
+    // is not closed by it.
+    ManuallyDrop::new(unsafe { net::UnixDatagram::from_raw_fd(socket.as_raw_fd()) })
 }
 
 /// How many bytes wait in the kernel, copied and left there; none if it says anything else.

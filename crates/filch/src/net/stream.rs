@@ -69,7 +69,7 @@ pub(super) mod sealed {
 
 /// Implements for a type around a `Connection` all that a stream offers.
 macro_rules! stream {
-    ($type:ident, $address:ty, $std:ty, $to_address:path) => {
+    ($type:ident, $address:ty, $std:ty) => {
         impl $type {
             /// Takes over a connected socket of the standard library. It is made blocking, which is what
             /// the ring needs.
@@ -216,7 +216,7 @@ macro_rules! stream {
             }
         }
 
-        $crate::net::options::ends!($type, $address, $to_address);
+        $crate::net::options::ends!($type, $address);
         $crate::net::hand_over::into_std! { $type, $std,
             /// Hands the stream on to the standard library, when what is in flight has ended: a read is
             /// given up, a write that was dropped is waited for.

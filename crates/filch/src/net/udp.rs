@@ -144,7 +144,7 @@ impl UdpSocket {
     }
 }
 
-datagrams!(UdpSocket, SocketAddr, std::net::UdpSocket, socket::inet, sender);
+datagrams!(UdpSocket, SocketAddr, std::net::UdpSocket, sender);
 options! { UdpSocket:
     /// Whether it may send to broadcast addresses (SO_BROADCAST).
     broadcast, set_broadcast(bool) = broadcast, set_broadcast;

@@ -59,7 +59,7 @@ impl TcpListener {
     }
 }
 
-listener!(TcpListener, TcpStream, SocketAddr, std::net::TcpListener, socket::inet, |peer| peer);
+listener!(TcpListener, TcpStream, SocketAddr, std::net::TcpListener, |peer| peer);
 options! { TcpListener:
     /// Over how many routers a packet of its connections may go (IP_TTL).
     ttl, set_ttl(u32) = ttl_v4, set_ttl_v4;

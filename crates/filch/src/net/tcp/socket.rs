@@ -9,7 +9,7 @@ use filch_uring::SharedFd;
 use socket2::{SockRef, Socket};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::panic::Location;
 
 /// A TCP socket that is neither connected nor listening, to set options before it is either.
@@ -107,7 +107,7 @@ impl TcpSocket {
     ///
     /// The system's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        socket::inet(SockRef::from(self).local_addr()?)
+        socket::Address::local(self.0.as_fd())
     }
 }
 

@@ -108,5 +108,5 @@ impl TcpStream {
     }
 }
 
-stream!(TcpStream, SocketAddr, std::net::TcpStream, socket::inet);
+stream!(TcpStream, SocketAddr, std::net::TcpStream);
 tcp_options!(TcpStream);

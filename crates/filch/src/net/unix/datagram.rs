@@ -35,6 +35,9 @@ const ROOM: usize = 256 * 1024;
 /// that is large enough. Only if a receive with a smaller buffer was dropped, and it comes before the next
 /// one has had the kernel give that up, it is cut off at 256 KiB.
 ///
+/// A sender whose path has 108 bytes, the most that the system knows, is told as one without a name: the type
+/// of addresses, which is the standard library's, has no way to say it.
+///
 /// Dropped while a receive is left unfinished, its name is free again when the runtime has got round to
 /// cancelling that, a moment later.
 ///
@@ -215,4 +218,4 @@ impl UnixDatagram {
     }
 }
 
-datagrams!(UnixDatagram, SocketAddr, std::os::unix::net::UnixDatagram, socket::local, addr::sender);
+datagrams!(UnixDatagram, SocketAddr, std::os::unix::net::UnixDatagram, addr::sender);

@@ -66,11 +66,4 @@ impl UnixListener {
     }
 }
 
-listener!(
-    UnixListener,
-    UnixStream,
-    SocketAddr,
-    std::os::unix::net::UnixListener,
-    socket::local,
-    |_inet| None
-);
+listener!(UnixListener, UnixStream, SocketAddr, std::os::unix::net::UnixListener, |_inet| None);

@@ -180,5 +180,5 @@ impl UnixStream {
     }
 }
 
-stream!(UnixStream, SocketAddr, std::os::unix::net::UnixStream, socket::local);
+stream!(UnixStream, SocketAddr, std::os::unix::net::UnixStream);
 common_options!(UnixStream);
