@@ -451,6 +451,38 @@ async fn a_full_peer_holds_up_nobody_else() {
     assert_eq!(&buf[..5], b"waits");
 }
 
+/// Nor does the peer that it is connected to, when it sends to another.
+#[filch::test]
+async fn a_full_peer_that_it_is_connected_to_holds_up_nobody_else() {
+    let _watchdog = watchdog(PATIENCE);
+    let path = |what: &str| format!("\0filch-connected-{what}-{}", std::process::id());
+    let (one, other) = (path("one"), path("other"));
+    let connected = UnixDatagram::bind(&one).unwrap();
+    let receiver = UnixDatagram::bind(&other).unwrap();
+    let socket = UnixDatagram::unbound().unwrap();
+    socket.connect(&one).unwrap();
+    let filler = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    filler.set_nonblocking(true).unwrap();
+    let mut sent = 0;
+    for full in [&connected, &receiver] {
+        sent = 0;
+        while filler.send_to_addr(b"x", &full.local_addr().unwrap()).is_ok() {
+            sent += 1;
+        }
+    }
+    let mut waits = pin!(socket.send_to(b"waits", &other));
+    assert!(waits.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    // Until it waits for room.
+    filch::time::sleep(Duration::from_millis(5)).await;
+    assert!(waits.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    let mut buf = [0; 8];
+    for _ in 0..sent {
+        assert_eq!(receiver.recv(&mut buf).await.unwrap(), 1);
+    }
+    assert_eq!(waits.await.unwrap(), 5);
+    assert_eq!(receiver.recv(&mut buf).await.unwrap(), 5);
+}
+
 #[filch::test]
 async fn they_go_back_and_forth() {
     let (one, other) = UnixStream::pair().unwrap();

@@ -6,7 +6,7 @@ use crate::half::{Reading, Site, Want, would_block};
 use crate::home::{Home, lost_its_ring};
 use filch_sync::Lock;
 use filch_uring::{SharedFd, SockAddr, op};
-use socket2::{SockRef, Type};
+use socket2::Type;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -129,13 +129,16 @@ impl Datagrams {
         to: Option<&SockAddr>,
         at: &'static Location<'static>,
     ) -> io::Result<()> {
-        self.home.run(op::PollFd::new(self.fd.clone(), libc::POLLOUT), at).await?;
+        let elsewhere = to.filter(|address| address.family() == libc::AF_UNIX);
+        if elsewhere.is_none() || socket::has_sent_all_it_may(&self.fd) {
+            self.home.run(op::PollFd::new(self.fd.clone(), libc::POLLOUT), at).await?;
+        }
         // That is about what this socket has sent, and about the queue of its peer. The queue of another
         // Unix socket shows only to one that is connected to it.
-        let Some(address) = to.and_then(SockAddr::to_unix) else { return Ok(()) };
-        let probe = socket::unix(Type::DGRAM)?;
-        if SockRef::from(&probe).connect(&socket::unix_address(&address)?).is_ok() {
-            let probe = SharedFd::new(OwnedFd::from(probe));
+        let Some(address) = elsewhere else { return Ok(()) };
+        let probe = SharedFd::new(OwnedFd::from(socket::unix(Type::DGRAM)?));
+        let connect = op::Connect::new(probe.clone(), address.clone());
+        if self.home.run(connect, at).await.is_ok() {
             self.home.run(op::PollFd::new(probe, libc::POLLOUT), at).await?;
         }
         // If it could not be connected, the next try will say why.

@@ -101,6 +101,16 @@ pub(super) fn peek_now(fd: &SharedFd, buf: &mut [u8]) -> usize {
     usize::try_from(seen).unwrap_or(0)
 }
 
+/// Whether a Unix socket has to wait until some of what it has sent was received, whoever it sends to. Also when
+/// the system does not say.
+pub(super) fn has_sent_all_it_may(fd: &SharedFd) -> bool {
+    let mut sent: libc::c_int = 0;
+    // SAFETY: there is room for a number.
+    let told = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &raw mut sent) } == 0;
+    let has_room = |most| usize::try_from(sent).is_ok_and(|sent| sent < most);
+    !(told && SockRef::from(fd).send_buffer_size().is_ok_and(has_room))
+}
+
 /// The address of a Unix socket as the calls take it that need no ring.
 pub(super) fn unix_address(address: &net::SocketAddr) -> io::Result<SockAddr> {
     match (address.as_pathname(), address.as_abstract_name()) {
