@@ -214,6 +214,37 @@ async fn as_many_descriptors_as_the_system_passes() {
     assert_eq!(receiver.recv_with_fds(&mut []).await.unwrap().0, 0);
 }
 
+/// What a socket may have been told to say of the sender takes room beside a message, too.
+#[filch::test]
+async fn who_is_told_of_the_sender_gets_all_descriptors_too() {
+    let (one, other) = UnixStream::pair().unwrap();
+    let on: libc::c_int = 1;
+    for option in [libc::SO_PASSCRED, libc::SO_PASSPIDFD] {
+        let (place, len) = ((&raw const on).cast(), std::mem::size_of_val(&on) as _);
+        // SAFETY: so long is the number.
+        unsafe { libc::setsockopt(other.as_raw_fd(), libc::SOL_SOCKET, option, place, len) };
+    }
+    let file = file("the same");
+    let files = vec![file.as_fd(); 253];
+    assert_eq!(one.send_with_fds(b"all", &files).await.unwrap(), 3);
+    let (len, got) = other.recv_with_fds(&mut [0; 8]).await.unwrap();
+    assert_eq!((len, got.len()), (3, 253));
+    assert!(texts(got).iter().all(|text| text == "the same"), "and nothing else");
+}
+
+#[filch::test]
+async fn a_client_that_is_gone_when_it_is_accepted() {
+    let name = format!("\0filch-gone-{}", std::process::id());
+    let listener = UnixListener::bind(&name).unwrap();
+    let client = UnixStream::connect(&name).await.unwrap();
+    client.write(b"bye").await.unwrap();
+    drop(client);
+    let (accepted, _) = listener.accept().await.unwrap();
+    let mut all = Vec::new();
+    (&accepted).read_to_end(&mut all).await.unwrap();
+    assert_eq!(all, b"bye");
+}
+
 /// Two ends of a pipe, of which the writing one can be passed on.
 fn pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
     std::io::pipe().unwrap()

@@ -24,8 +24,9 @@ use std::os::fd::OwnedFd;
 use std::panic::Location;
 use std::task::{Context, Poll};
 
-/// Descriptors that the kernel passes beside one message, at most.
-const MOST_DESCRIPTORS: usize = 253;
+/// Room beside one message, in descriptors. The kernel passes 253 at most; before them it puts whatever else the
+/// socket was told to take (the sender's credentials, say), and closes those for which there is no room left.
+const ROOM_BESIDE: usize = 253 + 64;
 
 /// Reads some bytes into `buf`, when the direction has its turn for it.
 pub(crate) async fn read<T: Inward>(
@@ -166,7 +167,7 @@ impl Inward for op::RecvMsg<Vec<u8>> {
         // No more than was asked for: descriptors come with the last of the bytes, and bytes behind those that
         // a plain read takes may be somebody's who asks for descriptors.
         let receive = Self::new(site.fd.clone(), buffer).at_most(want.room);
-        if want.descriptors { receive.descriptors(MOST_DESCRIPTORS) } else { receive }
+        if want.descriptors { receive.descriptors(ROOM_BESIDE) } else { receive }
     }
 }
 
