@@ -2,9 +2,10 @@
 
 use super::Turn;
 use filch_atomic::sync::Mutex;
-use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
+use std::{mem, thread};
 
 /// Which of those who poll it is: the last that read, or the last that wrote. One waker each is what the
 /// poll-based traits promise.
@@ -96,8 +97,24 @@ impl Pollers {
     }
 
     pub(super) fn wake_all(&self) {
-        for role in [Role::Reads, Role::Writes] {
-            wake(self.take(role));
+        drop(BOTH.map(|role| Due(self.take(role))));
+    }
+}
+
+const BOTH: [Role; 2] = [Role::Reads, Role::Writes];
+
+/// A waker that is woken when this is dropped, whatever others before it have done: they are anybody's code, and
+/// may panic.
+struct Due(Option<Waker>);
+
+impl Drop for Due {
+    fn drop(&mut self) {
+        let Some(waker) = self.0.take() else { return };
+        if !thread::panicking() {
+            waker.wake();
+        } else if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+            // A second panic would end the process. Its payload's destructor may panic in its turn.
+            mem::forget(payload);
         }
     }
 }
@@ -112,9 +129,12 @@ impl Wake for Pollers {
     }
 }
 
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
+/// When this is dropped, those who were turned away meanwhile are woken: a poll is over, or has panicked.
+struct Over<'a>(&'a Pollers);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        drop(BOTH.map(|role| Due(self.0.take_turned_away(role))));
     }
 }
 
@@ -127,10 +147,13 @@ impl<T> Turn<T> {
         poll: impl FnOnce(&mut T, &mut Context<'_>) -> Polled<R>,
     ) -> Poll<R> {
         let taken = self.lock.try_lock().or_else(|| {
-            wake(self.pollers.leave(role, cx.waker(), true));
+            drop(Due(self.pollers.leave(role, cx.waker(), true)));
             self.lock.try_lock()
         });
-        let Some(mut value) = taken else { return Poll::Pending };
+        let Some(value) = taken else { return Poll::Pending };
+        // In this order, so that the value is given back first.
+        let over = Over(&self.pollers);
+        let mut value = value;
         let polled = poll(&mut value, cx);
         // Before the value is given back: whose turn is next looks for it afterwards.
         let replaced = match polled.poll {
@@ -141,17 +164,13 @@ impl<T> Turn<T> {
             }
         };
         drop(value);
-        wake(replaced);
-        wake(self.pollers.take_turned_away(role));
         let other = match role {
             Role::Reads => Role::Writes,
             Role::Writes => Role::Reads,
         };
-        if polled.poll.is_ready() || polled.disturbed {
-            wake(self.pollers.take(other));
-        } else {
-            wake(self.pollers.take_turned_away(other));
-        }
+        let is_news = polled.poll.is_ready() || polled.disturbed;
+        let others = Due(if is_news { self.pollers.take(other) } else { None });
+        drop((Due(replaced), others, over));
         polled.poll
     }
 
@@ -163,21 +182,20 @@ impl<T> Turn<T> {
         poll: impl FnOnce(&mut T, &mut Context<'_>) -> Polled<R>,
     ) -> Poll<R> {
         let all = Waker::from(self.pollers.clone());
-        let mut replaced = None;
-        let polled = self.poll(role, cx, |value, cx| {
+        let mut replaced = Due(None);
+        self.poll(role, cx, |value, cx| {
             // Before the operation may wake it.
-            replaced = self.pollers.leave(role, cx.waker(), false);
+            replaced.0 = self.pollers.leave(role, cx.waker(), false);
             poll(value, &mut Context::from_waker(&all))
-        });
-        wake(replaced);
-        polled
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Polled, Role, Turn};
-    use std::panic::Location;
+    use filch_testkit::Hooks;
+    use std::panic::{AssertUnwindSafe, Location, catch_unwind};
     use std::pin::pin;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -228,6 +246,32 @@ mod tests {
                 assert_eq!((one.woken(), other.woken()), (0, 1), "{own:?} {others:?} {end:?}");
             }
         }
+    }
+
+    /// What is polled clones wakers, and wakes them, and they are anybody's code.
+    #[test]
+    fn who_is_turned_away_is_woken_though_the_other_poll_or_a_waker_panics() {
+        let (turn, one, other) = (Turn::new(()), Poller::new(), Poller::new());
+        let panics = || {
+            one.poll(&turn, Role::Reads, || {
+                assert!(other.poll(&turn, Role::Writes, NEVER).is_pending());
+                panic!("not today")
+            })
+        };
+        assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
+        assert_eq!(other.woken(), 1);
+        let broken = Hooks::new().on_wake(|| panic!("not today, either")).waker();
+        let mut cx = Context::from_waker(&broken);
+        let ends = || {
+            one.poll(&turn, Role::Reads, || {
+                let turned_away = turn.poll(Role::Reads, &mut cx, |(), _| NEVER().into());
+                assert!(turned_away.is_pending());
+                assert!(other.poll(&turn, Role::Writes, NEVER).is_pending());
+                Poll::Pending
+            })
+        };
+        assert!(catch_unwind(AssertUnwindSafe(ends)).is_err());
+        assert_eq!(other.woken(), 1);
     }
 
     #[test]
