@@ -1,6 +1,7 @@
 //! What a queue's lock guards, and what follows from a change of it.
 
 use filch_atomic::sync::{Mutex, MutexGuard};
+use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::task::Waker;
@@ -188,15 +189,15 @@ impl<T> State<T> {
 /// is released, and woken after it (D8): so that whoever changes something under the lock need not know
 /// whom it concerns, and nobody is forgotten when a comparison of items panics.
 pub(super) struct Locked<'a, T> {
-    /// There until it is let go. Alone here, and so one word: this is moved in every step, and what was written
-    /// word by word is slow to copy by wider loads.
-    state: Option<MutexGuard<'a, State<T>>>,
+    /// There until the destructor takes it. Alone here, and so one word: this is moved in every step, and what
+    /// was written word by word is slow to copy by wider loads. An `Option` would be asked at every step.
+    state: ManuallyDrop<MutexGuard<'a, State<T>>>,
 }
 
 impl<'a, T> Locked<'a, T> {
     #[inline(always)]
     pub(super) fn new(lock: &'a Mutex<State<T>>) -> Self {
-        Self { state: Some(lock.lock()) }
+        Self { state: ManuallyDrop::new(lock.lock()) }
     }
 }
 
@@ -205,36 +206,37 @@ impl<T> Deref for Locked<'_, T> {
 
     #[inline(always)]
     fn deref(&self) -> &State<T> {
-        self.state.as_ref().expect("the lock is held")
+        &self.state
     }
 }
 
 impl<T> DerefMut for Locked<'_, T> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut State<T> {
-        self.state.as_mut().expect("the lock is held")
+        &mut self.state
     }
 }
 
 impl<T> Drop for Locked<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
-        if !self.nobody_waits() {
-            self.release();
+        // SAFETY: nobody has taken it before, and nobody looks at it after: that is done here only, and a
+        // destructor runs once.
+        let state = unsafe { ManuallyDrop::take(&mut self.state) };
+        if !state.nobody_waits() {
+            release(state);
         }
     }
 }
 
-impl<T> Locked<'_, T> {
-    #[inline(never)]
-    fn release(&mut self) {
-        let Some(mut state) = self.state.take() else { return };
-        let Some(first) = state.release_one() else { return };
-        let owes = state.owes();
-        let lock = MutexGuard::mutex(&state);
-        drop(state);
-        if owes { wake_many(lock, first) } else { wait_list::wake(first) }
-    }
+/// Lets go of the lock, and releases whoever has a reason to go on.
+#[inline(never)]
+fn release<T>(mut state: MutexGuard<'_, State<T>>) {
+    let Some(first) = state.release_one() else { return };
+    let owes = state.owes();
+    let lock = MutexGuard::mutex(&state);
+    drop(state);
+    if owes { wake_many(lock, first) } else { wait_list::wake(first) }
 }
 
 /// A shutdown, or the end of one.
