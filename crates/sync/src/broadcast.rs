@@ -38,7 +38,7 @@ pub fn broadcast<T>(capacity: usize) -> (BroadcastSender<T>, Broadcast<T>) {
     assert!(capacity > 0, "a broadcast has to have room for an item");
     let ring = Ring { items: VecDeque::new(), oldest: 0, capacity, senders: 1, receivers: 1 };
     let shared = Arc::new(Crowd::new(ring));
-    (BroadcastSender { shared: shared.clone() }, Broadcast { shared, next: 0 })
+    (BroadcastSender { shared: shared.clone() }, Broadcast::new(shared, 0))
 }
 
 /// What was sent and not yet seen by everybody, under the crowd's lock.
@@ -64,6 +64,23 @@ enum Found<T> {
     Item(Arc<T>),
     Lagged(u64),
     SendersGone,
+}
+
+/// What was found, as its receiver gets it. Should its `clone` panic, it stays.
+fn deliver<T: Clone>(found: &mut Option<Found<T>>) -> Option<Result<T, RecvError>> {
+    let outcome = match found.take()? {
+        Found::Lagged(missed) => Err(RecvError::Lagged(missed)),
+        Found::SendersGone => Err(RecvError::SendersGone),
+        Found::Item(value) => Ok(Arc::try_unwrap(value).unwrap_or_else(|shared| {
+            // Back until it is copied. The original may have become the last one by then.
+            let Found::Item(shared) = found.insert(Found::Item(shared)) else { unreachable!() };
+            let copy = T::clone(shared);
+            let original = found.take();
+            drop(original);
+            copy
+        })),
+    };
+    Some(outcome)
 }
 
 impl<T> Ring<T> {
@@ -93,6 +110,14 @@ impl<T> Ring<T> {
         debug_assert_eq!(place, 0, "receivers see items in order");
         self.oldest += 1;
         self.items.pop_front().map(|item| Found::Item(item.value))
+    }
+
+    /// As `take`, into `found`, unless something is there that was not delivered yet. Whether something is.
+    fn look(&mut self, next: &mut u64, found: &mut Option<Found<T>>) -> Option<()> {
+        if found.is_none() {
+            *found = self.take(next);
+        }
+        found.as_ref().map(|_| ())
     }
 
     /// Takes in an item, and gives the one that there is no room for any more.
@@ -158,7 +183,7 @@ impl<T> BroadcastSender<T> {
     /// One more receiver, of what is sent from now on.
     pub fn subscribe(&self) -> Broadcast<T> {
         let next = self.shared.lock().join();
-        Broadcast { shared: self.shared.clone(), next }
+        Broadcast::new(self.shared.clone(), next)
     }
 
     /// How many receivers there are.
@@ -220,18 +245,30 @@ pub struct Broadcast<T> {
     shared: Arc<Crowd<Ring<T>>>,
     /// The number of the item to see next.
     next: u64,
+    /// What came of the last look, until it is delivered: it is not lost when the user's code panics that runs
+    /// between the look and the return, a waker's or the item's `clone`.
+    found: Option<Found<T>>,
 }
 
 impl<T> Broadcast<T> {
+    fn new(shared: Arc<Crowd<Ring<T>>>, next: u64) -> Self {
+        Self { shared, next, found: None }
+    }
+
     /// One more receiver, of what is sent from now on.
     pub fn resubscribe(&self) -> Self {
         let next = self.shared.lock().join();
-        Self { shared: self.shared.clone(), next }
+        Self::new(self.shared.clone(), next)
     }
 
     /// How many items wait for this receiver, with those that it has lost.
     pub fn len(&self) -> u64 {
-        self.shared.lock().newest() - self.next
+        let found = match &self.found {
+            Some(Found::Item(_)) => 1,
+            Some(Found::Lagged(missed)) => *missed,
+            Some(Found::SendersGone) | None => 0,
+        };
+        found + self.shared.lock().newest() - self.next
     }
 
     /// Whether it has seen everything.
@@ -250,17 +287,15 @@ impl<T: Clone> Broadcast<T> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it gave an item, it has taken none.
+    /// Dropped before it gave an item, it has taken none. Should the item's `clone` panic, the item is there for
+    /// the next call.
     #[track_caller]
     pub fn recv(&mut self) -> impl Future<Output = Result<T, RecvError>> + use<'_, T> {
         let site = Site::here(WaitKind::Queue);
-        let Self { shared, next } = self;
         async move {
-            match shared.until(site, move |ring: &mut Ring<T>| ring.take(next)).await {
-                Found::Item(value) => Ok(Arc::unwrap_or_clone(value)),
-                Found::Lagged(missed) => Err(RecvError::Lagged(missed)),
-                Found::SendersGone => Err(RecvError::SendersGone),
-            }
+            let Self { shared, next, found } = self;
+            shared.until(site, |ring: &mut Ring<T>| ring.look(next, found)).await;
+            deliver(found).expect("it was found")
         }
     }
 
@@ -270,11 +305,12 @@ impl<T: Clone> Broadcast<T> {
     ///
     /// As [`recv`](Self::recv); or there is none yet.
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        let found = self.shared.lock().take(&mut self.next);
-        match found {
-            Some(Found::Item(value)) => Ok(Arc::unwrap_or_clone(value)),
-            Some(Found::Lagged(missed)) => Err(TryRecvError::Lagged(missed)),
-            Some(Found::SendersGone) => Err(TryRecvError::SendersGone),
+        // Its place in the ring is given up under the lock, which is released before the user's code runs (D8).
+        self.shared.lock().look(&mut self.next, &mut self.found);
+        match deliver(&mut self.found) {
+            Some(Ok(item)) => Ok(item),
+            Some(Err(RecvError::Lagged(missed))) => Err(TryRecvError::Lagged(missed)),
+            Some(Err(RecvError::SendersGone)) => Err(TryRecvError::SendersGone),
             None => Err(TryRecvError::Empty),
         }
     }

@@ -1,12 +1,15 @@
 //! `Broadcast` against its rules in `docs/semantics.md`.
 #![cfg(not(any(filch_loom, filch_shuttle)))]
 
-use filch_sync::{BroadcastSender, RecvError, TryRecvError, broadcast};
+use filch_atomic::current::{self, WaitRecord};
+use filch_sync::{Broadcast, BroadcastSender, RecvError, TryRecvError, broadcast};
 use filch_testkit::invariants::{self, Reach, Rules, Subject, Wait};
-use filch_testkit::{DropAtEveryPoll, Random, exec, limits};
+use filch_testkit::{DropAtEveryPoll, Hooks, Random, exec, limits};
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
@@ -261,4 +264,88 @@ fn waits_go_to_other_threads() {
     shared(&sender);
     shared(&receiver);
     sent(&receiver.recv());
+}
+
+/// An item whose first copy fails.
+#[derive(Debug)]
+struct Fragile(Arc<AtomicUsize>);
+
+impl Clone for Fragile {
+    fn clone(&self) -> Self {
+        assert!(self.0.fetch_add(1, Ordering::Relaxed) > 0, "this item is not copied at first");
+        Self(self.0.clone())
+    }
+}
+
+/// BCAST-1: an item that could not be copied is there for the next call.
+#[test]
+fn a_copy_that_panics_loses_no_item() {
+    let panics = |action: &mut dyn FnMut()| {
+        assert!(catch_unwind(AssertUnwindSafe(action)).is_err(), "the item was not copied");
+    };
+    for by_trying in [false, true] {
+        let (sender, mut receiver) = broadcast(2);
+        let other = sender.subscribe();
+        let copies = Arc::new(AtomicUsize::new(0));
+        sender.send(Fragile(copies.clone())).unwrap();
+        panics(&mut || match by_trying {
+            true => drop(receiver.try_recv()),
+            false => drop(now(receiver.recv())),
+        });
+        assert_eq!((receiver.len(), other.len()), (1, 1));
+        // Nor does it wait in the ring, where it might be lost to who does not keep up.
+        for _ in 0..3 {
+            sender.send(Fragile(Arc::new(AtomicUsize::new(1)))).unwrap();
+        }
+        assert_eq!(receiver.len(), 4);
+        let item = receiver.try_recv().expect("the item is there");
+        assert!(Arc::ptr_eq(&item.0, &copies));
+        assert_eq!(receiver.try_recv().err(), Some(TryRecvError::Lagged(1)), "once");
+        assert_eq!((receiver.len(), other.len()), (2, 4));
+        drop(other);
+        assert!(receiver.try_recv().is_ok() && receiver.try_recv().is_ok());
+        assert!(receiver.is_empty());
+    }
+}
+
+/// Its own waker, cloned for a wait that turned out to be none, panics when it is dropped, or uses up the turn.
+#[test]
+fn a_waker_loses_no_item() {
+    // It is sent while the first poll clones the waker.
+    let send_once = |sender: &BroadcastSender<u32>| {
+        let (sender, sent) = (sender.clone(), AtomicBool::new(false));
+        move || {
+            if !sent.swap(true, Ordering::Relaxed) {
+                sender.send(7).unwrap();
+            }
+        }
+    };
+    let poll = |receiver: &mut Broadcast<u32>, waker: &Waker| {
+        pin!(receiver.recv()).poll(&mut Context::from_waker(waker))
+    };
+    let (sender, mut receiver) = broadcast(2);
+    let drops = AtomicBool::new(true);
+    let drop_once = move || assert!(!drops.swap(false, Ordering::Relaxed), "this waker panics");
+    let waker = Hooks::new().on_clone(send_once(&sender)).on_drop(drop_once).waker();
+    let polled = catch_unwind(AssertUnwindSafe(|| poll(&mut receiver, &waker)));
+    assert!(polled.is_err(), "the waker was not dropped");
+    assert_eq!(receiver.len(), 1);
+    assert_eq!(poll(&mut receiver, Waker::noop()), Poll::Ready(Ok(7)));
+
+    let send = send_once(&sender);
+    let waker = Hooks::new()
+        .on_clone(move || {
+            send();
+            let mut cx = Context::from_waker(Waker::noop());
+            while current::has_budget() {
+                assert!(current::poll_proceed(&mut cx).is_ready());
+            }
+        })
+        .waker();
+    let record = WaitRecord::new();
+    // SAFETY: null.
+    let polled =
+        unsafe { current::enter(std::ptr::null(), &record, || poll(&mut receiver, &waker)) };
+    assert!(polled.is_pending(), "the task has had its turn");
+    assert_eq!(poll(&mut receiver, Waker::noop()), Poll::Ready(Ok(7)));
 }
