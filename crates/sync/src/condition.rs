@@ -25,10 +25,8 @@ use crate::wait_list::{Left, Site, WaitList, Waiter, wake, wake_batches};
 /// let (stock, arrived) = (Lock::new(0), Condition::new());
 /// std::thread::scope(|scope| {
 ///     let customer = scope.spawn(|| {
-///         let mut stock = stock.blocking_lock();
-///         while *stock < 3 {
-///             stock = arrived.blocking_wait(stock);
-///         }
+///         let stock = stock.blocking_lock();
+///         let mut stock = arrived.blocking_wait_while(stock, |stock| *stock < 3);
 ///         *stock -= 3;
 ///     });
 ///     for _ in 0..3 {
@@ -157,6 +155,34 @@ impl Condition {
     #[track_caller]
     pub fn blocking_wait<'l, T: ?Sized>(&self, guard: Guard<'l, T>) -> Guard<'l, T> {
         block_on(self.wait(guard))
+    }
+
+    /// Waits as [`wait_while`](Self::wait_while) does, on a thread that runs no async code.
+    ///
+    /// # Panics
+    ///
+    /// As [`blocking_wait`](Self::blocking_wait).
+    #[track_caller]
+    pub fn blocking_wait_while<'l, T: ?Sized>(
+        &self,
+        guard: Guard<'l, T>,
+        condition: impl FnMut(&mut T) -> bool,
+    ) -> Guard<'l, T> {
+        block_on(self.wait_while(guard, condition))
+    }
+
+    /// Waits as [`wait_for`](Self::wait_for) does, on a thread that runs no async code.
+    ///
+    /// # Panics
+    ///
+    /// As [`blocking_wait`](Self::blocking_wait).
+    #[track_caller]
+    pub fn blocking_wait_for<'l, T: ?Sized>(
+        &self,
+        guard: Guard<'l, T>,
+        predicate: impl FnMut(&mut T) -> bool,
+    ) -> Guard<'l, T> {
+        block_on(self.wait_for(guard, predicate))
     }
 
     /// Notifies the `count` who have waited longest, or all if there are fewer. They go on when they get

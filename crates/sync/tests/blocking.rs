@@ -1,9 +1,11 @@
 //! The blocking twins refuse to hold up a worker, whether or not they would have to wait this time.
 
 use filch_atomic::current::{WaitRecord, enter};
+use filch_sync::queue::ShutDown;
 use filch_sync::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread;
 
 /// As a task of filch would call it.
 #[track_caller]
@@ -26,17 +28,23 @@ fn a_task_is_not_blocked_though_it_would_not_have_to_wait() {
     refused(|| *rwlock.blocking_read());
     refused(|| *rwlock.blocking_write());
     refused(|| Semaphore::new(1).blocking_acquire().is_ok());
+    refused(|| Semaphore::new(2).blocking_acquire_many(2).is_ok());
     refused(|| BoundedSemaphore::new(1).blocking_acquire().is_ok());
+    refused(|| BoundedSemaphore::new(2).blocking_acquire_many(2).is_ok());
 
     let event = Event::new();
     event.set();
     refused(|| event.blocking_wait());
     refused(|| Barrier::new(1).blocking_wait());
     refused(|| Condition::new().blocking_wait(lock.try_lock().expect("nobody has it")));
+    let held = || lock.try_lock().expect("nobody has it");
+    refused(|| Condition::new().blocking_wait_while(held(), |_| false));
+    refused(|| Condition::new().blocking_wait_for(held(), |_| true));
     assert!(!lock.is_locked());
 
     let queue = Queue::unbounded();
     refused(|| queue.blocking_put(1));
+    refused(|| queue.blocking_reserve());
     queue.try_put(1).expect("there is room");
     refused(|| queue.blocking_get());
     assert_eq!(queue.len(), 1);
@@ -57,4 +65,63 @@ fn a_task_is_not_blocked_though_it_would_not_have_to_wait() {
     let (sender, mut broadcast) = broadcast(1);
     sender.send(1).expect("somebody listens");
     refused(|| broadcast.blocking_recv());
+}
+
+/// Each sleeps until another thread has done its part.
+#[test]
+fn a_thread_sleeps_until_it_is_its_turn() {
+    let semaphore = Semaphore::new(0);
+    let bounded = BoundedSemaphore::new(2);
+    let taken = bounded.try_acquire().expect("one is free");
+    let queue = Queue::bounded(1);
+    queue.try_put(1).expect("there is room");
+    let (lock, changed) = (Lock::new(0), Condition::new());
+    thread::scope(|scope| {
+        let many = scope.spawn(|| semaphore.blocking_acquire_many(3).map(Permit::forget));
+        (0..3).for_each(|_| semaphore.add_permits(1));
+        assert_eq!(many.join().expect("it does not panic"), Ok(()));
+        assert_eq!(semaphore.available_permits(), 0);
+
+        let both = scope.spawn(|| bounded.blocking_acquire_many(2).map(drop));
+        drop(taken);
+        assert_eq!(both.join().expect("it does not panic"), Ok(()));
+
+        let slot = scope.spawn(|| queue.blocking_reserve().map(|slot| slot.put(2)));
+        assert_eq!(queue.blocking_get().map(|lease| *lease), Ok(1));
+        assert_eq!(slot.join().expect("it does not panic"), Ok(()));
+        assert_eq!(queue.try_get().map(|lease| *lease), Ok(2));
+
+        let odd =
+            scope.spawn(|| *changed.blocking_wait_while(lock.blocking_lock(), |n| *n % 2 == 0));
+        let three = scope.spawn(|| *changed.blocking_wait_for(lock.blocking_lock(), |n| *n == 3));
+        for _ in 0..3 {
+            let mut number = lock.blocking_lock();
+            *number += 1;
+            changed.notify_all(&number);
+        }
+        assert_eq!(odd.join().expect("it does not panic") % 2, 1);
+        assert_eq!(three.join().expect("it does not panic"), 3);
+    });
+}
+
+#[test]
+fn a_thread_learns_of_the_end() {
+    let semaphore = Semaphore::new(1);
+    let queue = Queue::bounded(1);
+    queue.try_put(1).expect("there is room");
+    thread::scope(|scope| {
+        let many = scope.spawn(|| semaphore.blocking_acquire_many(2).map(drop));
+        let slot = scope.spawn(|| queue.blocking_reserve().map(drop));
+        semaphore.close();
+        queue.shutdown();
+        assert_eq!(many.join().expect("it does not panic"), Err(Closed));
+        assert_eq!(slot.join().expect("it does not panic"), Err(ShutDown));
+    });
+    assert_eq!(queue.blocking_reserve().map(drop), Err(ShutDown));
+}
+
+#[test]
+#[should_panic(expected = "never has so many permits")]
+fn more_than_there_will_ever_be_are_not_waited_for() {
+    let _ = BoundedSemaphore::new(2).blocking_acquire_many(3).is_ok();
 }

@@ -193,6 +193,25 @@ impl<T> Queue<T> {
         Ok(Slot::new(&self.shared))
     }
 
+    /// As [`reserve`](Self::reserve), on a thread that runs no async code and sleeps meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As `reserve`.
+    ///
+    /// # Panics
+    ///
+    /// In a task of filch: it would hold up its worker.
+    #[track_caller]
+    pub fn blocking_reserve(&self) -> Result<Slot<T>, ShutDown> {
+        blocking::check();
+        match self.try_reserve() {
+            Ok(slot) => Ok(slot),
+            Err(PutErrorKind::ShutDown) => Err(ShutDown),
+            Err(PutErrorKind::Full) => block_on(self.reserve()),
+        }
+    }
+
     /// Gets the next item; waits for one if there is none. What it gives is a [`Lease`]: the work on the
     /// item is done when that is dropped.
     ///

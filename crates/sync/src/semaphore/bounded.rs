@@ -1,6 +1,7 @@
 //! A semaphore that never has more permits than at first.
 
 use super::{AcquirePermits, AcquirePermitsOwned, OwnedPermit, Permit, Semaphore};
+use crate::blocking::block_on;
 use crate::permits::{Closed, TryAcquireError};
 use filch_atomic::sync::atomic::Ordering;
 use std::error::Error;
@@ -138,6 +139,20 @@ impl BoundedSemaphore {
     #[track_caller]
     pub fn blocking_acquire(&self) -> Result<Permit<'_>, Closed> {
         self.semaphore.blocking_acquire()
+    }
+
+    /// As [`Semaphore::blocking_acquire_many`].
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Panics
+    ///
+    /// As [`acquire_many`](Self::acquire_many) and [`Semaphore::blocking_acquire`].
+    #[track_caller]
+    pub fn blocking_acquire_many(&self, permits: usize) -> Result<Permit<'_>, Closed> {
+        block_on(self.acquire_many(permits))
     }
 
     /// Takes a permit, if one is free and nobody waits.

@@ -189,6 +189,20 @@ impl Semaphore {
         block_on(self.acquire())
     }
 
+    /// As [`acquire_many`](Self::acquire_many), on this thread, which sleeps meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Panics
+    ///
+    /// As [`acquire_many`](Self::acquire_many) and [`blocking_acquire`](Self::blocking_acquire).
+    #[track_caller]
+    pub fn blocking_acquire_many(&self, permits: usize) -> Result<Permit<'_>, Closed> {
+        block_on(self.acquire_many(permits))
+    }
+
     /// Takes a permit, if one is free and nobody waits.
     ///
     /// # Errors
