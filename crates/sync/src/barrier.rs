@@ -161,6 +161,7 @@ impl Barrier {
     }
 
     /// Whether it is broken: was aborted and not reset since.
+    #[doc(alias = "broken")]
     pub fn is_broken(&self) -> bool {
         self.state.lock().broken
     }

@@ -57,6 +57,7 @@ use std::task::{Context, Poll};
 /// does so for ever. Drop the future of a wait that is given up: then the lock goes to the next.
 ///
 /// It is not re-entrant: a task that waits for a lock that it holds waits for ever.
+#[doc(alias = "asyncio.Lock")]
 #[doc(alias = "Mutex")]
 pub struct Lock<T: ?Sized> {
     permits: Permits,

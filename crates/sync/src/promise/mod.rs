@@ -85,6 +85,7 @@ impl<T> Setter<T> {
     }
 
     /// Whether the promise was dropped, so that nobody would get a value.
+    #[doc(alias = "cancelled")]
     pub fn is_closed(&self) -> bool {
         // SAFETY: the cell is there until both ends have left.
         unsafe { self.cell.as_ref() }.state() & CLOSED != 0
@@ -200,6 +201,7 @@ impl<T> fmt::Debug for PromiseDropped<'_, T> {
 /// # });
 /// ```
 #[doc(alias = "Receiver")]
+#[doc(alias = "asyncio.Future")]
 #[doc(alias = "oneshot")]
 #[doc(alias = "Future")]
 #[must_use = "dropping a promise says that nobody wants the value"]
@@ -313,6 +315,7 @@ impl<T> fmt::Debug for Promise<T> {
 }
 
 /// The setter of a promise was dropped without a value.
+#[doc(alias = "CancelledError")]
 #[doc(alias = "RecvError")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Abandoned;
@@ -326,6 +329,7 @@ impl fmt::Display for Abandoned {
 impl Error for Abandoned {}
 
 /// Why there is no value to be had.
+#[doc(alias = "InvalidStateError")]
 #[doc(alias = "TryRecvError")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TryGetError {

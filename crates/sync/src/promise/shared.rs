@@ -119,6 +119,7 @@ impl<T> SharedSetter<T> {
     }
 
     /// Whether nobody has the promise any more, so that nobody would get a value.
+    #[doc(alias = "cancelled")]
     pub fn is_closed(&self) -> bool {
         *self.shared.promises.lock() == 0
     }
@@ -162,6 +163,7 @@ impl<T> fmt::Debug for SharedSetter<T> {
 /// # Cost
 ///
 /// Finding the value there is one load. Waiting for it allocates nothing.
+#[doc(alias = "asyncio.Future")]
 #[doc(alias = "Future")]
 #[doc(alias = "Shared")]
 pub struct SharedPromise<T> {

@@ -68,6 +68,7 @@ use crate::wait_list::Site;
 /// A `get` that was woken has an item kept for it until it is polled or dropped, a `put` its room. A task
 /// that keeps such a future without polling it (in a `select!` arm that it has left, say) keeps it from
 /// others.
+#[doc(alias = "asyncio.Queue")]
 #[doc(alias = "channel")]
 #[doc(alias = "mpsc")]
 #[doc(alias = "mpmc")]

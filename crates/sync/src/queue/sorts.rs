@@ -15,6 +15,7 @@ use super::{IntoStream, Queue};
 /// queue.try_put(2).unwrap();
 /// assert_eq!(*queue.try_get().unwrap(), 2);
 /// ```
+#[doc(alias = "asyncio.LifoQueue")]
 pub struct LifoQueue<T> {
     queue: Queue<T>,
 }
@@ -59,6 +60,7 @@ impl<T> LifoQueue<T> {
 /// # Deadlocks
 ///
 /// For the same reason a comparison must not use the queue.
+#[doc(alias = "asyncio.PriorityQueue")]
 #[doc(alias = "heapq")]
 pub struct PriorityQueue<T> {
     queue: Queue<T>,

@@ -29,6 +29,7 @@ use std::sync::Arc;
 /// ```
 ///
 /// Fairness, cost and hazards are those of [`Semaphore`].
+#[doc(alias = "asyncio.BoundedSemaphore")]
 #[derive(Debug)]
 pub struct BoundedSemaphore {
     semaphore: Arc<Semaphore>,
@@ -36,6 +37,7 @@ pub struct BoundedSemaphore {
 }
 
 /// More permits were to be given back than had been taken and [forgotten](Permit::forget).
+#[doc(alias = "ValueError")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OverRelease;
 

@@ -57,6 +57,7 @@ use std::task::{Context, Poll};
 ///
 /// Waiting for permits one after the other, while others do the same, can deadlock as with any set of locks:
 /// take them at once with [`acquire_many`](Self::acquire_many).
+#[doc(alias = "asyncio.Semaphore")]
 pub struct Semaphore {
     permits: Permits,
     /// Permits that went without being given back. Only a [`BoundedSemaphore`] asks.
