@@ -77,8 +77,8 @@ pub use lock::{Acquire, AcquireOwned, Guard, Lock, OwnedGuard};
 pub use once_cell::{OnceCell, SetError};
 pub use permits::{Closed, TryAcquireError};
 pub use promise::{
-    Abandoned, Promise, PromiseDropped, Setter, SharedPromise, SharedSetter, TryGetError, promise,
-    shared_promise,
+    Abandoned, Promise, PromiseDropped, Setter, SharedPromise, SharedSetter, TryGetError, Unwanted,
+    promise, shared_promise,
 };
 pub use queue::{LifoQueue, PriorityQueue, Queue};
 pub use rwlock::{

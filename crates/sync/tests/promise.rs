@@ -3,7 +3,8 @@
 
 use filch_atomic::current::{self, BUDGET, WaitRecord};
 use filch_sync::{
-    Abandoned, Promise, Setter, SharedPromise, SharedSetter, TryGetError, promise, shared_promise,
+    Abandoned, Promise, Setter, SharedPromise, SharedSetter, TryGetError, Unwanted, promise,
+    shared_promise,
 };
 use filch_testkit::invariants::{self, Reach, Rules, Subject, Wait};
 use filch_testkit::{DropAtEveryPoll, Random, exec, limits};
@@ -94,7 +95,7 @@ fn promise_4_a_value_that_nobody_can_get_comes_back() {
         assert!(poll(closed.as_mut(), &setters_waker).is_ready());
     }
     assert!(setter.is_closed());
-    assert_eq!(setter.set(3), Err(3));
+    assert_eq!(setter.set(3).map_err(Unwanted::into_inner), Err(3));
     drop((waker, setters_waker));
     assert_eq!((Arc::strong_count(&promises), Arc::strong_count(&setters)), (1, 1), "I2");
     assert_eq!(promises.wakes(), 0);
@@ -319,7 +320,7 @@ fn promise_4_a_shared_value_comes_back_when_the_last_promise_is_gone() {
     }
     assert_eq!(Arc::strong_count(&count), 2, "I2");
     assert!(setter.is_closed());
-    assert_eq!(setter.set(1), Err(1));
+    assert_eq!(setter.set(1).map_err(Unwanted::into_inner), Err(1));
 }
 
 #[test]

@@ -1,11 +1,11 @@
 #![doc = include_str!("README.md")]
 
 mod cell;
+mod error;
 mod shared;
 
 use cell::{CLOSED, Cell, DONE, End, VALUE};
 use filch_atomic::current::{self, WaitKind};
-use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -17,6 +17,7 @@ use std::task::{Context, Poll, ready};
 
 use crate::blocking::block_on;
 
+pub use error::{Abandoned, TryGetError, Unwanted};
 pub use shared::{SharedPromise, SharedSetter, shared_promise};
 
 /// A promise, and the setter that fulfils it: a value that is given once, by one task or thread, and awaited
@@ -68,7 +69,7 @@ impl<T> Setter<T> {
     #[doc(alias = "send")]
     #[doc(alias = "set_result")]
     #[doc(alias = "fulfil")]
-    pub fn set(self, value: T) -> Result<(), T> {
+    pub fn set(self, value: T) -> Result<(), Unwanted<T>> {
         let cell = self.cell;
         mem::forget(self);
         // SAFETY: the setter is used up, and has not ended before. It does not touch the cell after `end`
@@ -80,7 +81,7 @@ impl<T> Setter<T> {
             }
             let value = cell.as_ref().read();
             cell::end(cell, End::Setter, 0, 0);
-            Err(value)
+            Err(Unwanted { value })
         }
     }
 
@@ -102,7 +103,7 @@ impl<T> Setter<T> {
     /// let (mut setter, promise) = filch_sync::promise::<u32>();
     /// drop(promise);
     /// setter.closed().await;
-    /// assert_eq!(setter.set(1), Err(1));
+    /// assert_eq!(setter.set(1).unwrap_err().into_inner(), 1);
     /// # });
     /// ```
     #[doc(alias = "cancellation")]
@@ -313,39 +314,3 @@ impl<T> fmt::Debug for Promise<T> {
         debug.finish_non_exhaustive()
     }
 }
-
-/// The setter of a promise was dropped without a value.
-#[doc(alias = "CancelledError")]
-#[doc(alias = "RecvError")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Abandoned;
-
-impl fmt::Display for Abandoned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the promise was abandoned: its setter was dropped without a value")
-    }
-}
-
-impl Error for Abandoned {}
-
-/// Why there is no value to be had.
-#[doc(alias = "InvalidStateError")]
-#[doc(alias = "TryRecvError")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TryGetError {
-    /// It is not there yet.
-    Pending,
-    /// The setter was dropped without one: see [`Abandoned`].
-    Abandoned,
-}
-
-impl fmt::Display for TryGetError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Pending => f.write_str("the promise is not fulfilled yet"),
-            Self::Abandoned => Abandoned.fmt(f),
-        }
-    }
-}
-
-impl Error for TryGetError {}

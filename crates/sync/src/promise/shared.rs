@@ -7,7 +7,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 
-use super::{Abandoned, TryGetError};
+use super::{Abandoned, TryGetError, Unwanted};
 use crate::blocking::block_on;
 use crate::crowd::Crowd;
 use crate::wait_list::Site;
@@ -102,12 +102,12 @@ impl<T> SharedSetter<T> {
     /// Gives the value back if nobody has the promise any more.
     #[doc(alias = "send")]
     #[doc(alias = "set_result")]
-    pub fn set(self, value: T) -> Result<(), T> {
+    pub fn set(self, value: T) -> Result<(), Unwanted<T>> {
         // With the lock held: so nobody drops the last promise in between.
         let promises = self.shared.promises.lock();
         if *promises == 0 {
             drop(promises);
-            return Err(value);
+            return Err(Unwanted { value });
         }
         // SAFETY: the outcome is not known, so the value is the setter's; and the slot was empty, so nothing
         // of the user's is dropped here.
