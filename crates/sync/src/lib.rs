@@ -1,39 +1,4 @@
-//! Synchronisation primitives for async code, on any executor.
-//!
-//! They know no I/O and no runtime: a future of theirs works wherever it is polled. Common to all:
-//! waiters are served in the order in which they first waited, and a waiter that is dropped at any of
-//! its polls leaves nothing behind and loses nothing (C1).
-//!
-//! ```
-//! use filch_sync::Lock;
-//! use std::future::Future;
-//! use std::pin::pin;
-//! use std::task::{Context, Poll, Waker};
-//!
-//! let lock = Lock::new(1);
-//! let mut cx = Context::from_waker(Waker::noop());
-//! let Poll::Ready(mut guard) = pin!(lock.lock()).poll(&mut cx) else { panic!("nobody holds it") };
-//! *guard += 1;
-//! assert!(lock.try_lock().is_none());
-//! drop(guard);
-//! assert_eq!(lock.into_inner(), 2);
-//! ```
-//!
-//! | | |
-//! |---|---|
-//! | [`Lock`] | a value that one task at a time may use |
-//! | [`RwLock`] | a value that many may read, or one change |
-//! | [`Semaphore`], [`BoundedSemaphore`] | so many at a time |
-//! | [`Queue`], [`LifoQueue`], [`PriorityQueue`] | items from many to many, each to one; with room for so many, and an end |
-//! | [`Event`] | something happened, and whoever waits for it goes on |
-//! | [`Condition`] | wait, with a lock, until what it guards is as wanted |
-//! | [`Barrier`] | so many meet, and go on together |
-//! | [`promise()`], [`shared_promise()`] | one value, given once, to one or to many |
-//! | [`watch()`] | the latest value, to many |
-//! | [`broadcast()`] | every value, to many |
-//! | [`OnceCell`] | a value that is made by whoever needs it first |
-//!
-//! What each of them promises is numbered in `docs/semantics.md`.
+#![doc = include_str!("../README.md")]
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("filch runs on Linux only: it is built on io_uring");
