@@ -161,6 +161,15 @@ impl Builder {
         self
     }
 
+    /// How many results a worker's ring has room for before the kernel keeps the rest until there is. Nothing
+    /// is lost then, it only costs system calls: more is for programs with many thousands of operations that
+    /// may end at once. Rounded up to a power of two, and no fewer than
+    /// [`ring_entries`](Self::ring_entries); by default 4096.
+    pub fn ring_completions(mut self, completions: u32) -> Self {
+        self.ring.completions = completions;
+        self
+    }
+
     /// Whether a worker that is stuck in a long poll may be sent a signal, so that what lies in its ring
     /// goes on meanwhile (S5). By default yes.
     ///
