@@ -1,6 +1,8 @@
 //! What several tests need. Each test binary uses its own part of it.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod server;
+
 use filch::Runtime;
 use filch::net::TcpStream;
 use filch_testkit::leaks::{Before, descriptors};
