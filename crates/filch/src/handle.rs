@@ -118,6 +118,12 @@ impl Handle {
         self.0.is_shut_down()
     }
 
+    /// Its rings.
+    #[cfg(test)]
+    pub(crate) fn extension(&self) -> Arc<dyn std::any::Any + Send + Sync> {
+        self.0.extension().clone()
+    }
+
     /// What the runtime has done so far. Reading it costs the workers nothing.
     pub fn metrics(&self) -> Metrics {
         let rings: Option<Arc<Rings>> = self.0.extension().clone().downcast().ok();

@@ -7,7 +7,7 @@ use crate::ring_park::RingPark;
 use crate::time_slice::{self, TimeSlice};
 use filch_sched::task::{ErrorHook, Report};
 use filch_sched::{BlockOnWorker, Config, Enter, ParkError, Scheduler};
-use filch_uring::{Driver, Rescue};
+use filch_uring::{Driver, Quarantine, Rescue};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,6 +108,7 @@ pub struct Builder {
     ring: filch_uring::Config,
     no_rescue: bool,
     slice: Option<Option<Duration>>,
+    quarantine: bool,
 }
 
 impl Builder {
@@ -213,6 +214,17 @@ impl Builder {
         self
     }
 
+    /// Whether to watch over the buffers of operations, for tests: that the kernel writes no more to them than
+    /// it reports, and nothing to those that nobody waits for any more, which are kept for a while instead of
+    /// being freed ([`filch_uring::quarantine`]). What is found is reported through the error hook
+    /// ([`Report::MemoryWritten`]) and counted
+    /// ([`RingMetrics::violations`](crate::RingMetrics::violations)). Costs a copy or a filling of each
+    /// buffer, and some megabytes a worker. By default no.
+    pub fn quarantine(mut self, quarantine: bool) -> Self {
+        self.quarantine = quarantine;
+        self
+    }
+
     /// Builds the runtime: starts the workers, each with its ring.
     ///
     /// # Errors
@@ -252,11 +264,64 @@ impl Builder {
             ring.rescue = Rescue::Off;
         }
         let slice = self.slice.unwrap_or(Some(time_slice::SHORTEST));
+        let (quarantine, hook) = (self.quarantine, config.hook.clone());
         let make_park = move |worker| {
+            let mut ring = ring.clone();
+            if quarantine {
+                let hook = hook.clone();
+                ring.quarantine = Some(Quarantine::new(move |violation| {
+                    hook.report(&Report::memory_written(worker, violation.to_string()));
+                }));
+            }
             let driver = Driver::new(&ring)?;
             rings.set(worker, driver.remote());
             Ok(RingPark::new(driver, slice.and_then(TimeSlice::ask_for)))
         };
         (config, make_park)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Report, Rings, Runtime};
+    use std::io::{PipeWriter, Write};
+    use std::os::fd::AsRawFd;
+    use std::sync::{Arc, Mutex};
+
+    /// A read that was dropped with its stream; then the kernel is made to write to its buffer.
+    #[test]
+    fn a_kernel_that_writes_late_is_reported_and_counted() {
+        let reports = Arc::new(Mutex::new(Vec::new()));
+        let to = reports.clone();
+        let hook = move |report: &Report| to.lock().unwrap().push(report.to_string());
+        let runtime =
+            Runtime::builder().workers(1).quarantine(true).on_error(hook).build().unwrap();
+        let handle = runtime.handle().clone();
+        let rings: Arc<Rings> = handle.extension().downcast().expect("its rings");
+        let ring = rings.iter().flatten().next().expect("it runs");
+        let read = runtime.handle().spawn(async {
+            let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+            let ours = crate::net::UnixStream::from_std(ours).unwrap();
+            let mut buf = [0; 100];
+            tokio::select! {
+                biased;
+                _ = ours.read(&mut buf) => panic!("nothing comes"),
+                () = crate::task::yield_now() => {}
+            }
+        });
+        runtime.block_on(read).expect("it does not panic");
+        while ring.quarantined().is_empty() {
+            std::thread::yield_now();
+        }
+        let (from, mut to): (_, PipeWriter) = std::io::pipe().unwrap();
+        to.write_all(b"!").unwrap();
+        let (at, len) = ring.quarantined()[0];
+        // SAFETY: it is kept until the runtime goes.
+        let read = unsafe { libc::read(from.as_raw_fd(), at.add(7).cast(), 1) };
+        assert_eq!((read, len), (1, 100));
+        drop(runtime);
+        assert_eq!(handle.metrics().rings[0].violations, 1);
+        let reports = reports.lock().unwrap();
+        assert!(reports[..].len() == 1 && reports[0].contains("byte 7 of 100"), "{reports:?}");
     }
 }

@@ -24,6 +24,12 @@ pub unsafe trait IoBuf: Send + Sized + 'static {
     /// An empty stand-in, given back instead of a buffer that is lost to the kernel (D7).
     fn stand_in() -> Self;
 
+    /// Where it begins, if its memory belongs to the value alone and may be written to, whatever: for who
+    /// watches over what the kernel has done with ([`quarantine`](crate::quarantine)).
+    fn own(&mut self) -> Option<*mut u8> {
+        None
+    }
+
     /// Whether there is not one initialised byte.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -80,6 +86,10 @@ unsafe impl IoBuf for Vec<u8> {
     fn stand_in() -> Self {
         Self::new()
     }
+
+    fn own(&mut self) -> Option<*mut u8> {
+        Some(self.as_mut_ptr())
+    }
 }
 
 // SAFETY: as above; the spare capacity is the vector's own.
@@ -113,6 +123,10 @@ unsafe impl IoBuf for Box<[u8]> {
     fn stand_in() -> Self {
         Self::default()
     }
+
+    fn own(&mut self) -> Option<*mut u8> {
+        Some(<[u8]>::as_mut_ptr(self))
+    }
 }
 
 // SAFETY: as above; all of it is initialised.
@@ -143,6 +157,10 @@ unsafe impl<const N: usize> IoBuf for Box<[u8; N]> {
     fn stand_in() -> Self {
         // By way of a vector: an array may be too large for the stack.
         vec![0; N].into_boxed_slice().try_into().expect("N bytes")
+    }
+
+    fn own(&mut self) -> Option<*mut u8> {
+        Some((**self).as_mut_ptr())
     }
 }
 

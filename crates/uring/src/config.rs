@@ -1,5 +1,6 @@
 //! What a driver is made with.
 
+use crate::quarantine::Quarantine;
 use std::ffi::c_int;
 
 /// How a [`Driver`](crate::Driver) is set up. [`Config::default`] suits a worker of a runtime.
@@ -17,6 +18,8 @@ pub struct Config {
     /// How others help when the driver's thread is stuck in user code
     /// ([`Remote::rescue`](crate::Remote::rescue)).
     pub rescue: Rescue,
+    /// Whether to watch over buffers, and whom to tell: a debug mode ([`quarantine`](crate::quarantine)).
+    pub quarantine: Option<Quarantine>,
 }
 
 impl Default for Config {
@@ -28,6 +31,7 @@ impl Default for Config {
             completions: 4096,
             features: Features::Best,
             rescue: Rescue::default(),
+            quarantine: None,
         }
     }
 }

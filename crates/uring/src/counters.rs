@@ -56,6 +56,9 @@ counters! {
     signals_handled,
     /// Alarms set or taken back.
     alarms,
+    /// Times memory was found changed that the kernel had to leave alone. Nobody looks without a
+    /// [`Quarantine`](crate::Quarantine).
+    violations,
 }
 
 /// A number that one thread writes and any thread reads.

@@ -178,6 +178,13 @@ impl Remote {
         self.home.counts()
     }
 
+    /// Where the buffers are that are in quarantine, and how long. For tests of it: whoever writes there
+    /// plays a kernel that writes late.
+    #[doc(hidden)]
+    pub fn quarantined(&self) -> Vec<(*mut u8, usize)> {
+        self.home.ward.as_ref().map(|ward| ward.kept()).unwrap_or_default()
+    }
+
     /// Whether the driver's thread sleeps in its ring at this moment, and so would take an operation from
     /// elsewhere at once. A hint.
     pub fn is_parked(&self) -> bool {

@@ -65,6 +65,7 @@ mod error;
 mod fd;
 mod local;
 pub mod op;
+pub mod quarantine;
 #[cfg(filch_loom)]
 pub mod rescue;
 #[cfg(not(filch_loom))]
@@ -87,3 +88,4 @@ pub use driver::{Driver, Remote};
 pub use error::{Cause, Leaked, NoDriver, SetupError};
 pub use fd::SharedFd;
 pub use op::{Op, Operation, Position, WaitWithout};
+pub use quarantine::Quarantine;

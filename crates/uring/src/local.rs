@@ -94,7 +94,7 @@ impl Local {
             Rescue::Signal(signal) => Some(Enrolled::ready(signal).map_err(SetupError::signal)?),
         };
         let local = Rc::new(Self {
-            owner: Owner::new(Home::new(wake)),
+            owner: Owner::new(Home::new(wake, config.quarantine.clone())),
             features: ring.features(),
             ring: RefCell::new(Some(ring)),
             backlog: RefCell::default(),

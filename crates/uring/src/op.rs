@@ -37,6 +37,7 @@ pub use shutdown::Shutdown;
 pub use statx::Statx;
 pub use write::Write;
 
+use crate::quarantine::{Lent, Memory};
 use filch_atomic::current::WaitKind;
 use io_uring::squeue;
 use std::os::fd::RawFd;
@@ -51,6 +52,8 @@ use std::{io, marker};
 ///   its heap), and neither freed nor moved nor touched before `complete` or `dispose` is called. `self`
 ///   itself is not moved between `entry` and the end of the operation.
 /// * `entry` describes an operation that completes exactly once.
+/// * [`lent`](Self::lent) describes memory that `self` owns, and what
+///   [`dispose_but_buffer`](Self::dispose_but_buffer) returns owns it on, where it was.
 pub unsafe trait Operation: marker::Send + 'static {
     /// What the future resolves to: the result, and what was lent to the kernel for it.
     type Output;
@@ -98,6 +101,21 @@ pub unsafe trait Operation: marker::Send + 'static {
     /// The result is not wanted any more: whatever it brought into the world is taken out of it again
     /// (D2).
     fn dispose(self, result: io::Result<i32>);
+
+    /// The buffer that the kernel is told of, to be watched over ([`quarantine`](crate::quarantine)). None if
+    /// there is none, or it is not watched.
+    fn lent(&mut self) -> Option<Lent> {
+        None
+    }
+
+    /// As [`dispose`](Self::dispose), and gives the buffer, as far as there is a [`lent`](Self::lent) one.
+    fn dispose_but_buffer(self, result: io::Result<i32>) -> Option<Memory>
+    where
+        Self: Sized,
+    {
+        self.dispose(result);
+        None
+    }
 
     /// The output when `self` is lost to the kernel (D7).
     fn lost(error: io::Error) -> Self::Output;

@@ -3,8 +3,9 @@
 
 pub mod server;
 
-use filch::Runtime;
 use filch::net::TcpStream;
+use filch::task::Report;
+use filch::{Builder, Runtime};
 use filch_testkit::leaks::{Before, descriptors};
 use filch_testkit::{Cut, DropAtEveryPoll, Job, Summary};
 use socket2::{Domain, Socket, Type};
@@ -23,7 +24,18 @@ pub const PATIENCE: u64 = 120;
 
 /// A runtime with so many workers.
 pub fn runtime(workers: usize) -> Runtime {
-    Runtime::builder().workers(workers).build().expect("a runtime")
+    watched(workers).build().expect("a runtime")
+}
+
+/// How to build one with so many workers that watches over its buffers. A write to one that should not have
+/// been ends the process: by then nothing in it can be trusted.
+pub fn watched(workers: usize) -> Builder {
+    Runtime::builder().workers(workers).quarantine(true).on_error(|report| {
+        eprintln!("filch: {report}");
+        if matches!(report, Report::MemoryWritten { .. }) {
+            std::process::abort();
+        }
+    })
 }
 
 /// Two ends of a connection: ours, and one of the standard library that does not block.
@@ -199,7 +211,7 @@ where
     };
     for workers in [1, 2] {
         let harness = DropAtEveryPoll::new();
-        let builder = Runtime::builder().workers(workers);
+        let builder = watched(workers);
         let summary = builder.run(harness.run(scenario)).expect("a runtime");
         check(&format!("main, {workers} workers"), summary);
 
@@ -215,7 +227,7 @@ where
     let harness = DropAtEveryPoll::polled_by(move |job| {
         count.fetch_add(u32::from(by_another_worker(job)), Ordering::Relaxed);
     });
-    let summary = Runtime::builder().workers(2).run(harness.run(scenario)).expect("a runtime");
+    let summary = watched(2).run(harness.run(scenario)).expect("a runtime");
     check("moved", summary);
     // On a busy machine the other worker may not come in time, now and then.
     let moved = moved.load(Ordering::Relaxed);

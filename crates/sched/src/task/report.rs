@@ -117,6 +117,14 @@ pub enum Report {
         /// Why.
         error: String,
     },
+    /// Memory was written to that should have been left alone, as a driver found out that was told to watch.
+    #[non_exhaustive]
+    MemoryWritten {
+        /// The worker whose driver it is.
+        worker: usize,
+        /// What was found, in words.
+        what: String,
+    },
     /// Shutdown could not wait any longer for something (D7).
     #[non_exhaustive]
     ShutdownStuck {
@@ -155,6 +163,11 @@ impl Report {
         Self::RescueFailed { worker, error: error.to_string() }
     }
 
+    /// A [`MemoryWritten`](Self::MemoryWritten).
+    pub fn memory_written(worker: usize, what: impl Into<String>) -> Self {
+        Self::MemoryWritten { worker, what: what.into() }
+    }
+
     /// A [`ShutdownStuck`](Self::ShutdownStuck).
     pub fn shutdown_stuck(what: impl Into<String>) -> Self {
         Self::ShutdownStuck { what: what.into() }
@@ -190,6 +203,9 @@ impl fmt::Display for Report {
             }
             Self::RescueFailed { worker, error } => {
                 write!(f, "the completions of worker {worker} wait for its present poll: {error}")
+            }
+            Self::MemoryWritten { worker, what } => {
+                write!(f, "memory that worker {worker} watches over: {what}")
             }
             Self::ShutdownStuck { what } => write!(f, "shutdown could not wait for {what}"),
         }

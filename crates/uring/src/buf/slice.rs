@@ -72,6 +72,12 @@ unsafe impl<B: IoBuf> IoBuf for Slice<B> {
     fn stand_in() -> Self {
         Self { buffer: B::stand_in(), begin: 0, end: 0 }
     }
+
+    fn own(&mut self) -> Option<*mut u8> {
+        let begin = self.begin_within(self.buffer.len());
+        // SAFETY: as above.
+        self.buffer.own().map(|own| unsafe { own.add(begin) })
+    }
 }
 
 // SAFETY: as above; it is cut off at the capacity.

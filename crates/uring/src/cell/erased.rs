@@ -2,6 +2,7 @@
 
 use super::{Home, OpCell, Owner};
 use crate::Operation;
+use crate::quarantine::Lent;
 use io_uring::squeue;
 use std::mem::MaybeUninit;
 
@@ -27,13 +28,15 @@ pub struct Erased {
     /// Describes the operation to the kernel. It takes the payload's address, which stays valid and
     /// the same until the cell is completed.
     pub(super) entry: unsafe fn(*mut Payload) -> squeue::Entry,
+    /// The buffer that the kernel is told of. As `entry`, and before it.
+    pub(super) lent: unsafe fn(*mut Payload) -> Option<Lent>,
     /// Frees the cell, then lets the operation dispose of its result.
     pub(super) dispose: unsafe fn(&OpCell, &Home, Option<&Owner>, u32, i32),
 }
 
 impl Erased {
     pub(super) fn of<T: Operation>() -> &'static Self {
-        const { &Self { name: T::NAME, entry: entry::<T>, dispose: dispose::<T> } }
+        const { &Self { name: T::NAME, entry: entry::<T>, lent: lent::<T>, dispose: dispose::<T> } }
     }
 }
 
@@ -93,6 +96,14 @@ unsafe fn entry<T: Operation>(payload: *mut Payload) -> squeue::Entry {
 
 /// # Safety
 ///
+/// As for [`entry`].
+unsafe fn lent<T: Operation>(payload: *mut Payload) -> Option<Lent> {
+    // SAFETY: as there.
+    unsafe { (*place::<T>(payload)).lent() }
+}
+
+/// # Safety
+///
 /// As for [`OpCell::empty`]; the caller holds a reference to the home.
 unsafe fn dispose<T: Operation>(
     cell: &OpCell,
@@ -101,13 +112,18 @@ unsafe fn dispose<T: Operation>(
     index: u32,
     result: i32,
 ) {
+    let watched = home.ward.as_ref().map(|ward| (ward, cell.key(index)));
     // SAFETY: the caller's promise.
-    let (operation, list) = unsafe { cell.empty::<T>() };
+    let (mut operation, list) = unsafe { cell.empty::<T>() };
     match owner {
         Some(owner) => owner.give_back(index, list),
         // Not the last reference: the caller has one.
         None => drop(home.give_back(index)),
     }
     // After the cell is free: a destructor of the user's may do anything, panic included (D8).
-    operation.dispose(crate::sys::result(result));
+    let Some((ward, key)) = watched else {
+        return operation.dispose(crate::sys::result(result));
+    };
+    ward.look(key, &mut operation, result);
+    ward.dispose(operation, result);
 }

@@ -146,7 +146,8 @@ impl<T: Operation> Handle<T> {
         // SAFETY: DONE: the result is the future's side's.
         let result = cell.result.with(|result| unsafe { *result });
         // SAFETY: DONE, and this is the one future-side reference: we are last in. `fill` put a `T`.
-        let (operation, list) = unsafe { cell.empty::<T>() };
+        let (mut operation, list) = unsafe { cell.empty::<T>() };
+        let watched = self.home().ward.clone();
         match owner {
             Some(owner) => owner.give_back(self.key.index(), list),
             None => {
@@ -154,6 +155,9 @@ impl<T: Operation> Handle<T> {
                 // Perhaps the home's last reference; `self` is not looked at again.
                 drop(kept);
             }
+        }
+        if let Some(ward) = watched {
+            ward.look(self.key, &mut operation, result);
         }
         (operation, result)
     }

@@ -4,6 +4,7 @@ use super::{Handle, Key, OpCell, word};
 use crate::Operation;
 use crate::counters::{Counters, Counts};
 use crate::driver::unpark;
+use crate::quarantine::{Quarantine, Ward};
 use crate::rescue::{CqLock, Rescuers};
 use crate::ring::View;
 use crate::wake::Wake;
@@ -41,6 +42,8 @@ pub struct Home {
     pub(crate) cq: CqLock<std::sync::Arc<View>>,
     pub(crate) rescuers: Rescuers,
     pub(crate) counters: Counters,
+    /// Whoever watches over buffers.
+    pub(crate) ward: Option<std::sync::Arc<Ward>>,
 }
 
 /// What is under the lock: for threads that do not own the ring.
@@ -58,7 +61,7 @@ struct Common {
 }
 
 impl Home {
-    pub(crate) fn new(wake: Wake) -> Arc<Self> {
+    pub(crate) fn new(wake: Wake, quarantine: Option<Quarantine>) -> Arc<Self> {
         Arc::new(Self {
             chunks: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
             common: Mutex::new(Common {
@@ -73,13 +76,14 @@ impl Home {
             cq: CqLock::new(),
             rescuers: Rescuers::new(),
             counters: Counters::default(),
+            ward: quarantine.map(|quarantine| std::sync::Arc::new(Ward::new(quarantine))),
         })
     }
 
     /// A home for models: nobody sleeps, so nobody is woken.
     #[cfg(filch_loom)]
     pub fn for_model() -> Arc<Self> {
-        Self::new(Wake::for_model())
+        Self::new(Wake::for_model(), None)
     }
 
     /// For models in which an operation was lost: the home that kept itself for its cell goes after all.
@@ -96,6 +100,7 @@ impl Home {
         counts.signals_handled = handled;
         counts.submitted += submitted;
         counts.completed += counts.rescued;
+        counts.violations = self.ward.as_ref().map_or(0, |ward| ward.violations());
         counts
     }
 

@@ -87,6 +87,12 @@ impl OpCell {
         key
     }
 
+    /// The name of the operation that fills the cell at `index`, for who is last in.
+    fn key(&self, index: u32) -> Key {
+        // Relaxed: only the caller changes the word now.
+        Key::new(index, word::generation(self.word.load(Ordering::Relaxed)))
+    }
+
     /// What the payload is.
     ///
     /// # Safety

@@ -52,6 +52,14 @@ impl Owner {
     pub fn entry(&self, key: Key) -> squeue::Entry {
         debug_assert!(self.home.state(key) != State::Over, "staged after it was over");
         let cell = self.home.cell(key.index());
+        if let Some(ward) = &self.home.ward {
+            // SAFETY: as below.
+            let lent = cell.payload.with_mut(|payload| unsafe { (cell.erased().lent)(payload) });
+            if let Some(lent) = lent {
+                // SAFETY: the kernel has not heard of it, and everybody else leaves it alone until it is over.
+                unsafe { ward.lend(key, &lent) };
+            }
+        }
         // SAFETY: the cell is filled and not submitted, so that only this thread can complete it: it is
         // not released during the call; the payload has its final address (D1).
         let entry = cell.payload.with_mut(|payload| unsafe { (cell.erased().entry)(payload) });

@@ -37,6 +37,7 @@ impl Local {
         if drained.is_ok() {
             self.part_with_rescuers();
             self.ring.take();
+            self.close_ward();
             return Ok(());
         }
         Err(self.leak())
@@ -126,6 +127,16 @@ impl Local {
         mem::forget(self.ring.take());
         self.batch.take();
         // SAFETY: the ring is out of reach: nothing is reaped any more, and nothing submitted.
-        Leaked::new(unsafe { self.owner.lose_all() })
+        let leaked = Leaked::new(unsafe { self.owner.lose_all() });
+        // What is leaked is not in there.
+        self.close_ward();
+        leaked
+    }
+
+    /// Nothing is kept for a ring that is no more.
+    fn close_ward(&self) {
+        if let Some(ward) = &self.home().ward {
+            ward.close();
+        }
     }
 }

@@ -206,8 +206,12 @@ impl<T: Operation> Drop for Op<T> {
         }
         let local = Local::current();
         let owner = local.as_deref().and_then(|local| local.owner_of(&handle));
+        let ward = handle.home().ward.clone();
         let (operation, result) = handle.take(owner);
-        operation.dispose(sys::result(result));
+        match ward {
+            Some(ward) => ward.dispose(operation, result),
+            None => operation.dispose(sys::result(result)),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Operation, WaitWithout, transfer};
 use crate::buf::IoBufMut;
 use crate::fd::SharedFd;
+use crate::quarantine::{Lent, Memory};
 use crate::sys;
 use filch_atomic::current::WaitKind;
 use io_uring::{opcode, squeue, types};
@@ -84,6 +85,14 @@ unsafe impl<B: IoBufMut> Operation for Recv<B> {
     }
 
     fn dispose(self, _: io::Result<i32>) {}
+
+    fn lent(&mut self) -> Option<Lent> {
+        Some(Lent::to_fill(&mut self.buffer))
+    }
+
+    fn dispose_but_buffer(self, _: io::Result<i32>) -> Option<Memory> {
+        Some(Box::new(self.buffer))
+    }
 
     fn lost(error: io::Error) -> Self::Output {
         (Err(error), B::stand_in())

@@ -5,6 +5,7 @@ use super::{Operation, WaitWithout, transfer};
 use crate::addr::SockAddr;
 use crate::buf::IoBufMut;
 use crate::fd::SharedFd;
+use crate::quarantine::{Lent, Memory};
 use crate::sys;
 use filch_atomic::current::WaitKind;
 use io_uring::{opcode, squeue, types};
@@ -141,6 +142,16 @@ unsafe impl<B: IoBufMut> Operation for RecvMsg<B> {
     fn dispose(self, result: io::Result<i32>) {
         // Closes the descriptors.
         drop(self.complete(result));
+    }
+
+    fn lent(&mut self) -> Option<Lent> {
+        Some(Lent::to_fill(&mut self.buffer))
+    }
+
+    fn dispose_but_buffer(self, result: io::Result<i32>) -> Option<Memory> {
+        // Closes the descriptors.
+        let (_, buffer) = self.complete(result);
+        Some(Box::new(buffer))
     }
 
     fn lost(error: io::Error) -> Self::Output {

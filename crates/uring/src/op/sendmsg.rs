@@ -6,6 +6,7 @@ use super::{Operation, WaitWithout, transfer};
 use crate::addr::SockAddr;
 use crate::buf::IoBuf;
 use crate::fd::SharedFd;
+use crate::quarantine::{Lent, Memory};
 use crate::sys;
 use filch_atomic::current::WaitKind;
 use io_uring::{opcode, squeue, types};
@@ -98,6 +99,14 @@ unsafe impl<B: IoBuf> Operation for SendMsg<B> {
     }
 
     fn dispose(self, _: io::Result<i32>) {}
+
+    fn lent(&mut self) -> Option<Lent> {
+        Some(Lent::to_read(&mut self.buffer))
+    }
+
+    fn dispose_but_buffer(self, _: io::Result<i32>) -> Option<Memory> {
+        Some(Box::new(self.buffer))
+    }
 
     fn lost(error: io::Error) -> Self::Output {
         (Err(error), B::stand_in(), Vec::new())
