@@ -54,7 +54,10 @@ pub use filch_macros::{main, test};
 pub use filch_sched::{BlockOnWorker, Enter, WorkerMetrics};
 pub use handle::{Handle, Metrics, RingMetrics};
 pub use runtime::{Builder, Runtime, run};
-pub use task::{JoinError, JoinHandle, spawn, spawn_blocking};
+pub use task::{
+    Cancelled, JoinError, JoinHandle, cancellable, check_cancelled, is_cancelled, shield, shielded,
+    spawn, spawn_blocking,
+};
 
 /// Synchronisation primitives, usable on any executor.
 pub mod sync {

@@ -2,7 +2,10 @@
 //!
 //! A task is a future that the runtime runs on its own, on whichever worker is free. [`spawn`] makes
 //! one and gives its [`JoinHandle`]: awaited, that yields the task's output, or an error if the task
-//! panicked or was aborted; dropped, it lets the task go on by itself.
+//! panicked, was aborted or was cancelled; dropped, it lets the task go on by itself.
+//!
+//! [`JoinHandle::cancel`] asks a task to end. [`cancellable`] says where it may, and what to clean up then;
+//! [`shielded`] where it may not.
 //!
 //! ```
 //! filch::run(async {
@@ -16,6 +19,10 @@ use crate::handle::Handle;
 use filch_sched::task::Meta;
 use std::future::Future;
 
+#[doc(inline)]
+pub use filch_sched::scope::{
+    Cancellable, Cancelled, Shielded, cancellable, check_cancelled, is_cancelled, shielded,
+};
 #[doc(inline)]
 pub use filch_sched::task::{
     AbortHandle, ErrorHook, JoinError, JoinHandle, Report, TaskId, YieldNow, id, name, try_id,
@@ -34,6 +41,26 @@ pub use filch_sched::task::{
 #[doc(alias = "create_task")]
 #[doc(alias = "ensure_future")]
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    filch_sched::spawn(future, Meta::here())
+}
+
+/// Runs `future` as a task of its own, which goes on whatever becomes of the one that waits for it.
+///
+/// The waiter may be cancelled at once; the task is not. It is then as any task that nobody awaits: a panic,
+/// or an error that can be recognised, goes to the error hook (see [`Report`]). To cancel it, keep the handle
+/// and ask for that. The end of the runtime does end it.
+///
+/// [`shielded`] does the same in place, without a task: there the cancel has to wait.
+///
+/// # Panics
+///
+/// If there is no runtime on this thread.
+#[track_caller]
+pub fn shield<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,

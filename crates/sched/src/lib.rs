@@ -36,6 +36,7 @@ pub mod injector;
 mod park;
 #[cfg_attr(not(filch_loom), doc(hidden))]
 pub mod queue;
+pub mod scope;
 #[cfg_attr(not(filch_loom), doc(hidden))]
 pub mod slot;
 pub mod task;

@@ -265,7 +265,8 @@ impl Plan {
             .collect();
         let remotes = seats.iter().map(|seat| Arc::new(remote(seat, &config.clock))).collect();
         let wind_up = WindUp::new(workers);
-        let shared = Shared::new(remotes, config.hook, config.clock, wind_up, config.stuck_report);
+        let (hook, clock) = (config.hook, config.clock);
+        let shared = Shared::new(remotes, hook, clock, wind_up, config.stuck_report, config.grace);
         let handle = Handle::new(&Arc::new(shared), config.extension);
         let weak = handle.downgrade();
         let around = Arc::new(move |body: &mut dyn FnMut()| {

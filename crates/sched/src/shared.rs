@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) idle: Idle,
     pub(crate) injector: Injector<Task>,
     pub(crate) hook: ErrorHook,
+    /// How long clean-up may take.
+    pub(crate) grace: Duration,
     pub(crate) clock: Clock,
     pub(crate) wind_up: WindUp,
     pub(crate) watch: Watch,
@@ -108,13 +110,14 @@ impl Shared {
         clock: Clock,
         wind_up: WindUp,
         stuck_report: Option<Duration>,
+        grace: Duration,
     ) -> Self {
         let idle = Idle::new(remotes.len());
         let watch = Watch::new(remotes.len(), clock.now());
         let reports = Reports::new(remotes.len(), stuck_report);
         let closing = AtomicBool::new(false);
         let injector = Injector::new();
-        Self { remotes, idle, injector, hook, clock, wind_up, watch, reports, closing }
+        Self { remotes, idle, injector, hook, clock, wind_up, watch, reports, closing, grace }
     }
 
     /// How many workers there are.

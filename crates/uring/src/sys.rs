@@ -21,6 +21,12 @@ pub(crate) fn result(result: i32) -> io::Result<i32> {
     if result < 0 { Err(io::Error::from_raw_os_error(-result)) } else { Ok(result) }
 }
 
+/// Whether an operation that was asked to stop did, in the ring or in one of the kernel's threads, or was
+/// never begun.
+pub(crate) fn was_given_up(result: i32) -> bool {
+    result == -libc::ECANCELED || result == -libc::EINTR || result == NOT_BEGUN
+}
+
 /// A plain call's result: -1 means `errno`.
 pub(crate) fn check(result: i32) -> io::Result<i32> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }

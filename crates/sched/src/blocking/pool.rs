@@ -2,6 +2,7 @@
 
 use super::Config;
 use crate::clock::Clock;
+use crate::scope::is_cancelled;
 use crate::task::{
     ErrorHook, JoinHandle, Meta, OwnedTasks, Schedule, Task, TaskInfo, spawn_task, try_id,
 };
@@ -12,6 +13,7 @@ use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::error::Error;
 use std::fmt;
+use std::future::pending;
 use std::io;
 use std::ptr;
 use std::time::Instant;
@@ -136,8 +138,14 @@ impl BlockingPool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let (task, handle) =
-            spawn_task(async move { unconstrained(closure) }, self.0.clone(), meta);
+        let run = async move {
+            if is_cancelled() {
+                // It has not begun, and never does: who waits when it is cancelled is dropped.
+                pending::<()>().await;
+            }
+            unconstrained(closure)
+        };
+        let (task, handle) = spawn_task(run, self.0.clone(), meta);
         match task.map_or(Ok(()), |task| self.submit(task)) {
             Ok(()) => Ok(handle),
             // Here the task goes, and with it the closure.

@@ -104,9 +104,9 @@ where
         let started = cell.header.state.start();
         polled.show(header);
         let poll = || {
-            if started.is_cancelled() {
+            if started.is_to_end() {
                 // SAFETY: `start` gave this thread RUNNING.
-                Some(unsafe { cell.cancel(started) })
+                unsafe { cell.end(header, started) }
             } else {
                 // SAFETY: as above.
                 unsafe { cell.poll(header) }
@@ -179,6 +179,42 @@ where
                 Err(first)
             }
         })
+    }
+
+    /// Drops the future of a task that was cancelled. One that was only asked to end is polled first, in
+    /// its scope, so that every boundary in it acts; then it is dropped, if it waits for anything and
+    /// nothing in it holds it up. `None` if something does.
+    ///
+    /// # Safety
+    ///
+    /// The caller has RUNNING, and `header` is this cell's.
+    #[cold]
+    unsafe fn end(&self, header: NonNull<Header>, state: Snapshot) -> Option<Output<F>> {
+        if state.is_cancelled() {
+            // SAFETY: by the caller's word.
+            let output = unsafe { self.cancel(state) };
+            if let Some(scope) = self.header.scope_if_any() {
+                scope.forget_waker();
+            }
+            return Some(output);
+        }
+        let scope = self.header.scope();
+        // SAFETY: as in `poll`. Registered, it gets a reference of its own, which is given up when the
+        // task ends: the header has the scope, and so the scope must not keep the header.
+        let waker = ManuallyDrop::new(unsafe { waker::from_header(header) });
+        scope.register(&waker);
+        let output = scope.enter(|| {
+            // SAFETY: by the caller's word.
+            let output = unsafe { self.poll(header) };
+            // If it may not be cut because the canceller is still at it, that one wakes the task again.
+            let is_cut = output.is_none() && scope.may_be_cut();
+            // SAFETY: by the caller's word.
+            if is_cut { Some(unsafe { self.cancel(state) }) } else { output }
+        });
+        if output.is_some() {
+            scope.forget_waker();
+        }
+        output
     }
 
     /// Drops the future unpolled and says how the task ended.

@@ -6,7 +6,9 @@ use super::state::State;
 use super::{Name, Polled, TaskId};
 use filch_atomic::cell::UnsafeCell;
 use filch_atomic::current::WaitRecord;
-use filch_atomic::sync::atomic::AtomicPtr;
+use filch_atomic::scope::Scope;
+use filch_atomic::sync::Arc;
+use filch_atomic::sync::atomic::{AtomicPtr, Ordering};
 use std::mem::MaybeUninit;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
@@ -43,8 +45,9 @@ pub struct Header {
     pub(super) links: UnsafeCell<Links>,
     /// What the task waits for, as its leaves noted it.
     pub(super) wait: WaitRecord,
-    /// The innermost cancel scope. Null: the task has no scope but itself.
-    scope: AtomicPtr<()>,
+    /// The task's cancel scope. Null until there is a first boundary in it, or a cancel: whoever is first
+    /// makes it, and it stays.
+    scope: AtomicPtr<Arc<Scope>>,
     /// Where it was spawned.
     pub(super) location: &'static Location<'static>,
     /// Its number.
@@ -95,9 +98,51 @@ impl Header {
         }
     }
 
-    /// Room for the innermost cancel scope of the task.
-    pub fn scope(&self) -> &AtomicPtr<()> {
-        &self.scope
+    /// Whether the task was asked to end, or is ended.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.state.load().is_to_end()
+            || self.scope_if_any().is_some_and(|scope| scope.is_cancelled())
+    }
+
+    /// The task's cancel scope, if it has one by now.
+    pub(crate) fn scope_if_any(&self) -> Option<&Arc<Scope>> {
+        // Acquire: pairs with the exchange in `scope`.
+        let scope = self.scope.load(Ordering::Acquire);
+        // SAFETY: from `Box::into_raw` (`scope`), and freed by this header's destructor only.
+        unsafe { scope.as_ref() }
+    }
+
+    /// The task's cancel scope.
+    pub(crate) fn scope(&self) -> &Arc<Scope> {
+        if let Some(scope) = self.scope_if_any() {
+            return scope;
+        }
+        let made = Box::into_raw(Box::new(Scope::of_task()));
+        // Release: publishes the scope. Acquire, on failure: that of somebody else.
+        let set =
+            self.scope.compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire);
+        match set {
+            // SAFETY: as in `scope_if_any`.
+            Ok(_) => unsafe { &*made },
+            Err(theirs) => {
+                // SAFETY: just made, and nobody else has seen it.
+                drop(unsafe { Box::from_raw(made) });
+                // SAFETY: as in `scope_if_any`.
+                unsafe { &*theirs }
+            }
+        }
+    }
+}
+
+impl Drop for Header {
+    #[inline]
+    fn drop(&mut self) {
+        // Relaxed: nobody else can reach the header any more, and whoever drops it has seen every use.
+        let scope = self.scope.load(Ordering::Relaxed);
+        if !scope.is_null() {
+            // SAFETY: from `Box::into_raw` (`scope`), and nobody looks at it again.
+            drop(unsafe { Box::from_raw(scope) });
+        }
     }
 }
 

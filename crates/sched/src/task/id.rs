@@ -119,7 +119,7 @@ pub fn name() -> Option<Name> {
 }
 
 /// Lends the header of the task being polled on this thread.
-fn with_current<R>(look: impl FnOnce(&Header) -> R) -> Option<R> {
+pub(crate) fn with_current<R>(look: impl FnOnce(&Header) -> R) -> Option<R> {
     let header = current::task().cast::<Header>();
     // SAFETY: only this module enters a task that is not null, as a pointer to its header, and only
     // while it holds the task's life, so the header outlives this call, which happens inside that

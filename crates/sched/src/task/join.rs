@@ -2,12 +2,13 @@
 
 use super::error::{Failure, JoinError};
 use super::header::{Header, release};
+use super::report::caught;
 use super::{Name, TaskId};
 use filch_atomic::current::{self, WaitKind};
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::panic::{Location, RefUnwindSafe, UnwindSafe, resume_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker, ready};
@@ -52,11 +53,22 @@ impl<T> JoinHandle<T> {
         Self { header, output: PhantomData }
     }
 
-    /// Asks the task to end. Today that is [`abort`](Self::abort): the future is dropped where it
-    /// waits.
+    /// Asks the task to end, and gives it the time that it needs for that.
+    ///
+    /// It is a request, and this returns at once; asking twice is asking once. Each
+    /// [`cancellable`](crate::scope::cancellable) future in the task ends with `Err(Cancelled)`, the innermost
+    /// first, and the code behind it runs on, until the task waits for something where no boundary is
+    /// left around it and nothing [shielded](crate::scope::shielded) is going on. There its future is
+    /// dropped. A task without any of these is dropped where it waits, as by [`abort`](Self::abort);
+    /// save that one which was never polled is polled once.
+    ///
+    /// Awaiting the handle then yields an error that [is cancelled](JoinError::is_cancelled), or the task's
+    /// output if it came to its end (C2). A blocking closure that has not begun never does; one that
+    /// has runs to its end, and may ask [`is_cancelled`](crate::scope::is_cancelled).
     #[doc(alias = "abort")]
     pub fn cancel(&self) {
-        self.abort();
+        // SAFETY: by this handle's reference.
+        unsafe { cancel(self.header) };
     }
 
     /// Has the task's future dropped, by a worker, at the point where it is suspended.
@@ -66,6 +78,8 @@ impl<T> JoinHandle<T> {
     /// stays, and awaiting the handle yields it (C2). Otherwise awaiting yields an error that [is
     /// cancelled](JoinError::is_cancelled), and not before the future has been dropped. A blocking
     /// closure that has begun cannot be stopped.
+    ///
+    /// No shield and no clean-up holds it up; [`cancel`](Self::cancel) is for that.
     #[doc(alias = "cancel")]
     pub fn abort(&self) {
         // SAFETY: by this handle's reference.
@@ -230,6 +244,12 @@ unsafe impl Send for AbortHandle {}
 unsafe impl Sync for AbortHandle {}
 
 impl AbortHandle {
+    /// As [`JoinHandle::cancel`].
+    pub fn cancel(&self) {
+        // SAFETY: by this handle's reference.
+        unsafe { cancel(self.0) };
+    }
+
     /// As [`JoinHandle::abort`].
     pub fn abort(&self) {
         // SAFETY: by this handle's reference.
@@ -277,6 +297,28 @@ impl fmt::Debug for AbortHandle {
             .field("id", &self.id())
             .field("finished", &self.is_finished())
             .finish()
+    }
+}
+
+/// Asks the task to end, and has it scheduled if nobody else sees to it.
+///
+/// # Safety
+///
+/// The caller has a reference.
+unsafe fn cancel(header: NonNull<Header>) {
+    // SAFETY: by the caller's reference.
+    let task = unsafe { header.as_ref() };
+    if task.state.load().is_complete() {
+        return;
+    }
+    // First what is in the task, so that the innermost acts first (`filch_atomic::scope`).
+    let told = caught(|| task.scope().cancel());
+    if task.state.ask() {
+        // SAFETY: the step gave us the `Task`; the caller's reference outlasts the call.
+        unsafe { (task.vtable.schedule)(header) };
+    }
+    if let Err(payload) = told {
+        resume_unwind(payload);
     }
 }
 

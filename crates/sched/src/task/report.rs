@@ -125,6 +125,18 @@ pub enum Report {
         /// What was found, in words.
         what: String,
     },
+    /// Clean-up after a cancel took longer than it may, and was dropped where it waited (C4).
+    #[non_exhaustive]
+    CleanUpCut {
+        /// The task.
+        id: TaskId,
+        /// Its name.
+        name: Option<String>,
+        /// Where what it cleans up after was made cancellable.
+        location: &'static Location<'static>,
+        /// For how long it may clean up.
+        grace: Duration,
+    },
     /// Shutdown could not wait any longer for something (D7).
     #[non_exhaustive]
     ShutdownStuck {
@@ -206,6 +218,11 @@ impl fmt::Display for Report {
             }
             Self::MemoryWritten { worker, what } => {
                 write!(f, "memory that worker {worker} watches over: {what}")
+            }
+            Self::CleanUpCut { id, name, location, grace } => {
+                let task = Label(*id, name.as_deref());
+                write!(f, "task {task} cleaned up after {location} for longer than ")?;
+                write!(f, "{} ms, and was stopped", grace.as_millis())
             }
             Self::ShutdownStuck { what } => write!(f, "shutdown could not wait for {what}"),
         }

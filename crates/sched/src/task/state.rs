@@ -26,7 +26,10 @@ const SHUTDOWN: usize = 1 << 4;
 const JOIN_INTEREST: usize = 1 << 5;
 /// The join waker's place holds a waker. Set and cleared by the handle alone.
 const JOIN_WAKER: usize = 1 << 6;
-/// One reference. The count takes all bits above; bit 7 is free.
+/// Somebody asked the task to end: if a poll returns `Pending` from now on, and nothing in the task holds it
+/// up, its future is dropped. Never cleared.
+const ASKED: usize = 1 << 7;
+/// One reference. The count takes all bits above.
 const REFERENCE: usize = 1 << 8;
 
 /// A new task: to be polled, held by its own life (one reference until it completes) and by its
@@ -138,6 +141,14 @@ impl State {
         let bits = NOTIFIED | CANCELLED | if by_shutdown { SHUTDOWN } else { 0 };
         // Release: pairs with `start`, like any wake.
         Snapshot(self.0.fetch_or(bits, Ordering::Release)).is_idle()
+    }
+
+    /// Asks that the task end when it can. True if the caller must hand the task to its scheduler.
+    ///
+    /// Without effect on a complete task.
+    pub(super) fn ask(&self) -> bool {
+        // Release: pairs with `start`, like any wake.
+        Snapshot(self.0.fetch_or(NOTIFIED | ASKED, Ordering::Release)).is_idle()
     }
 
     /// The output is in its place: declares the task complete, unless nobody wants the output.
@@ -276,6 +287,11 @@ impl Snapshot {
         self.0 & CANCELLED != 0
     }
 
+    /// The future is to be dropped: now, or as soon as it can be.
+    pub(super) fn is_to_end(self) -> bool {
+        self.0 & (CANCELLED | ASKED) != 0
+    }
+
     /// The cancellation came from a runtime that goes away.
     pub(super) fn is_shutdown(self) -> bool {
         self.0 & SHUTDOWN != 0
@@ -310,6 +326,7 @@ impl fmt::Debug for Snapshot {
             .field("notified", &self.is_notified())
             .field("complete", &self.is_complete())
             .field("cancelled", &self.is_cancelled())
+            .field("asked", &(self.0 & ASKED != 0))
             .field("shutdown", &self.is_shutdown())
             .field("join_interest", &self.has_join_interest())
             .field("join_waker", &self.has_join_waker())

@@ -79,6 +79,16 @@ enum State {
 }
 
 impl Sleep {
+    /// As [`sleep`], made on behalf of the code at `location`.
+    pub(crate) fn of(wait: Duration, location: &'static Location<'static>) -> Self {
+        Self { location, ..sleep(wait) }
+    }
+
+    /// As [`sleep_until`], made on behalf of the code at `location`.
+    pub(crate) fn of_deadline(deadline: Instant, location: &'static Location<'static>) -> Self {
+        Self { location, ..sleep_until(deadline) }
+    }
+
     /// The moment it waits for.
     pub fn deadline(&self) -> Instant {
         self.deadline
@@ -118,7 +128,7 @@ impl Sleep {
     }
 
     /// The poll without the cooperative budget and the wait record.
-    pub(super) fn poll_elapsed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_elapsed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let wait = match &mut self.state {
             State::Elapsed => return Poll::Ready(()),
             State::Waiting(registration) => registration.poll(cx.waker()),

@@ -7,6 +7,7 @@ use crate::error::NoDriver;
 use crate::local::Local;
 use crate::sys;
 use filch_atomic::current;
+use filch_atomic::scope::{self, Leaf};
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
@@ -30,6 +31,8 @@ pub struct Op<T: Operation> {
     state: State<T>,
     /// Somebody asked for it to stop.
     is_cancelled: bool,
+    /// Its place in the cancel scope that it is waited for in, if there is one.
+    leaf: Option<Box<Leaf>>,
     resource: usize,
     location: &'static Location<'static>,
 }
@@ -66,7 +69,7 @@ impl<T: Operation> Op<T> {
         // Without a descriptor: 0, which stands for nothing in particular.
         let resource = usize::try_from(operation.descriptor()).unwrap_or(0);
         let state = State::New(operation, remote);
-        Self { state, is_cancelled: false, resource, location: Location::caller() }
+        Self { state, is_cancelled: false, leaf: None, resource, location: Location::caller() }
     }
 
     /// Says where in the source it is waited for from now on, in place of where it was made: an object
@@ -85,12 +88,22 @@ impl<T: Operation> Op<T> {
         if let State::Staged(handle) = &mut self.state {
             return match handle.poll(cx.waker()) {
                 Polled::Pending => {
-                    current::note_wait(T::WAIT, self.resource, self.location);
+                    self.wait(cx.waker());
                     Poll::Pending
                 }
                 Polled::Done => {
                     ready!(current::poll_proceed(cx));
                     let (operation, result) = self.take();
+                    if let Some(leaf) = self.leaf.take()
+                        && leaf.is_ending()
+                        && !self.is_cancelled
+                        && sys::was_given_up(result)
+                    {
+                        // Its scope is cancelled, and nothing has happened (C2). It is the boundary's to say
+                        // so: whoever waits here is dropped.
+                        self.state = State::New(operation, None);
+                        return self.refuse();
+                    }
                     if result == sys::NOT_BEGUN && !self.is_cancelled {
                         // The thread that was to stage it is stuck in something.
                         self.state = State::New(operation, None);
@@ -100,6 +113,7 @@ impl<T: Operation> Op<T> {
                 }
                 Polled::Lost => {
                     self.state = State::Finished;
+                    self.leaf = None;
                     Poll::Ready(T::lost(NoDriver::Lost.into()))
                 }
             };
@@ -109,8 +123,11 @@ impl<T: Operation> Op<T> {
 
     /// The first poll.
     fn start(&mut self, waker: &Waker, remote: impl FnOnce() -> Option<Remote>) -> Poll<T::Output> {
+        if matches!(self.state, State::New(..)) && scope::here_is_cancelled() {
+            return self.refuse();
+        }
         // First, for it may panic: then the operation is as it was.
-        let waker = waker.clone();
+        let own = waker.clone();
         let (operation, own_remote) = match std::mem::replace(&mut self.state, State::Finished) {
             State::New(operation, own_remote) => (operation, own_remote),
             State::Cancelled(operation) => {
@@ -124,21 +141,54 @@ impl<T: Operation> Op<T> {
             return Poll::Ready(operation.complete(Err(error)));
         }
         let refused = if let Some(local) = Local::current() {
-            Ok(local.submit(operation, waker))
+            Ok(local.submit(operation, own))
         } else if let Some(remote) = own_remote {
-            submit_remotely(&remote, operation, waker, Message::SubmitHere)
+            submit_remotely(&remote, operation, own, Message::SubmitHere)
         } else if let Some(remote) = remote() {
-            submit_remotely(&remote, operation, waker, Message::Submit)
+            submit_remotely(&remote, operation, own, Message::Submit)
         } else {
             Err((operation, NoDriver::None))
         };
         match refused {
             Ok(handle) => {
                 self.state = State::Staged(handle);
-                current::note_wait(T::WAIT, self.resource, self.location);
+                self.wait(waker);
                 Poll::Pending
             }
             Err((operation, reason)) => Poll::Ready(operation.complete(Err(reason.into()))),
+        }
+    }
+
+    /// Nothing begins in a scope that is cancelled: who waits there is dropped.
+    #[cold]
+    fn refuse(&self) -> Poll<T::Output> {
+        current::note_wait(T::WAIT, self.resource, self.location);
+        Poll::Pending
+    }
+
+    /// It is in flight, and waited for.
+    #[inline]
+    fn wait(&mut self, waker: &Waker) {
+        current::note_wait(T::WAIT, self.resource, self.location);
+        if self.leaf.is_some() || scope::is_bounded() {
+            self.wait_in_scope(waker);
+        }
+    }
+
+    /// Has its place in the scope of this thread. If that is cancelled, asks the kernel to stop, and the
+    /// boundary to wait for the last completion: what was done by then is delivered (C2).
+    #[cold]
+    fn wait_in_scope(&mut self, waker: &Waker) {
+        if !self.leaf.as_ref().is_some_and(|leaf| leaf.is_here()) {
+            // The former one first.
+            self.leaf = None;
+            self.leaf = Leaf::here().map(Box::new);
+        }
+        let (Some(leaf), State::Staged(handle)) = (&mut self.leaf, &self.state) else { return };
+        leaf.register(waker);
+        if leaf.is_cancelled() && !leaf.is_ending() {
+            leaf.end();
+            request_cancel(handle);
         }
     }
 

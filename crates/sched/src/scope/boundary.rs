@@ -1,0 +1,202 @@
+//! A future that a cancel ends with a value, so that the code behind it runs on.
+
+use super::Cancelled;
+use super::clean_up::{CleanUp, grace as runtime_grace};
+use super::held::Held;
+use crate::timer::Sleep;
+use filch_atomic::current::poll_proceed;
+use filch_atomic::scope::{Kind, Scope};
+use filch_atomic::sync::Arc;
+use std::fmt;
+use std::future::{Future, IntoFuture, Ready};
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+/// Makes `future` a thing that a cancel ends with `Err(Cancelled)`, in place of the whole task.
+///
+/// When the task is asked to end ([`JoinHandle::cancel`](crate::task::JoinHandle::cancel)), the future is
+/// polled once more: if it is ready by then, its output is `Ok` (C2). Otherwise it is dropped where it
+/// waits, once nothing in it is [shielded](super::shielded) and no boundary in it cleans up, and this is
+/// ready with the error. The innermost boundary does so first.
+///
+/// *The cancel stays in force*: a task that goes on all the same and waits again is dropped there, or cut at
+/// the next boundary, as soon as that waits.
+///
+/// Operations of filch's own that wait directly in the future are given the time to end: the kernel is asked
+/// to stop them, and what it had done by then is delivered. A read gives the bytes that had come, a write
+/// tells how much it wrote. Operations that have not begun do not begin any more.
+///
+/// ```
+/// use filch_sched::scope::cancellable;
+/// # use filch_sched::{Config, ThreadPark, run, spawn, task::Meta};
+/// # run(Config::default(), |_worker| Ok(ThreadPark::new()), async {
+/// let task = spawn(
+///     async {
+///         match cancellable(std::future::pending::<()>()).await {
+///             Ok(()) => unreachable!(),
+///             Err(cancelled) => cancelled.to_string(),
+///         }
+///     },
+///     Meta::here(),
+/// );
+/// task.cancel();
+/// assert_eq!(task.await.unwrap(), "cancelled");
+/// # }).unwrap();
+/// ```
+///
+/// # Errors
+///
+/// `Cancelled`, as said.
+///
+/// # Cancel safety
+///
+/// Dropping it drops the future inside, or the clean-up, there and then: it is as cancel safe as that.
+///
+/// # Deadlocks
+///
+/// It is in the scope in which it is first polled. One that is kept and not polled any more is not asked: it
+/// is dropped along with what keeps it.
+#[track_caller]
+#[doc(alias = "CancelledError")]
+pub fn cancellable<F: IntoFuture>(future: F) -> Cancellable<F::IntoFuture> {
+    Cancellable {
+        stage: Stage::Work(Held::new(future.into_future())),
+        clean_up: None,
+        grace: None,
+        patience: None,
+        location: Location::caller(),
+    }
+}
+
+/// No clean-up.
+pub type Never = fn() -> Ready<()>;
+
+/// The future that [`cancellable`] returns.
+#[must_use = "it does nothing unless it is awaited"]
+pub struct Cancellable<F, C = Never, U = Ready<()>> {
+    /// Pinned with the whole.
+    stage: Stage<F, U>,
+    clean_up: Option<C>,
+    grace: Option<Duration>,
+    /// How long to wait for operations that were asked to stop.
+    patience: Option<Sleep>,
+    location: &'static Location<'static>,
+}
+
+enum Stage<F, U> {
+    Work(Held<F>),
+    CleanUp(CleanUp<U>),
+    /// The error is yet to be given.
+    Cut,
+    Over,
+}
+
+impl<F> Cancellable<F> {
+    /// Has `clean_up` run when the future was cancelled and dropped, and before the error is given. It may
+    /// wait: it is shielded from this cancel, and what is around waits for it.
+    ///
+    /// It has the runtime's grace for that, five seconds unless set otherwise, or [its own](Self::grace), or
+    /// what is left to the clean-up that it is part of. Then it is dropped where it waits, and reported as
+    /// [`CleanUpCut`](crate::task::Report::CleanUpCut) (C4).
+    ///
+    /// It does not run if the future comes to its end, nor if this is dropped or its task aborted.
+    pub fn on_cancel<C, U>(self, clean_up: C) -> Cancellable<F, C, U>
+    where
+        C: FnOnce() -> U,
+        U: Future<Output = ()>,
+    {
+        let stage = match self.stage {
+            Stage::Work(held) => Stage::Work(held),
+            Stage::Cut => Stage::Cut,
+            Stage::Over => Stage::Over,
+            Stage::CleanUp(_) => unreachable!("there was none"),
+        };
+        let Self { grace, patience, location, .. } = self;
+        Cancellable { stage, clean_up: Some(clean_up), grace, patience, location }
+    }
+}
+
+impl<F, C, U> Cancellable<F, C, U> {
+    /// How long clean-up may take, in place of the runtime's grace; and how long operations that were asked
+    /// to stop are waited for.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = Some(grace);
+        self
+    }
+}
+
+impl<F, C, U> Future for Cancellable<F, C, U>
+where
+    F: Future,
+    C: FnOnce() -> U,
+    U: Future<Output = ()>,
+{
+    type Output = Result<F::Output, Cancelled>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: `stage` is pinned when the whole is: it is not moved out of the reference got here, only
+        // overwritten, which drops it in place; `on_cancel` takes a whole by value, which is not pinned or
+        // `Unpin`; there is no `Drop` impl, and the type is not packed.
+        let this = unsafe { self.get_unchecked_mut() };
+        loop {
+            match &mut this.stage {
+                Stage::Work(held) => {
+                    // SAFETY: as above.
+                    let pinned = unsafe { Pin::new_unchecked(&mut *held) };
+                    let register = |scope: &Arc<Scope>| scope.register(cx.waker());
+                    let mut cx = Context::from_waker(cx.waker());
+                    let polled = pinned.poll(Kind::Boundary, None, register, &mut cx);
+                    if let Poll::Ready(output) = polled {
+                        this.stage = Stage::Over;
+                        return Poll::Ready(Ok(output));
+                    }
+                    let inside = held.inside();
+                    if !inside.scope().may_be_cut() {
+                        return Poll::Pending;
+                    }
+                    if inside.scope().is_ending() {
+                        inside.hold();
+                        let (grace, at) = (this.grace, this.location);
+                        let patience = this.patience.get_or_insert_with(|| {
+                            Sleep::of(grace.unwrap_or_else(runtime_grace), at)
+                        });
+                        ready!(patience.poll_elapsed(&mut cx));
+                    }
+                    held.end();
+                    this.stage = Stage::Cut;
+                    if let Some(clean_up) = this.clean_up.take() {
+                        let grace = this.grace.unwrap_or_else(runtime_grace);
+                        this.stage = Stage::CleanUp(CleanUp::new(clean_up(), grace, this.location));
+                    }
+                }
+                Stage::CleanUp(clean_up) => {
+                    // SAFETY: as above.
+                    ready!(unsafe { Pin::new_unchecked(clean_up) }.poll(cx));
+                    this.stage = Stage::Cut;
+                }
+                Stage::Cut => {
+                    // Else a loop that swallows the error would never suspend, and what is around never act.
+                    ready!(poll_proceed(cx));
+                    this.stage = Stage::Over;
+                    return Poll::Ready(Err(Cancelled(())));
+                }
+                Stage::Over => panic!("a cancellable future was polled after it had been ready"),
+            }
+        }
+    }
+}
+
+impl<F, C, U> fmt::Debug for Cancellable<F, C, U> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stage = match &self.stage {
+            Stage::Work(held) if !held.has_begun() => "new",
+            Stage::Work(_) => "working",
+            Stage::CleanUp(_) => "cleaning up",
+            Stage::Cut => "cut",
+            Stage::Over => "over",
+        };
+        f.debug_struct("Cancellable").field("stage", &stage).finish_non_exhaustive()
+    }
+}
