@@ -276,6 +276,38 @@ fn a_cancel_reaches_its_ring() {
     }
 }
 
+/// A cancel that is asked for, of a task elsewhere whose read is in the stuck worker's ring: it waits for the
+/// read's end there, and gets it (CANCEL-10).
+#[test]
+fn a_graceful_cancel_waits_for_its_ring() {
+    let _watchdog = watchdog(PATIENCE);
+    let runtime = runtime(2);
+    for how in EVERY_WAY {
+        println!("{how:?}");
+        while_stuck(runtime.handle(), how, When::Submitted, || {
+            let (stream, mut peer) = pair();
+            let stream = Arc::new(stream);
+            let theirs = stream.clone();
+            let mut read = begin(async move { theirs.read(&mut [0; 8]).await.unwrap() });
+            Box::pin(async move {
+                let (send, waits) = mpsc::channel();
+                let task = filch::spawn(filch::cancellable(std::future::poll_fn(move |cx| {
+                    let polled = read.as_mut().poll(cx);
+                    let _ = send.send(());
+                    polled
+                })));
+                waits.recv().unwrap();
+                task.cancel();
+                task.await.unwrap().expect_err("nothing has come");
+                // It did not happen: what comes now is for the next one.
+                peer.write_all(b"hello").unwrap();
+                let mut buf = [0; 8];
+                assert_eq!(stream.read(&mut buf).await.unwrap(), 5);
+            })
+        });
+    }
+}
+
 /// Two workers of three are stuck, each with something of the other's.
 #[test]
 fn two_stuck_workers_of_three() {

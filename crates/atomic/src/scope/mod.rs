@@ -102,7 +102,7 @@ impl Scope {
         for child in &children {
             child.cancel_within(panic);
         }
-        // Release: pairs with the Acquire in `may_be_cut`; all inside were told before. Acquire: pairs with
+        // Release: pairs with the Acquire in `is_due`; all inside were told before. Acquire: pairs with
         // `let_go`, whose decrement whoever we wake has to see.
         self.state.swap(CANCELLED, Ordering::AcqRel);
         // Under no lock (D8).
@@ -117,13 +117,18 @@ impl Scope {
         self.state.load(Ordering::Acquire) != LIVE
     }
 
-    /// Whether it is cancelled, all in it were told, and no shield or clean-up in it holds it up. For
-    /// whoever polls it, after [`register`](Self::register) and the poll of what it holds.
-    pub fn may_be_cut(&self) -> bool {
-        // Acquire: pairs with `cancel`.
+    /// Whether it is cancelled, and all in it were told. For whoever polls it, after
+    /// [`register`](Self::register) and *before* the poll of what it holds: only what it finds pending in a
+    /// poll that began after that may be cut.
+    pub fn is_due(&self) -> bool {
+        // Acquire: pairs with the Release of CANCELLED in `cancel`.
         self.state.load(Ordering::Acquire) == CANCELLED
-            // Acquire: pairs with `let_go`.
-            && self.holds.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether shields or clean-up in it hold it up. Looked at after that poll.
+    pub fn is_held(&self) -> bool {
+        // Acquire: pairs with `let_go`.
+        self.holds.load(Ordering::Acquire) != 0
     }
 
     /// Whether leaves directly in it wait for the end of what was cancelled.
@@ -174,7 +179,7 @@ impl Scope {
     fn let_go(&self) {
         let mut next = &self.parent;
         while let Some(scope) = next {
-            // Release: pairs with `may_be_cut`: what was done under the hold comes before the cut.
+            // Release: pairs with `is_held`: what was done under the hold comes before the cut.
             if scope.holds.fetch_sub(1, Ordering::AcqRel) == 1 {
                 scope.look_again();
             }

@@ -61,6 +61,7 @@ impl<T: Outward> Writing<T> {
         bufs: &[IoSlice<'_>],
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
+        self.forget_unbegun();
         loop {
             if self.is_pending() {
                 match ready!(self.poll(site, cx))? {

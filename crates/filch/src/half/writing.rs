@@ -65,6 +65,7 @@ impl<T: Outward> Writing<T> {
         site: Site<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
+        self.forget_unbegun();
         if self.pending.is_some() {
             match ready!(self.poll(site, cx)) {
                 Ok(written) => self.note(written),
@@ -72,6 +73,12 @@ impl<T: Outward> Writing<T> {
             }
         }
         Poll::Ready(self.failed.take().map_or(Ok(()), Err))
+    }
+
+    /// Forgets a write that did not begin, as its scope was cancelled: it did not happen (C2), and must not
+    /// happen now.
+    pub(super) fn forget_unbegun(&mut self) {
+        self.pending.take_if(|op| !op.is_in_flight());
     }
 
     /// Takes note of what a write has written that nobody waits for.

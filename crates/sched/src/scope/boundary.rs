@@ -145,15 +145,19 @@ where
                 Stage::Work(held) => {
                     // SAFETY: as above.
                     let pinned = unsafe { Pin::new_unchecked(&mut *held) };
-                    let register = |scope: &Arc<Scope>| scope.register(cx.waker());
+                    let mut is_due = false;
+                    let before = |scope: &Arc<Scope>| {
+                        scope.register(cx.waker());
+                        is_due = scope.is_due();
+                    };
                     let mut cx = Context::from_waker(cx.waker());
-                    let polled = pinned.poll(Kind::Boundary, None, register, &mut cx);
+                    let polled = pinned.poll(Kind::Boundary, None, before, &mut cx);
                     if let Poll::Ready(output) = polled {
                         this.stage = Stage::Over;
                         return Poll::Ready(Ok(output));
                     }
                     let inside = held.inside();
-                    if !inside.scope().may_be_cut() {
+                    if !is_due || inside.scope().is_held() {
                         return Poll::Pending;
                     }
                     if inside.scope().is_ending() {

@@ -203,11 +203,12 @@ where
         // task ends: the header has the scope, and so the scope must not keep the header.
         let waker = ManuallyDrop::new(unsafe { waker::from_header(header) });
         scope.register(&waker);
+        // If not, the canceller is still at it, and wakes the task again.
+        let is_due = scope.is_due();
         let output = scope.enter(|| {
             // SAFETY: by the caller's word.
             let output = unsafe { self.poll(header) };
-            // If it may not be cut because the canceller is still at it, that one wakes the task again.
-            let is_cut = output.is_none() && scope.may_be_cut();
+            let is_cut = output.is_none() && is_due && !scope.is_held();
             // SAFETY: by the caller's word.
             if is_cut { Some(unsafe { self.cancel(state) }) } else { output }
         });
