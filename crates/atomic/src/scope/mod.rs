@@ -148,18 +148,6 @@ impl Scope {
         drop(self.waker.take());
     }
 
-    /// Runs `f` inside it: then it is this thread's [`current`].
-    pub fn enter<R>(self: &Arc<Self>, f: impl FnOnce() -> R) -> R {
-        struct Restore(*const Arc<Scope>);
-        impl Drop for Restore {
-            fn drop(&mut self) {
-                CURRENT.with(|current| current.set(self.0));
-            }
-        }
-        let _restore = Restore(CURRENT.with(|current| current.replace(self)));
-        f()
-    }
-
     /// When clean-up that begins in it has to be over, if it begins in other clean-up.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
@@ -194,24 +182,6 @@ impl Scope {
         if self.state.fetch_or(0, Ordering::AcqRel) == CANCELLED {
             self.waker.wake();
         }
-    }
-
-    /// Leaves its parent: no cancel comes here any more.
-    fn leave(self: &Arc<Self>) {
-        let Some(parent) = &self.parent else { return };
-        if self.kind == Kind::Shield {
-            return;
-        }
-        let mut children = parent.children.lock();
-        // Relaxed, all of `place`: under the parent's lock.
-        let place = self.place.load(Ordering::Relaxed);
-        let left = children.swap_remove(place);
-        debug_assert!(Arc::ptr_eq(&left, self), "each knows its place");
-        if let Some(moved) = children.get(place) {
-            moved.place.store(place, Ordering::Relaxed);
-        }
-        drop(children);
-        drop(left);
     }
 }
 
@@ -270,9 +240,29 @@ impl Inside {
     }
 }
 
+impl Inside {
+    /// Leaves its parent: no cancel comes here any more.
+    fn leave(&self) {
+        let Some(parent) = &self.scope.parent else { return };
+        if self.scope.kind == Kind::Shield {
+            return;
+        }
+        let mut children = parent.children.lock();
+        // Relaxed, all of `place`: under the parent's lock.
+        let place = self.scope.place.load(Ordering::Relaxed);
+        let left = children.swap_remove(place);
+        debug_assert!(Arc::ptr_eq(&left, &self.scope), "each knows its place");
+        if let Some(moved) = children.get(place) {
+            moved.place.store(place, Ordering::Relaxed);
+        }
+        drop(children);
+        drop(left);
+    }
+}
+
 impl Drop for Inside {
     fn drop(&mut self) {
-        self.scope.leave();
+        self.leave();
         self.scope.forget_waker();
         if self.is_holding {
             self.scope.let_go();
@@ -283,6 +273,18 @@ impl Drop for Inside {
 thread_local! {
     /// The scope whose code runs on this thread. Points to what `enter` borrows.
     static CURRENT: Cell<*const Arc<Scope>> = const { Cell::new(ptr::null()) };
+}
+
+/// Runs `f` inside a scope: then that is this thread's [`current`].
+pub fn enter<R>(scope: &Arc<Scope>, f: impl FnOnce() -> R) -> R {
+    struct Restore(*const Arc<Scope>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            CURRENT.with(|current| current.set(self.0));
+        }
+    }
+    let _restore = Restore(CURRENT.with(|current| current.replace(scope)));
+    f()
 }
 
 /// Lends the scope whose code runs on this thread. `None` where there is no boundary or shield, though

@@ -1,7 +1,7 @@
 //! A future and the scope that its code runs in.
 
 use super::around;
-use filch_atomic::scope::{Inside, Kind, Scope};
+use filch_atomic::scope::{Inside, Kind, Scope, enter};
 use filch_atomic::sync::Arc;
 use std::future::Future;
 use std::pin::Pin;
@@ -39,7 +39,7 @@ impl<F> Held<F> {
         let inside = self.inside.take();
         let future = &mut self.future;
         match &inside {
-            Some(inside) => inside.scope().enter(|| *future = None),
+            Some(inside) => enter(inside.scope(), || *future = None),
             None => *future = None,
         }
     }
@@ -63,7 +63,7 @@ impl<F> Held<F> {
         before(inside.scope());
         // SAFETY: as above.
         let future = unsafe { Pin::new_unchecked(future) };
-        let polled = inside.scope().enter(|| future.poll(cx));
+        let polled = enter(inside.scope(), || future.poll(cx));
         if polled.is_ready() {
             this.end();
         }

@@ -6,7 +6,7 @@ use super::report::{Report, caught, drop_caught, failure_text, message_of};
 use super::state::{Completed, Snapshot};
 use super::{JoinHandle, Polled, Schedule, Task, waker};
 use filch_atomic::cell::UnsafeCell;
-use filch_atomic::current;
+use filch_atomic::{current, scope};
 use std::future::Future;
 use std::mem::{self, ManuallyDrop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -205,7 +205,7 @@ where
         scope.register(&waker);
         // If not, the canceller is still at it, and wakes the task again.
         let is_due = scope.is_due();
-        let output = scope.enter(|| {
+        let output = scope::enter(scope, || {
             // SAFETY: by the caller's word.
             let output = unsafe { self.poll(header) };
             let is_cut = output.is_none() && is_due && !scope.is_held();

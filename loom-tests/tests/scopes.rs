@@ -1,0 +1,341 @@
+//! Cancel scopes: cancel x poll x end x join, who acts first, and who is held up
+//! (`crates/atomic/src/scope/README.md`).
+//!
+//! Assertions inside a poll would be caught as the task's panic, so each model takes the result and
+//! passes that on.
+#![cfg(filch_loom)]
+
+use filch_atomic::sync::atomic::{AtomicUsize, Ordering};
+use filch_atomic::sync::{Arc, Mutex};
+use filch_atomic::thread;
+use filch_sched::scope::{Cancelled, cancellable, shielded};
+use filch_sched::task::{
+    ErrorHook, JoinError, JoinHandle, Meta, OwnedTasks, Schedule, Task, spawn_task,
+};
+use std::collections::VecDeque;
+use std::future::{Future, pending, poll_fn};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool as Flag, AtomicUsize as Count};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// What the model itself counts with: `std`'s, which loom neither sees nor orders by.
+type Counter = std::sync::Arc<Count>;
+
+fn check(model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound.get_or_insert(2);
+    builder.check(model);
+}
+
+/// One queue, run by hand.
+struct Queue {
+    ready: Mutex<VecDeque<Task>>,
+    tasks: OwnedTasks,
+    hook: ErrorHook,
+}
+
+impl Schedule for Queue {
+    fn schedule(&self, task: Task) {
+        self.ready.lock().push_back(task);
+    }
+
+    fn tasks(&self) -> &OwnedTasks {
+        &self.tasks
+    }
+
+    fn hook(&self) -> &ErrorHook {
+        &self.hook
+    }
+}
+
+#[derive(Clone)]
+struct Bench(Arc<Queue>);
+
+impl Bench {
+    fn new() -> Self {
+        let hook = ErrorHook::new(|_| ());
+        let tasks = OwnedTasks::new();
+        Self(Arc::new(Queue { ready: Mutex::new(VecDeque::new()), tasks, hook }))
+    }
+
+    fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let (task, handle) = spawn_task(future, self.0.clone(), Meta::here());
+        self.0.schedule(task.expect("the list is open"));
+        handle
+    }
+
+    /// Runs what is ready, as a worker does.
+    fn run(&self) {
+        loop {
+            let Some(task) = self.0.ready.lock().pop_front() else { return };
+            if let Some(task) = task.run() {
+                self.0.schedule(task);
+            }
+        }
+    }
+
+    /// A thread that runs what is ready.
+    fn worker(&self) -> thread::JoinHandle<()> {
+        let queue = self.clone();
+        thread::spawn(move || queue.run())
+    }
+}
+
+/// The result of a task that must be over. Its panics, loom's own among them, go on from here.
+fn result<T>(mut handle: JoinHandle<T>) -> Result<T, JoinError> {
+    match Pin::new(&mut handle).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Err(error)) if error.is_panic() => {
+            std::panic::resume_unwind(error.into_panic())
+        }
+        Poll::Ready(result) => result,
+        Poll::Pending => panic!("the task is not over and nobody is left to run it"),
+    }
+}
+
+/// Polls what it holds only if that was woken by its own waker, as `FuturesUnordered` does.
+struct Only<F> {
+    future: Pin<Box<F>>,
+    own: std::sync::Arc<Own>,
+}
+
+struct Own {
+    woken: Flag,
+    outer: std::sync::Mutex<Option<Waker>>,
+}
+
+impl<F> Only<F> {
+    fn new(future: F) -> Self {
+        let own = Own { woken: Flag::new(true), outer: std::sync::Mutex::new(None) };
+        Self { future: Box::pin(future), own: std::sync::Arc::new(own) }
+    }
+}
+
+impl Wake for Own {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.woken.store(true, Ordering::SeqCst);
+        let outer = self.outer.lock().unwrap().clone();
+        if let Some(outer) = outer {
+            outer.wake();
+        }
+    }
+}
+
+impl<F: Future> Future for Only<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        *self.own.outer.lock().unwrap() = Some(cx.waker().clone());
+        if !self.own.woken.swap(false, Ordering::SeqCst) {
+            return Poll::Pending;
+        }
+        let own = Waker::from(self.own.clone());
+        let polled = self.future.as_mut().poll(&mut Context::from_waker(&own));
+        if polled.is_ready() {
+            // It keeps the task, which keeps it.
+            *self.own.outer.lock().unwrap() = None;
+        }
+        polled
+    }
+}
+
+impl<F> Drop for Only<F> {
+    fn drop(&mut self) {
+        *self.own.outer.lock().unwrap() = None;
+    }
+}
+
+/// The inner boundary acts in any case, the outer one, which is cut, after it.
+#[test]
+fn the_innermost_is_first() {
+    check(|| {
+        let queue = Bench::new();
+        let inner = Counter::default();
+        let handle = queue.spawn({
+            let inner = inner.clone();
+            async move {
+                let work = async {
+                    cancellable(pending::<()>()).await.unwrap_err();
+                    inner.store(1, Ordering::SeqCst);
+                    pending::<()>().await;
+                };
+                let cut = cancellable(Only::new(work)).await;
+                (cut, inner.load(Ordering::SeqCst))
+            }
+        });
+        let worker = queue.worker();
+        handle.cancel();
+        worker.join().unwrap();
+        queue.run();
+        let (cut, acted) = result(handle).unwrap();
+        assert_eq!((cut.is_err(), acted), (true, 1));
+    });
+}
+
+/// Two who cancel at the same time: the task itself is no faster than the boundary in it.
+#[test]
+fn of_two_cancels_neither_is_too_fast() {
+    check(|| {
+        let queue = Bench::new();
+        let inner = Counter::default();
+        let handle = queue.spawn({
+            let inner = inner.clone();
+            Only::new(async move {
+                cancellable(pending::<()>()).await.unwrap_err();
+                inner.store(1, Ordering::SeqCst);
+                pending::<()>().await;
+            })
+        });
+        queue.run();
+        let other = handle.abort_handle();
+        let canceller = thread::spawn(move || other.cancel());
+        handle.cancel();
+        queue.run();
+        canceller.join().unwrap();
+        queue.run();
+        assert!(result(handle).unwrap_err().is_cancelled());
+        assert_eq!(inner.load(Ordering::SeqCst), 1);
+    });
+}
+
+/// A shield that is dropped on another thread while the task is cancelled: whoever comes second sees to it
+/// that the task ends.
+#[test]
+fn a_shield_that_goes_elsewhere_lets_go() {
+    check(|| {
+        let queue = Bench::new();
+        let place = std::sync::Arc::new(std::sync::Mutex::new(None));
+        let handle = queue.spawn({
+            let place = place.clone();
+            async move {
+                let mut shield = Box::pin(shielded(pending::<()>()));
+                poll_fn(|cx| {
+                    assert!(shield.as_mut().poll(cx).is_pending());
+                    Poll::Ready(())
+                })
+                .await;
+                *place.lock().unwrap() = Some(shield);
+                cancellable(Only::new(pending::<()>())).await
+            }
+        });
+        queue.run();
+        let shield = place.lock().unwrap().take().unwrap();
+        let dropper = thread::spawn(move || drop(shield));
+        handle.cancel();
+        queue.run();
+        dropper.join().unwrap();
+        queue.run();
+        // The boundary is cut; then the task comes to its end.
+        assert_eq!(result(handle).unwrap().is_err(), true);
+    });
+}
+
+/// The same, where the task itself is what is held up.
+#[test]
+fn a_shield_that_goes_elsewhere_lets_the_task_go() {
+    check(|| {
+        let queue = Bench::new();
+        let place = std::sync::Arc::new(std::sync::Mutex::new(None));
+        let handle = queue.spawn({
+            let place = place.clone();
+            async move {
+                let mut shield = Box::pin(shielded(pending::<()>()));
+                poll_fn(|cx| {
+                    assert!(shield.as_mut().poll(cx).is_pending());
+                    Poll::Ready(())
+                })
+                .await;
+                *place.lock().unwrap() = Some(shield);
+                pending::<()>().await
+            }
+        });
+        queue.run();
+        let shield = place.lock().unwrap().take().unwrap();
+        let dropper = thread::spawn(move || drop(shield));
+        handle.cancel();
+        queue.run();
+        dropper.join().unwrap();
+        queue.run();
+        assert!(result(handle).unwrap_err().is_cancelled());
+    });
+}
+
+/// Cancel x completion x join: an output that is there wins, and in any case the joiner hears of the end.
+#[test]
+fn cancel_complete_join() {
+    check(|| {
+        let queue = Bench::new();
+        let value = Arc::new(AtomicUsize::new(0));
+        let place = std::sync::Arc::new(std::sync::Mutex::new(None::<Waker>));
+        let mut handle = queue.spawn({
+            let (value, place) = (value.clone(), place.clone());
+            cancellable(poll_fn(move |cx| {
+                *place.lock().unwrap() = Some(cx.waker().clone());
+                // Relaxed: the wake alone has to make it visible.
+                match value.load(Ordering::Relaxed) {
+                    0 => Poll::Pending,
+                    value => Poll::Ready(value),
+                }
+            }))
+        });
+        queue.run();
+        let waker = place.lock().unwrap().take().unwrap();
+        let bell = std::sync::Arc::new(Bell::default());
+        let waiting = Waker::from(bell.clone());
+        assert!(Pin::new(&mut handle).poll(&mut Context::from_waker(&waiting)).is_pending());
+        let canceller = handle.abort_handle();
+        let worker = thread::spawn({
+            let queue = queue.clone();
+            move || {
+                canceller.cancel();
+                queue.run();
+            }
+        });
+        value.store(7, Ordering::Relaxed);
+        waker.wake();
+        queue.run();
+        worker.join().unwrap();
+        queue.run();
+        place.lock().unwrap().take();
+        assert_eq!(bell.0.load(Ordering::SeqCst), 1);
+        let ended: Result<usize, Cancelled> = result(handle).expect("the boundary is around all");
+        assert!(ended.is_err() || ended == Ok(7));
+    });
+}
+
+/// Counts how often it was woken.
+#[derive(Default)]
+struct Bell(Count);
+
+impl Wake for Bell {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A boundary that begins while its task is cancelled is told of it, one way or the other.
+#[test]
+fn who_begins_meanwhile_is_told() {
+    check(|| {
+        let queue = Bench::new();
+        let told = Counter::default();
+        let handle = queue.spawn({
+            let told = told.clone();
+            async move {
+                // It makes the task's scope, or finds the canceller's.
+                cancellable(Only::new(pending::<()>())).await.unwrap_err();
+                told.fetch_add(1, Ordering::SeqCst);
+                cancellable(Only::new(pending::<()>())).await.unwrap_err();
+                told.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        let worker = queue.worker();
+        handle.cancel();
+        worker.join().unwrap();
+        queue.run();
+        result(handle).unwrap();
+        assert_eq!(told.load(Ordering::SeqCst), 2);
+    });
+}
