@@ -78,7 +78,7 @@ impl<T: Outward> Writing<T> {
     /// Forgets a write that did not begin, as its scope was cancelled: it did not happen (C2), and must not
     /// happen now.
     pub(super) fn forget_unbegun(&mut self) {
-        self.pending.take_if(|op| !op.is_in_flight());
+        self.pending.take_if(|pending| !pending.is_in_flight());
     }
 
     /// Takes note of what a write has written that nobody waits for.
@@ -166,6 +166,14 @@ impl<T: Outward> Writing<T> {
 impl<T: Outward> Pending<T> {
     fn begin(site: Site<'_>, buffer: Vec<u8>, beside: T::Beside) -> Self {
         Self::Begun(Op::new(T::new(site, buffer, beside)))
+    }
+
+    /// Whether it did begin, in a scope that was not cancelled.
+    fn is_in_flight(&self) -> bool {
+        match self {
+            Self::Begun(op) => op.is_in_flight(),
+            Self::Waiting(..) => true,
+        }
     }
 }
 
