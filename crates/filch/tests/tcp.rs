@@ -291,6 +291,25 @@ async fn a_listener_that_is_shared_goes_on_without_us() {
     }
 }
 
+/// Nor does it begin to block for others.
+#[filch::test]
+async fn a_listener_that_is_shared_blocks_or_not_as_before() {
+    let _watchdog = watchdog(PATIENCE);
+    let standard = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    standard.set_nonblocking(true).unwrap();
+    let listener = TcpListener::from_std(standard.try_clone().unwrap()).unwrap();
+    assert_eq!(standard.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    for _ in 0..3 {
+        let (accepted, client) = filch::join!(listener.accept(), async {
+            // Until it waits.
+            filch::time::sleep(Duration::from_millis(2)).await;
+            TcpStream::connect(listener.local_addr().unwrap()).await.unwrap()
+        });
+        assert_eq!(accepted.unwrap().1, client.local_addr().unwrap());
+    }
+    assert_eq!(standard.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+}
+
 /// To end both directions again is no error, as the documentation says, when the other side has ended, too.
 #[filch::test]
 async fn a_shutdown_that_was_dropped_may_be_asked_for_again() {

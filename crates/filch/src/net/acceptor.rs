@@ -1,7 +1,6 @@
 //! What every listener is made of, whatever its addresses.
 
 use super::hand_over::{self, Refused};
-use super::socket;
 use crate::half::{was_given_up, would_block};
 use crate::handle::Handle;
 use crate::home::{Home, lost_its_ring};
@@ -53,11 +52,12 @@ impl Acceptor {
         Self { fd, home, accepting: Lock::default(), is_adopted: false }
     }
 
-    /// One that was made elsewhere.
-    pub(super) fn adopt(fd: OwnedFd, home: Home) -> io::Result<Self> {
-        let mut this = Self::new(socket::adopt(fd)?, home);
+    /// One that was made elsewhere. Whether it blocks is left as it is: that is common to all who have the socket,
+    /// and an accept that does not wait [is begun anew](would_block).
+    pub(super) fn adopt(fd: OwnedFd, home: Home) -> Self {
+        let mut this = Self::new(SharedFd::new(fd), home);
         this.is_adopted = true;
-        Ok(this)
+        this
     }
 
     pub(super) async fn accept(&self, at: &'static Location<'static>) -> io::Result<Accepted> {
@@ -164,19 +164,19 @@ impl Drop for Acceptor {
 macro_rules! listener {
     ($type:ident, $stream:ident, $address:ty, $std:ty, $known:expr) => {
         impl $type {
-            /// Takes over a listening socket of the standard library. It is made blocking, which is what
-            /// the ring needs.
+            /// Takes over a listening socket of the standard library.
             ///
-            /// Others may have it, too (whoever started the process and passed it on, or a duplicate): it
-            /// goes on listening for them when this is dropped. If an accept was left unfinished, the
-            /// descriptor itself is closed a moment later, when that has been given up.
+            /// Others may have it, too (whoever started the process and passed it on, or a duplicate). It
+            /// goes on listening for them when this is dropped; if an accept was left unfinished, the
+            /// descriptor itself is closed a moment later, when that has been given up. Whether it blocks,
+            /// which is common to all of them, stays as it is: for this side it makes no difference.
             ///
             /// # Errors
             ///
             /// Without a runtime on this thread.
             pub fn from_std(listener: $std) -> io::Result<Self> {
                 let home = Home::current()?;
-                Ok(Self(Acceptor::adopt(std::os::fd::OwnedFd::from(listener), home)?))
+                Ok(Self(Acceptor::adopt(std::os::fd::OwnedFd::from(listener), home)))
             }
 
             pub(in crate::net) fn new(fd: SharedFd, home: Home) -> Self {

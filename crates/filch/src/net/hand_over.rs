@@ -82,7 +82,8 @@ macro_rules! into_std {
         impl $type {
             $(#[$about])*
             ///
-            /// The socket blocks, as those of the standard library do at first.
+            /// The socket blocks, as those of the standard library do at first; but for a listener that was taken
+            /// over and did not.
             ///
             /// # Errors
             ///

@@ -1,7 +1,8 @@
 //! The calls on sockets that do not wait, and so need no ring.
 //!
-//! Every socket of filch is *blocking*: with O_NONBLOCK it depends on the kernel whether the ring waits or
-//! answers EAGAIN.
+//! Every socket of filch is *blocking*, but for listeners that were made elsewhere, which stay as they are: with
+//! O_NONBLOCK it depends on the kernel whether the ring waits or answers EAGAIN, and then it takes more
+//! operations to wait.
 
 use filch_uring::SharedFd;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
