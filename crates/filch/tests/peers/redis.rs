@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 fn the_benchmark_runs_through_the_proxy() {
     const CLIENTS: usize = 50;
     // Whole pipelines of them.
-    const REQUESTS: usize = 4_800;
+    const REQUESTS: usize = 1_600;
     let _alone = alone(PATIENCE);
     let (Some(server), Some(benchmark), Some(cli)) =
         (find("redis-server"), find("redis-benchmark"), find("redis-cli"))

@@ -65,6 +65,14 @@ impl Server {
         self.ended.recv().expect("it serves")
     }
 
+    /// Waits until it has so many tasks: one, and one for each connection. The test's watchdog ends it if that
+    /// is never.
+    pub fn until_tasks(&self, tasks: usize) {
+        while self.runtime.handle().metrics().tasks != tasks {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+
     /// Checks that it serves, with a connection that does as it should. No other may end meanwhile.
     pub fn check(&self) {
         let (mut stream, all) = (self.connect(), pattern(11, 10_000));
