@@ -1,4 +1,5 @@
 //! The rules `BARRIER-1` to `BARRIER-9` of `docs/semantics.md`.
+#![cfg(not(any(filch_loom, filch_shuttle)))]
 
 use filch_sync::{Barrier, BrokenBarrier};
 use filch_testkit::{Probe, exec};

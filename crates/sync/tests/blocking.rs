@@ -1,4 +1,5 @@
 //! The blocking twins refuse to hold up a worker, whether or not they would have to wait this time.
+#![cfg(not(any(filch_loom, filch_shuttle)))]
 
 use filch_atomic::current::{WaitRecord, enter};
 use filch_sync::queue::ShutDown;

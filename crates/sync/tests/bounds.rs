@@ -1,4 +1,5 @@
 //! Where the types may go: what is `Send`, `Sync` and `Unpin`, and above all what is not.
+#![cfg(not(any(filch_loom, filch_shuttle)))]
 
 use filch_sync::queue::{Duty, Get, GetRaw, IntoStream, Lease, Put, Reserve, Slot};
 use filch_sync::*;

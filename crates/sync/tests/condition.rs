@@ -1,4 +1,5 @@
 //! The rules `COND-1` to `COND-8` of `docs/semantics.md`.
+#![cfg(not(any(filch_loom, filch_shuttle)))]
 
 use filch_sync::{Condition, Lock};
 use filch_testkit::{DropAtEveryPoll, Probe, exec};

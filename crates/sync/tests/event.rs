@@ -1,4 +1,5 @@
 //! The rules `EVENT-1` to `EVENT-7` of `docs/semantics.md`.
+#![cfg(not(any(filch_loom, filch_shuttle)))]
 
 use filch_sync::Event;
 use filch_testkit::{Probe, exec};

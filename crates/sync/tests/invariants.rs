@@ -1,4 +1,5 @@
 //! I1 to I6 of `docs/semantics.md`, for every primitive: each small program of polls, drops and grants.
+#![cfg(not(any(filch_loom, filch_shuttle)))]
 
 use filch_sync::{Barrier, BrokenBarrier, Condition, Event, Guard, Lock};
 use filch_testkit::invariants::{Reach, Rules, Subject, Wait, check};

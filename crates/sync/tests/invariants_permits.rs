@@ -1,5 +1,6 @@
 //! I1 to I6 of `docs/semantics.md`, for what hands out permits: each small program of polls, drops and
 //! grants.
+#![cfg(not(any(filch_loom, filch_shuttle)))]
 
 use filch_sync::{
     BoundedSemaphore, Closed, OwnedPermit, OwnedReadGuard, OwnedWriteGuard, Permit, ReadGuard,

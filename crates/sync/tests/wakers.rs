@@ -1,5 +1,6 @@
 //! Wakers that panic, or call back, wherever they are cloned, woken and dropped: what somebody was given is
 //! not lost, and no lock is held meanwhile (D8).
+#![cfg(not(any(filch_loom, filch_shuttle)))]
 
 use filch_atomic::current::{self, BUDGET, WaitRecord};
 use filch_sync::queue::Lease;
