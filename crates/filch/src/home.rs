@@ -1,6 +1,8 @@
 //! The runtime that an object with I/O belongs to.
 
+#[cfg(not(filch_loom))]
 use crate::error::NoRuntime;
+#[cfg(not(filch_loom))]
 use filch_sched::with_handle;
 use filch_uring::{Op, Operation, Remote};
 use std::panic::Location;
@@ -49,11 +51,20 @@ impl Rings {
 pub(crate) struct Home(Arc<Rings>);
 
 impl Home {
+    /// One whose only ring is that of `remote`.
+    #[cfg(filch_loom)]
+    pub(crate) fn for_model(remote: Remote) -> Self {
+        let rings = Rings::new(1);
+        rings.set(0, remote);
+        Self(Arc::new(rings))
+    }
+
     /// The runtime of this thread.
     ///
     /// # Errors
     ///
     /// If there is none.
+    #[cfg(not(filch_loom))]
     pub(crate) fn current() -> Result<Self, NoRuntime> {
         with_handle(|handle| {
             let rings = handle?.extension().clone().downcast().ok()?;

@@ -36,24 +36,44 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("filch runs on Linux only: it is built on io_uring");
 
+// In a model there are no workers: only what outlives futures is there.
+#[cfg(not(filch_loom))]
 mod error;
+#[cfg(not(filch_loom))]
 pub mod fs;
+#[cfg_attr(filch_loom, allow(unused, reason = "models use a part"))]
 mod half;
+#[cfg(not(filch_loom))]
 mod handle;
+#[cfg_attr(filch_loom, allow(dead_code, reason = "models use a part"))]
 mod home;
+#[cfg(not(filch_loom))]
 pub mod io;
+#[cfg(filch_loom)]
+pub mod models;
+#[cfg_attr(filch_loom, allow(dead_code, reason = "models use a part"))]
 pub mod net;
+#[cfg(not(filch_loom))]
 mod ring_park;
+#[cfg(not(filch_loom))]
 mod runtime;
+#[cfg(not(filch_loom))]
 pub mod task;
+#[cfg(not(filch_loom))]
 pub mod time;
+#[cfg(not(filch_loom))]
 mod time_slice;
 
+#[cfg(not(filch_loom))]
 pub use error::{BuildError, NoRuntime};
 pub use filch_macros::{main, test};
+#[cfg(not(filch_loom))]
 pub use filch_sched::{BlockOnWorker, Enter, WorkerMetrics};
+#[cfg(not(filch_loom))]
 pub use handle::{Handle, Metrics, RingMetrics};
+#[cfg(not(filch_loom))]
 pub use runtime::{Builder, Runtime, run};
+#[cfg(not(filch_loom))]
 pub use task::{
     Cancelled, JoinError, JoinHandle, cancellable, check_cancelled, is_cancelled, shield, shielded,
     spawn, spawn_blocking,

@@ -125,6 +125,12 @@ pub struct Remote {
 }
 
 impl Remote {
+    /// Of a driver that a model plays.
+    #[cfg(filch_loom)]
+    pub fn for_model(home: Arc<Home>) -> Self {
+        Self { home }
+    }
+
     /// Wakes the driver's thread if it is parked; if not, makes its next park return at once.
     pub fn unpark(&self) {
         unpark(&self.home);

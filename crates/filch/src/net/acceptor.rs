@@ -2,8 +2,10 @@
 
 use super::hand_over::{self, Refused};
 use crate::half::{was_given_up, would_block};
+#[cfg(not(filch_loom))]
 use crate::handle::Handle;
 use crate::home::{Home, lost_its_ring};
+#[cfg(not(filch_loom))]
 use crate::time::sleep_until;
 use filch_sync::Lock;
 use filch_uring::{Op, SharedFd, op};
@@ -23,7 +25,7 @@ use std::time::{Duration, Instant};
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A listening socket, and the one accept that may be in flight.
-pub(super) struct Acceptor {
+pub(crate) struct Acceptor {
     pub(super) fd: SharedFd,
     pub(super) home: Home,
     accepting: Lock<Accepting>,
@@ -48,7 +50,7 @@ struct Accepting {
 }
 
 impl Acceptor {
-    pub(super) fn new(fd: SharedFd, home: Home) -> Self {
+    pub(crate) fn new(fd: SharedFd, home: Home) -> Self {
         Self { fd, home, accepting: Lock::default(), is_adopted: false }
     }
 
@@ -60,12 +62,14 @@ impl Acceptor {
         this
     }
 
-    pub(super) async fn accept(&self, at: &'static Location<'static>) -> io::Result<Accepted> {
+    pub(crate) async fn accept(&self, at: &'static Location<'static>) -> io::Result<Accepted> {
         let mut accepting = self.accepting.lock_at(at).await;
         if let Some(accepted) = accepting.left.take() {
             return Ok(accepted);
         }
-        // Without a runtime that runs there is nothing to sleep on: then the caller has to pause.
+        // Without a runtime that runs there is nothing to sleep on: then the caller has to pause. Nor is there
+        // in a model.
+        #[cfg(not(filch_loom))]
         if let Some(end) = accepting.not_before
             && let Ok(handle) = Handle::try_current()
         {

@@ -12,24 +12,41 @@
 //! connections by the test `many`, which prints it. A server of many connections that mostly wait reads into
 //! small buffers; a buffer of the stream's own that has grown stays with it.
 
+#[cfg_attr(filch_loom, allow(unused, reason = "models use a part"))]
 mod acceptor;
+#[cfg(not(filch_loom))]
 mod addr;
+#[cfg(not(filch_loom))]
 mod connection;
+#[cfg(not(filch_loom))]
 mod datagram;
+#[cfg_attr(filch_loom, allow(unused, reason = "models use a part"))]
 mod hand_over;
+#[cfg(not(filch_loom))]
 mod options;
-#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+#[cfg(all(not(filch_loom), any(feature = "futures-io", feature = "tokio-io")))]
 mod polled;
+#[cfg(not(filch_loom))]
 mod socket;
+#[cfg(not(filch_loom))]
 pub mod split;
+#[cfg(not(filch_loom))]
 mod stream;
+#[cfg(not(filch_loom))]
 pub mod tcp;
+#[cfg(not(filch_loom))]
 mod udp;
+#[cfg(not(filch_loom))]
 pub mod unix;
 
-pub use addr::{Resolve, ToSocketAddrs, lookup_host};
+#[cfg(filch_loom)]
+pub(crate) use acceptor::Acceptor;
 pub use hand_over::IntoStdError;
-pub use stream::Stream;
-pub use tcp::{Keepalive, TcpListener, TcpSocket, TcpStream};
-pub use udp::UdpSocket;
-pub use unix::{UnixDatagram, UnixListener, UnixStream};
+#[cfg(not(filch_loom))]
+pub use {
+    addr::{Resolve, ToSocketAddrs, lookup_host},
+    stream::Stream,
+    tcp::{Keepalive, TcpListener, TcpSocket, TcpStream},
+    udp::UdpSocket,
+    unix::{UnixDatagram, UnixListener, UnixStream},
+};
