@@ -101,3 +101,8 @@ pub use tokio::try_join;
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The example of the page on cancelling does what it says.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/cancellation.md")]
+struct Cancellation;

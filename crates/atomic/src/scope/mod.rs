@@ -95,8 +95,9 @@ impl Scope {
             if self.state.load(Ordering::Relaxed) != LIVE {
                 return;
             }
-            // Release: pairs with the Acquire in `is_cancelled`.
-            self.state.store(ASKED, Ordering::Release);
+            // Release: pairs with the Acquire in `is_cancelled`. Acquire, and no mere store: pairs with
+            // `look_again`, as the step to CANCELLED does, which finds only what this left.
+            self.state.swap(ASKED, Ordering::AcqRel);
             children.clone()
         };
         for child in &children {
@@ -177,8 +178,8 @@ impl Scope {
 
     /// Wakes it if it waits to be cut.
     fn look_again(&self) {
-        // A read-modify-write, so that it has a place in the order of steps of this word: before the one in
-        // `cancel`, which then sees what was done before (Release), and wakes; or after it.
+        // A read-modify-write, so that it has a place in the order of steps of this word: before one in
+        // `cancel`, which then sees what was done before (Release), and wakes; or after both.
         if self.state.fetch_or(0, Ordering::AcqRel) == CANCELLED {
             self.waker.wake();
         }
