@@ -40,7 +40,7 @@ fn cancel_10_a_read_that_is_cut_leaves_the_bytes_to_the_next() {
                     async move {
                         begun.store(1, Ordering::Release);
                         let mut buf = [0; 8];
-                        let read = cancellable((&*stream).read(&mut buf)).grace(FOR_EVER).await;
+                        let read = cancellable(stream.read(&mut buf)).grace(FOR_EVER).await;
                         assert!(read.is_ok() || is_cancelled());
                         read.map(|read| buf[..read.unwrap()].to_vec()).unwrap_or_default()
                     }
@@ -60,7 +60,7 @@ fn cancel_10_a_read_that_is_cut_leaves_the_bytes_to_the_next() {
                 }
                 while got.len() < 5 {
                     let mut buf = [0; 8];
-                    let read = (&*stream).read(&mut buf).await.unwrap();
+                    let read = stream.read(&mut buf).await.unwrap();
                     got.extend_from_slice(&buf[..read]);
                 }
                 assert_eq!(got, b"hello");
@@ -123,7 +123,7 @@ fn cancel_10_reads_whom_only_their_own_waker_wakes() {
                     let read = async |at: usize| {
                         begun.fetch_add(1, Ordering::Release);
                         let mut buf = [0; 8];
-                        let read = (&streams[at]).read(&mut buf).await.unwrap();
+                        let read = streams[at].read(&mut buf).await.unwrap();
                         got.lock().unwrap()[at].extend_from_slice(&buf[..read]);
                     };
                     let all = async {
@@ -149,7 +149,7 @@ fn cancel_10_reads_whom_only_their_own_waker_wakes() {
                 let mut all = got.lock().unwrap()[at].clone();
                 while all.len() < 5 {
                     let mut buf = [0; 8];
-                    let read = (&streams[at]).read(&mut buf).await.unwrap();
+                    let read = streams[at].read(&mut buf).await.unwrap();
                     all.extend_from_slice(&buf[..read]);
                 }
                 assert_eq!(all, b"hello");
@@ -246,7 +246,7 @@ fn cancel_11_a_boundary_may_be_dropped_at_every_poll() {
                     async move {
                         let inner = cancellable(async {
                             begun.store(1, Ordering::Release);
-                            (&*stream).read(&mut [0; 8]).await
+                            stream.read(&mut [0; 8]).await
                         });
                         inner.await.unwrap_err();
                         shielded(yield_now()).await;
