@@ -118,7 +118,8 @@ impl Header {
             return scope;
         }
         let made = Box::into_raw(Box::new(Scope::of_task()));
-        // Release: publishes the scope. Acquire, on failure: that of somebody else.
+        // Release: publishes the scope, pairs with `scope_if_any`. Acquire, on failure: pairs with the Release
+        // of whoever was first.
         let set =
             self.scope.compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire);
         match set {
@@ -137,7 +138,8 @@ impl Header {
 impl Drop for Header {
     #[inline]
     fn drop(&mut self) {
-        // Relaxed: nobody else can reach the header any more, and whoever drops it has seen every use.
+        // Relaxed: nobody else can reach the header any more, and whoever drops it has seen every use (pairs
+        // with `State::release`).
         let scope = self.scope.load(Ordering::Relaxed);
         if !scope.is_null() {
             // SAFETY: from `Box::into_raw` (`scope`), and nobody looks at it again.
