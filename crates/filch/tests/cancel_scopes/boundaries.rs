@@ -2,9 +2,9 @@
 
 use crate::kit::{HOUR, Log, run};
 use crate::support::{PATIENCE, runtime};
-use filch::task::{Report, yield_now};
-use filch::time::{Duration, sleep, timeout};
-use filch::{Cancelled, Runtime, cancellable, check_cancelled, is_cancelled, shield, shielded};
+use filch::task::yield_now;
+use filch::time::{Duration, sleep};
+use filch::{Cancelled, Runtime, cancellable, check_cancelled, is_cancelled, shielded};
 use filch_testkit::limits::watchdog;
 use futures_util::FutureExt;
 use futures_util::future::join_all;

@@ -40,7 +40,7 @@ impl Log {
     }
 }
 
-pub(crate) struct OnDrop(Log, &'static str, pub(crate) &'static str);
+pub(crate) struct OnDrop(Log, pub(crate) &'static str, &'static str);
 
 impl Drop for OnDrop {
     fn drop(&mut self) {

@@ -1,16 +1,12 @@
 //! Shields and clean-up.
 
 use crate::kit::{HOUR, Log, run};
-use crate::support::{PATIENCE, runtime};
+use crate::support::PATIENCE;
 use filch::task::{Report, yield_now};
 use filch::time::{Duration, sleep, timeout};
-use filch::{Cancelled, Runtime, cancellable, check_cancelled, is_cancelled, shield, shielded};
+use filch::{Runtime, cancellable, is_cancelled, shield, shielded};
 use filch_testkit::limits::watchdog;
-use futures_util::FutureExt;
-use futures_util::future::join_all;
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::future::{Future, pending, poll_fn};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
