@@ -18,7 +18,7 @@ use std::time::Duration;
 ///
 /// When the task is asked to end ([`JoinHandle::cancel`](crate::task::JoinHandle::cancel)), the future is
 /// polled once more: if it is ready by then, its output is `Ok` (C2). Otherwise it is dropped where it
-/// waits, once nothing in it is [shielded](super::shielded) and no boundary in it cleans up, and this is
+/// waits, once nothing in it is [shielded](fn@super::shielded) and no boundary in it cleans up, and this is
 /// ready with the error. The innermost boundary does so first.
 ///
 /// *The cancel stays in force*: a task that goes on all the same and waits again is dropped there, or cut at
