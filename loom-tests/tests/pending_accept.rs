@@ -13,7 +13,6 @@ use loom::thread;
 use std::io::{ErrorKind, Read};
 use std::os::fd::IntoRawFd;
 use std::os::unix::net::UnixStream;
-use std::task::Poll;
 use waiting::{Waiting, wait};
 
 /// A listener, and a kernel that has its first accept, which nobody waits for.
@@ -61,10 +60,7 @@ fn an_accept_that_goes_leaves_its_turn() {
         let (listener, mut kernel) = with_a_pending_accept();
         let goes = thread::spawn({
             let listener = listener.clone();
-            move || match Waiting::new(modelled(listener.accept())).poll() {
-                Poll::Ready(_) => true,
-                Poll::Pending => false,
-            }
+            move || Waiting::new(modelled(listener.accept())).poll().is_ready()
         });
         let (ours, theirs) = descriptor();
         assert!(kernel.complete(|| ours.into_raw_fd()), "it was pending");
