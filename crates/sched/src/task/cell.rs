@@ -100,16 +100,50 @@ where
     unsafe fn run(header: NonNull<Header>, polled: &Polled) -> bool {
         // SAFETY: by the caller's `Task` the cell is live until the task is over or idle, and not
         // used after.
+        let started = unsafe { Self::from_header(header) }.header.state.start();
+        if started.is_to_end() {
+            // SAFETY: `start` gave this thread RUNNING.
+            unsafe { Self::run_to_end(header, polled, started) }
+        } else {
+            // SAFETY: as above.
+            unsafe { Self::run_started::<false>(header, polled, started) }
+        }
+    }
+
+    /// As [`run`](Self::run), of a task that is to end: out of the way of the others.
+    ///
+    /// # Safety
+    ///
+    /// As for [`run_started`](Self::run_started).
+    #[cold]
+    #[inline(never)]
+    unsafe fn run_to_end(header: NonNull<Header>, polled: &Polled, started: Snapshot) -> bool {
+        // SAFETY: by the caller's word.
+        unsafe { Self::run_started::<true>(header, polled, started) }
+    }
+
+    /// The rest of [`run`](Self::run). `ASKED`: the task is to end. Whoever runs the others has a copy of its
+    /// own of this, and of what it calls, without a trace of that: shared, it cost every poll 24 instructions.
+    ///
+    /// # Safety
+    ///
+    /// As for [`run`](Self::run), and the caller has RUNNING.
+    #[inline(always)]
+    unsafe fn run_started<const ASKED: bool>(
+        header: NonNull<Header>,
+        polled: &Polled,
+        started: Snapshot,
+    ) -> bool {
+        // SAFETY: as in `run`.
         let cell = unsafe { Self::from_header(header) };
-        let started = cell.header.state.start();
         polled.show(header);
         let poll = || {
-            if started.is_to_end() {
-                // SAFETY: `start` gave this thread RUNNING.
+            if ASKED {
+                // SAFETY: the caller has RUNNING.
                 unsafe { cell.end(header, started) }
             } else {
                 // SAFETY: as above.
-                unsafe { cell.poll(header) }
+                unsafe { cell.poll::<ASKED>(header) }
             }
         };
         // SAFETY: a header, as `task::id` takes it for, alive while this thread has RUNNING.
@@ -119,7 +153,7 @@ where
                 // Before the owned list is left (`Polled`'s rule).
                 polled.show_end();
                 // SAFETY: this thread still has RUNNING, and the future is gone.
-                unsafe { Self::complete(header, output) };
+                unsafe { Self::complete::<ASKED>(header, output) };
                 polled.hide();
                 false
             }
@@ -144,9 +178,7 @@ where
     /// # Safety
     ///
     /// The caller has RUNNING, and `header` is this cell's.
-    // Into `run`, though `end` has a use for it too: a call would cost every poll.
-    #[inline(always)]
-    unsafe fn poll(&self, header: NonNull<Header>) -> Option<Output<F>> {
+    unsafe fn poll<const ASKED: bool>(&self, header: NonNull<Header>) -> Option<Output<F>> {
         // SAFETY: the waker borrows the life's reference, which lasts at least as long as this
         // poll; it is never dropped, so it gives up none.
         let waker = ManuallyDrop::new(unsafe { waker::from_header(header) });
@@ -167,7 +199,7 @@ where
             Err(payload) => Err(Failure::Panic(payload)),
         };
         // SAFETY: the caller has RUNNING.
-        Some(match (unsafe { self.drop_future() }, output) {
+        Some(match (unsafe { self.drop_future::<ASKED>() }, output) {
             (Ok(()), output) => output,
             // What its destructor has to say is the more urgent news; what the poll returned is
             // dropped.
@@ -190,7 +222,6 @@ where
     /// # Safety
     ///
     /// The caller has RUNNING, and `header` is this cell's.
-    #[cold]
     unsafe fn end(&self, header: NonNull<Header>, state: Snapshot) -> Option<Output<F>> {
         if state.is_cancelled() {
             // SAFETY: by the caller's word.
@@ -209,7 +240,7 @@ where
         let is_due = scope.is_due();
         let output = scope::enter(scope, || {
             // SAFETY: by the caller's word.
-            let output = unsafe { self.poll(header) };
+            let output = unsafe { self.poll::<true>(header) };
             let is_cut = output.is_none() && is_due && !scope.is_held();
             // SAFETY: by the caller's word.
             if is_cut { Some(unsafe { self.cancel(state) }) } else { output }
@@ -227,7 +258,7 @@ where
     /// The caller has RUNNING.
     unsafe fn cancel(&self, state: Snapshot) -> Output<F> {
         // SAFETY: the caller has RUNNING.
-        Err(match unsafe { self.drop_future() } {
+        Err(match unsafe { self.drop_future::<true>() } {
             Ok(()) if state.is_shutdown() => Failure::Shutdown,
             Ok(()) => Failure::Cancelled,
             Err(payload) => Failure::Panic(payload),
@@ -239,7 +270,7 @@ where
     /// # Safety
     ///
     /// The caller has RUNNING.
-    unsafe fn drop_future(&self) -> std::thread::Result<()> {
+    unsafe fn drop_future<const ASKED: bool>(&self) -> std::thread::Result<()> {
         self.stage.with_mut(|stage| {
             // SAFETY: RUNNING gives this thread the stage. The future is dropped in place, so it
             // was never moved; the stage is overwritten without being dropped again, whether or not
@@ -258,7 +289,7 @@ where
     ///
     /// The caller has RUNNING, the future is dropped, and the cell, which `header` is of, is not
     /// used after this call.
-    unsafe fn complete(header: NonNull<Header>, output: Output<F>) {
+    unsafe fn complete<const ASKED: bool>(header: NonNull<Header>, output: Output<F>) {
         // Not a method: a `&self` must be good to the end of the call, and the cell may be gone by
         // then.
         // SAFETY: alive by its life's reference, and not used after that is given up.
@@ -390,6 +421,8 @@ where
     unsafe fn free(header: NonNull<Header>) {
         // SAFETY: it came from a `Box` of this type, and nobody can reach it any more.
         let cell = unsafe { Box::from_raw(header.cast::<Self>().as_ptr()) };
+        // SAFETY: as above.
+        unsafe { cell.header.free_scope() };
         if cfg!(any(filch_loom, debug_assertions)) {
             // SAFETY: the cell is ours. That every use of it came before this is what loom checks
             // here.

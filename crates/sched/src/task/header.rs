@@ -104,11 +104,31 @@ impl Header {
             || self.scope_if_any().is_some_and(|scope| scope.is_cancelled())
     }
 
+    /// Frees the task's cancel scope. Not a destructor: that would be a call of its own at each end of a task.
+    ///
+    /// # Safety
+    ///
+    /// The cell is being freed: nobody can reach the header any more.
+    #[inline(always)]
+    pub(super) unsafe fn free_scope(&self) {
+        // Relaxed: whoever frees the cell has seen every use of it (pairs with `State::release`).
+        let scope = self.scope.load(Ordering::Relaxed);
+        if !scope.is_null() {
+            #[cold]
+            #[inline(never)]
+            fn free(scope: *mut Arc<Scope>) {
+                // SAFETY: from `Box::into_raw` (`scope`), and nobody looks at it again.
+                drop(unsafe { Box::from_raw(scope) });
+            }
+            free(scope);
+        }
+    }
+
     /// The task's cancel scope, if it has one by now.
     pub(crate) fn scope_if_any(&self) -> Option<&Arc<Scope>> {
         // Acquire: pairs with the exchange in `scope`.
         let scope = self.scope.load(Ordering::Acquire);
-        // SAFETY: from `Box::into_raw` (`scope`), and freed by this header's destructor only.
+        // SAFETY: from `Box::into_raw` (`scope`), and freed with the cell only (`free_scope`).
         unsafe { scope.as_ref() }
     }
 
@@ -131,19 +151,6 @@ impl Header {
                 // SAFETY: as in `scope_if_any`.
                 unsafe { &*theirs }
             }
-        }
-    }
-}
-
-impl Drop for Header {
-    #[inline]
-    fn drop(&mut self) {
-        // Relaxed: nobody else can reach the header any more, and whoever drops it has seen every use (pairs
-        // with `State::release`).
-        let scope = self.scope.load(Ordering::Relaxed);
-        if !scope.is_null() {
-            // SAFETY: from `Box::into_raw` (`scope`), and nobody looks at it again.
-            drop(unsafe { Box::from_raw(scope) });
         }
     }
 }
