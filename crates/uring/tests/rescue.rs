@@ -527,7 +527,7 @@ fn a_closed_driver_is_left_alone() {
 fn nothing_to_gain_is_no_signal() {
     let release = Release::after(1);
     let (fd, _peer) = pair();
-    let counts = stuck(
+    stuck(
         Config::default(),
         Stuck::Spinning,
         &release,
@@ -541,12 +541,12 @@ fn nothing_to_gain_is_no_signal() {
             for _ in 0..1_000 {
                 assert_eq!(remote.rescue().expect("nothing to do"), 0);
             }
-            assert_eq!(remote.counts().signals_sent, 0);
+            // What comes with the end, the operation's cancel among it, may be a rescuer's to deliver.
+            assert_eq!((remote.counts().signals_sent, remote.counts().rescues), (0, 0));
             release.clone().wake();
         },
         |_| (),
     );
-    assert_eq!(counts.rescues, 0);
 }
 
 /// The stuck code is a waker that the driver runs: what completes meanwhile is delivered by others.
