@@ -2,6 +2,7 @@
 
 #[cfg(not(filch_loom))]
 use crate::error::NoRuntime;
+use crate::net::Pool;
 #[cfg(not(filch_loom))]
 use filch_sched::with_handle;
 use filch_uring::{Op, Operation, Remote};
@@ -14,13 +15,16 @@ use std::{fmt, io};
 /// The rings of a runtime, as anybody may hold them.
 #[derive(Debug)]
 pub(crate) struct Rings {
+    /// The buffers that are received into and lent.
+    pool: Pool,
     remotes: Box<[OnceLock<Remote>]>,
     next: AtomicUsize,
 }
 
 impl Rings {
-    pub(crate) fn new(workers: usize) -> Self {
-        Self { remotes: (0..workers).map(|_| OnceLock::new()).collect(), next: AtomicUsize::new(0) }
+    pub(crate) fn new(workers: usize, leases: usize) -> Self {
+        let remotes = (0..workers).map(|_| OnceLock::new()).collect();
+        Self { pool: Pool::new(leases), remotes, next: AtomicUsize::new(0) }
     }
 
     pub(crate) fn set(&self, worker: usize, remote: Remote) {
@@ -54,7 +58,7 @@ impl Home {
     /// One whose only ring is that of `remote`.
     #[cfg(filch_loom)]
     pub(crate) fn for_model(remote: Remote) -> Self {
-        let rings = Rings::new(1);
+        let rings = Rings::new(1, 0);
         rings.set(0, remote);
         Self(Arc::new(rings))
     }
@@ -71,6 +75,11 @@ impl Home {
             Some(Self(rings))
         })
         .ok_or(NoRuntime(()))
+    }
+
+    /// The buffers that are received into and lent.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.0.pool
     }
 
     /// Polls an operation of an object that belongs here, and is waited for at `at`.

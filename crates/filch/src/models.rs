@@ -2,7 +2,7 @@
 
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 use crate::half::Role;
-use crate::half::{self, Inward, Reading, Site, Transfer, Turn, Want};
+use crate::half::{self, Inward, ReadBuffer, Reading, Site, Transfer, Turn, Want};
 use crate::home::Home;
 use crate::net::Acceptor;
 use filch_atomic::current::WaitKind;
@@ -26,12 +26,11 @@ pub fn disposed() -> usize {
 }
 
 /// A receive of two bytes: the result, and the next number.
-#[derive(Debug)]
-struct Receive(Vec<u8>);
+struct Receive(ReadBuffer);
 
 // SAFETY: never given to a kernel.
 unsafe impl Operation for Receive {
-    type Output = (io::Result<usize>, Vec<u8>);
+    type Output = (io::Result<usize>, ReadBuffer);
     const NAME: &'static str = "receive";
     const WAIT: WaitKind = WaitKind::Read;
 
@@ -49,7 +48,8 @@ unsafe impl Operation for Receive {
 
     fn complete(mut self, result: io::Result<i32>) -> Self::Output {
         let received = result.map(|first| {
-            self.0.extend([first as u8, first as u8 + 1]);
+            let ReadBuffer::Vec(bytes) = &mut self.0 else { unreachable!("none was handed over") };
+            bytes.extend([first as u8, first as u8 + 1]);
             2
         });
         (received, self.0)
@@ -60,20 +60,21 @@ unsafe impl Operation for Receive {
     }
 
     fn lost(error: io::Error) -> Self::Output {
-        (Err(error), Vec::new())
+        (Err(error), ReadBuffer::Vec(Vec::new()))
     }
 }
 
 impl Transfer for Receive {
+    type Buffer = ReadBuffer;
     type Beside = ();
 
-    fn end((received, buffer): Self::Output) -> (io::Result<usize>, Vec<u8>, ()) {
+    fn end((received, buffer): Self::Output) -> (io::Result<usize>, ReadBuffer, ()) {
         (received, buffer, ())
     }
 }
 
 impl Inward for Receive {
-    fn new(_: Site<'_>, buffer: Vec<u8>, _: Want) -> Self {
+    fn new(_: Site<'_>, buffer: ReadBuffer, _: Want) -> Self {
         Self(buffer)
     }
 }

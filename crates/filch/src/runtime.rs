@@ -3,6 +3,7 @@
 use crate::error::BuildError;
 use crate::handle::Handle;
 use crate::home::Rings;
+use crate::net::Pool;
 use crate::ring_park::RingPark;
 use crate::time_slice::{self, TimeSlice};
 use filch_sched::task::{ErrorHook, Report};
@@ -109,6 +110,7 @@ pub struct Builder {
     no_rescue: bool,
     slice: Option<Option<Duration>>,
     quarantine: bool,
+    leases: Option<usize>,
 }
 
 impl Builder {
@@ -238,6 +240,13 @@ impl Builder {
         Ok(Runtime { scheduler, handle })
     }
 
+    /// At most so many receive buffers, of 16 KiB each, are lent at a time. By default 1,024. See
+    /// [`Lease`](crate::net::Lease) for what happens when all are out: nobody waits.
+    pub fn leases(mut self, leases: usize) -> Self {
+        self.leases = Some(leases);
+        self
+    }
+
     /// Builds a runtime and runs `main` on this thread, which is worker 0 meanwhile. Returns when `main`
     /// is done and the runtime is shut down. See [`run`].
     ///
@@ -257,7 +266,7 @@ impl Builder {
         self,
     ) -> (Config, impl Fn(usize) -> Result<RingPark, ParkError> + Send + Sync + 'static) {
         let workers = self.config.workers.max(1);
-        let rings = Arc::new(Rings::new(workers));
+        let rings = Arc::new(Rings::new(workers, self.leases.unwrap_or(Pool::LEASES)));
         let config = Config { workers, extension: rings.clone(), ..self.config };
         let mut ring = self.ring;
         if self.no_rescue || workers == 1 {

@@ -45,7 +45,7 @@ pub struct File {
 
 pub(super) enum Access {
     Cursor(Turn<Cursor>),
-    Halves(Turn<Reading<op::Read<Vec<u8>>>>, Turn<Writing<op::Write<Vec<u8>>>>),
+    Halves(Turn<Reading<half::Read>>, Turn<Writing<half::Write>>),
 }
 
 impl File {

@@ -2,6 +2,7 @@
 //!
 //! What is in flight belongs to the half, not to the future that began it (C1).
 
+mod buffer;
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 mod now;
 mod reading;
@@ -9,6 +10,7 @@ mod turn;
 mod unheard;
 mod writing;
 
+pub(crate) use buffer::{ReadBuffer, WriteBuffer};
 pub(crate) use reading::{Reading, Want};
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 pub(crate) use turn::{Polled, Role};
@@ -17,7 +19,7 @@ pub(crate) use unheard::Unheard;
 pub(crate) use writing::Writing;
 
 use crate::home::Home;
-use filch_uring::{Op, Operation, Position, SharedFd, op};
+use filch_uring::{IoBuf, IoBufMut, Op, Operation, Position, SharedFd, op};
 use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::OwnedFd;
@@ -58,6 +60,28 @@ pub(crate) async fn read_with<T: Inward>(
     Ok(reading.take(bufs))
 }
 
+/// Reads some bytes into a buffer that is handed over for it.
+///
+/// If nothing is left of an earlier read, the kernel writes into that buffer, and nothing is copied.
+pub(crate) async fn read_owned<T: Inward, B: IoBufMut>(
+    half: &Turn<Reading<T>>,
+    site: Site<'_>,
+    mut buf: B,
+    want: Want,
+) -> (io::Result<usize>, B) {
+    if want.room == 0 {
+        return (Ok(0), buf);
+    }
+    let mut reading = half.lock_at(site.at).await;
+    if reading.is_idle() {
+        reading.begin(site, ReadBuffer::of(buf), want);
+        let (received, buffer) = poll_fn(|cx| reading.poll_begun(site, want, cx)).await;
+        return (received, buffer.give_back());
+    }
+    let come = poll_fn(|cx| reading.poll(site, want, cx)).await;
+    (come.map(|()| reading.take_into(&mut buf)), buf)
+}
+
 /// Writes some of `buf`, when the direction has its turn for it, and nothing is left of an earlier write.
 pub(crate) async fn write<T: Outward>(
     half: &Turn<Writing<T>>,
@@ -83,6 +107,25 @@ pub(crate) async fn write_with<T: Outward>(
     poll_fn(|cx| writing.poll(site, cx)).await
 }
 
+/// Writes all of a buffer that is handed over for it: once begun, it goes on to the end, whatever becomes of
+/// this future.
+pub(crate) async fn write_all_owned<T: Outward, B: IoBuf>(
+    half: &Turn<Writing<T>>,
+    site: Site<'_>,
+    buf: B,
+) -> (io::Result<()>, B) {
+    if buf.is_empty() {
+        return (Ok(()), buf);
+    }
+    let mut writing = half.lock_at(site.at).await;
+    if let Err(error) = poll_fn(|cx| writing.poll_settled(site, cx)).await {
+        return (Err(error), buf);
+    }
+    writing.begin_whole(site, WriteBuffer::of(buf));
+    let (written, buffer) = poll_fn(|cx| writing.poll_begun(site, cx)).await;
+    (written.map(drop), buffer.give_back())
+}
+
 /// Waits for a write that was dropped, and returns how much it wrote.
 pub(crate) async fn settle<T: Outward>(
     half: &Turn<Writing<T>>,
@@ -95,66 +138,77 @@ pub(crate) async fn settle<T: Outward>(
 
 /// An operation that moves bytes one way, between a descriptor and a buffer.
 pub(crate) trait Transfer: Operation {
+    type Buffer;
     /// What travels beside the bytes.
-    type Beside: Default + Send;
+    type Beside: Default + std::marker::Send;
 
     /// How it ended.
-    fn end(output: Self::Output) -> (io::Result<usize>, Vec<u8>, Self::Beside);
+    fn end(output: Self::Output) -> (io::Result<usize>, Self::Buffer, Self::Beside);
 }
 
 /// One that fills a buffer.
-pub(crate) trait Inward: Transfer {
-    fn new(site: Site<'_>, buffer: Vec<u8>, want: Want) -> Self;
+pub(crate) trait Inward: Transfer<Buffer = ReadBuffer> {
+    fn new(site: Site<'_>, buffer: ReadBuffer, want: Want) -> Self;
 }
 
-/// One that empties a buffer.
-pub(crate) trait Outward: Transfer {
-    fn new(site: Site<'_>, buffer: Vec<u8>, beside: Self::Beside) -> Self;
+/// One that empties a buffer. With `whole` it goes on until that is empty, where the kernel can do that.
+pub(crate) trait Outward: Transfer<Buffer = WriteBuffer> {
+    fn new(site: Site<'_>, buffer: WriteBuffer, beside: Self::Beside, whole: bool) -> Self;
 }
+
+/// The operations of streams.
+pub(crate) type Recv = op::Recv<ReadBuffer>;
+pub(crate) type RecvMsg = op::RecvMsg<ReadBuffer>;
+pub(crate) type Read = op::Read<ReadBuffer>;
+pub(crate) type Send = op::Send<WriteBuffer>;
+pub(crate) type SendMsg = op::SendMsg<WriteBuffer>;
+pub(crate) type Write = op::Write<WriteBuffer>;
 
 macro_rules! bytes_alone {
-    ($($operation:ident)*) => {
-        $(impl Transfer for op::$operation<Vec<u8>> {
+    ($($operation:ident of $buffer:ident)*) => {
+        $(impl Transfer for $operation {
+            type Buffer = $buffer;
             type Beside = ();
 
-            fn end((moved, buffer): Self::Output) -> (io::Result<usize>, Vec<u8>, ()) {
+            fn end((moved, buffer): Self::Output) -> (io::Result<usize>, $buffer, ()) {
                 (moved, buffer, ())
             }
         })*
     };
 }
 
-bytes_alone!(Recv Send Read Write);
+bytes_alone!(Recv of ReadBuffer Read of ReadBuffer Send of WriteBuffer Write of WriteBuffer);
 
-impl Inward for op::Recv<Vec<u8>> {
-    fn new(site: Site<'_>, buffer: Vec<u8>, _: Want) -> Self {
+impl Inward for Recv {
+    fn new(site: Site<'_>, buffer: ReadBuffer, _: Want) -> Self {
         Self::new(site.fd.clone(), buffer)
     }
 }
 
-impl Outward for op::Send<Vec<u8>> {
-    fn new(site: Site<'_>, buffer: Vec<u8>, (): ()) -> Self {
-        Self::new(site.fd.clone(), buffer)
+impl Outward for Send {
+    fn new(site: Site<'_>, buffer: WriteBuffer, (): (), whole: bool) -> Self {
+        Self::new(site.fd.clone(), buffer).flags(until_all_is_sent(whole))
     }
 }
 
-impl Inward for op::Read<Vec<u8>> {
-    fn new(site: Site<'_>, buffer: Vec<u8>, _: Want) -> Self {
+impl Inward for Read {
+    fn new(site: Site<'_>, buffer: ReadBuffer, _: Want) -> Self {
         Self::new(site.fd.clone(), buffer, Position::Current)
     }
 }
 
-impl Outward for op::Write<Vec<u8>> {
-    fn new(site: Site<'_>, buffer: Vec<u8>, (): ()) -> Self {
+impl Outward for Write {
+    fn new(site: Site<'_>, buffer: WriteBuffer, (): (), _: bool) -> Self {
         let write = Self::new(site.fd.clone(), buffer, Position::Current);
         if site.is_device { write.in_kernel_thread() } else { write }
     }
 }
 
-impl Transfer for op::RecvMsg<Vec<u8>> {
+impl Transfer for RecvMsg {
+    type Buffer = ReadBuffer;
     type Beside = Option<op::Received>;
 
-    fn end((received, buffer): Self::Output) -> (io::Result<usize>, Vec<u8>, Self::Beside) {
+    fn end((received, buffer): Self::Output) -> (io::Result<usize>, ReadBuffer, Self::Beside) {
         match received {
             Ok(received) => (Ok(received.len), buffer, Some(received)),
             Err(error) => (Err(error), buffer, None),
@@ -162,8 +216,8 @@ impl Transfer for op::RecvMsg<Vec<u8>> {
     }
 }
 
-impl Inward for op::RecvMsg<Vec<u8>> {
-    fn new(site: Site<'_>, buffer: Vec<u8>, want: Want) -> Self {
+impl Inward for RecvMsg {
+    fn new(site: Site<'_>, buffer: ReadBuffer, want: Want) -> Self {
         // No more than was asked for: descriptors come with the last of the bytes, and bytes behind those that
         // a plain read takes may be somebody's who asks for descriptors.
         let receive = Self::new(site.fd.clone(), buffer).at_most(want.room);
@@ -171,18 +225,24 @@ impl Inward for op::RecvMsg<Vec<u8>> {
     }
 }
 
-impl Transfer for op::SendMsg<Vec<u8>> {
+impl Transfer for SendMsg {
+    type Buffer = WriteBuffer;
     type Beside = Vec<OwnedFd>;
 
-    fn end(output: Self::Output) -> (io::Result<usize>, Vec<u8>, Self::Beside) {
+    fn end(output: Self::Output) -> (io::Result<usize>, WriteBuffer, Self::Beside) {
         output
     }
 }
 
-impl Outward for op::SendMsg<Vec<u8>> {
-    fn new(site: Site<'_>, buffer: Vec<u8>, beside: Vec<OwnedFd>) -> Self {
-        Self::new(site.fd.clone(), buffer).descriptors(beside)
+impl Outward for SendMsg {
+    fn new(site: Site<'_>, buffer: WriteBuffer, beside: Vec<OwnedFd>, whole: bool) -> Self {
+        Self::new(site.fd.clone(), buffer).flags(until_all_is_sent(whole)).descriptors(beside)
     }
+}
+
+/// The flag with which the kernel waits for room again and again, until all is sent.
+fn until_all_is_sent(whole: bool) -> i32 {
+    if whole { libc::MSG_WAITALL } else { 0 }
 }
 
 /// What a poll needs to know besides the half: the descriptor, the runtime that it belongs to, and where

@@ -1,16 +1,18 @@
 //! The receiving half: what of a read outlives the future that began it.
 
-use super::{Inward, Site, was_given_up, would_block};
+use super::{Inward, ReadBuffer, Site, was_given_up, would_block};
 use crate::home::lost_its_ring;
-use filch_uring::{Op, op};
+use filch_uring::{IoBuf, IoBufMut, Op, op};
 use std::io::IoSliceMut;
-use std::mem;
 use std::ops::Range;
 use std::task::{Context, Poll, ready};
-use std::{fmt, io};
+use std::{fmt, io, mem, ptr};
 
 /// As much as one read of a stream asks the kernel for: a longer buffer is filled by several.
 const MOST: usize = 64 * 1024;
+
+/// The largest buffer that is kept for its memory: as large as a datagram may be, with some room.
+const MOST_KEPT: usize = 256 * 1024;
 
 /// One direction of a stream, or a datagram socket's. At most one operation is in flight, and it belongs
 /// to the object: the future of a read only looks at it. So a future that is dropped leaves the operation
@@ -18,7 +20,8 @@ const MOST: usize = 64 * 1024;
 /// here (C1).
 ///
 /// The kernel writes into a buffer of the object's own, because a borrowed one may be gone before the
-/// kernel is done with it (D1). Of a stream it is as large as the largest read so far, up to 64 KiB.
+/// kernel is done with it (D1). Of a stream it is as large as the largest read so far, up to 64 KiB. Or it
+/// writes into one that was handed over, which the operation keeps for as long.
 ///
 /// Dropped with the object, the operation is cancelled (D6).
 pub(crate) enum Reading<T: Inward> {
@@ -27,9 +30,9 @@ pub(crate) enum Reading<T: Inward> {
     /// An operation is, whether anybody waits for it or not, and what it has room for.
     Pending(Op<T>, Want),
     /// One would have had to wait: this waits until there is something, and then another is begun.
-    Waiting(Op<op::PollFd>, Vec<u8>),
+    Waiting(Op<op::PollFd>, ReadBuffer),
     /// Bytes have come that nobody has taken yet, and what came beside them.
-    Left(Vec<u8>, Range<usize>, T::Beside),
+    Left(ReadBuffer, Range<usize>, T::Beside),
 }
 
 /// What a read asks for.
@@ -68,7 +71,7 @@ impl<T: Inward> Reading<T> {
         while !matches!(self, Self::Left(..)) {
             if let Self::Waiting(op, buffer) = self {
                 let ready = ready!(site.poll(op, cx));
-                *self = Self::Idle(mem::take(buffer));
+                *self = Self::Idle(taken(buffer).into_memory(MOST_KEPT));
                 if let Err(error) = ready
                     && !lost_its_ring(&error)
                 {
@@ -79,7 +82,7 @@ impl<T: Inward> Reading<T> {
                 let mut buffer = mem::take(buffer);
                 buffer.clear();
                 buffer.reserve_exact(want.room);
-                *self = Self::Pending(Op::new(T::new(site, buffer, want)), want);
+                self.begin(site, ReadBuffer::Vec(buffer), want);
             }
             let Self::Pending(op, has) = self else { unreachable!("it has begun") };
             if has.room < want.least || want.descriptors && !has.descriptors {
@@ -88,12 +91,62 @@ impl<T: Inward> Reading<T> {
                 *has = Want { room: usize::MAX, descriptors: true, ..*has };
             }
             match ready!(self.poll_done(site, cx)).expect("it was pending") {
-                Err(error) if would_block(&error) => self.wait(site),
+                Err(error) if would_block(&error) => {
+                    let Self::Idle(buffer) = self else { unreachable!("nothing is in flight") };
+                    let buffer = ReadBuffer::Vec(mem::take(buffer));
+                    self.wait(site, buffer);
+                }
                 Err(error) if !was_given_up(&error) => return Poll::Ready(Err(error)),
                 _ => {}
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Whether nothing is in flight, and nothing left.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self, Self::Idle(_))
+    }
+
+    /// Has the kernel fill `buffer`.
+    pub(crate) fn begin(&mut self, site: Site<'_>, buffer: ReadBuffer, want: Want) {
+        debug_assert!(self.is_idle(), "one operation at a time");
+        *self = Self::Pending(Op::new(T::new(site, buffer, want)), want);
+    }
+
+    /// Waits for what [`begin`](Self::begin) began, by the same future, and gives the buffer back. What came
+    /// beside the bytes goes.
+    pub(crate) fn poll_begun(
+        &mut self,
+        site: Site<'_>,
+        want: Want,
+        cx: &mut Context<'_>,
+    ) -> Poll<(io::Result<usize>, ReadBuffer)> {
+        loop {
+            match self {
+                Self::Pending(op, _) => {
+                    let (received, buffer, _beside) = T::end(ready!(site.poll(op, cx)));
+                    *self = Self::new();
+                    match received {
+                        Err(error) if would_block(&error) => self.wait(site, buffer),
+                        Err(error) if was_given_up(&error) => self.begin(site, buffer, want),
+                        received => return Poll::Ready((received, buffer)),
+                    }
+                }
+                Self::Waiting(op, buffer) => {
+                    let ready = ready!(site.poll(op, cx));
+                    let buffer = taken(buffer);
+                    *self = Self::new();
+                    match ready {
+                        Err(error) if !lost_its_ring(&error) => {
+                            return Poll::Ready((Err(error), buffer));
+                        }
+                        _ => self.begin(site, buffer, want),
+                    }
+                }
+                Self::Idle(_) | Self::Left(..) => unreachable!("it has begun"),
+            }
+        }
     }
 
     /// Waits for the operation, if one is pending, and takes note of how it ended.
@@ -106,16 +159,15 @@ impl<T: Inward> Reading<T> {
         let (received, buffer, beside) = T::end(ready!(site.poll(op, cx)));
         *self = match received {
             Ok(received) => Self::Left(buffer, 0..received, beside),
-            Err(_) => Self::Idle(buffer),
+            Err(_) => Self::Idle(buffer.into_memory(MOST_KEPT)),
         };
         Poll::Ready(Some(received))
     }
 
     /// Waits for something to come, before another operation is begun.
-    fn wait(&mut self, site: Site<'_>) {
-        let Self::Idle(buffer) = self else { unreachable!("nothing is in flight") };
+    fn wait(&mut self, site: Site<'_>, buffer: ReadBuffer) {
         let ready = op::PollFd::new(site.fd.clone(), libc::POLLIN);
-        *self = Self::Waiting(Op::new(ready), mem::take(buffer));
+        *self = Self::Waiting(Op::new(ready), buffer);
     }
 
     /// Hands out what came beside the bytes. To be called before those are [taken](Self::take).
@@ -127,31 +179,79 @@ impl<T: Inward> Reading<T> {
     /// Hands out bytes that have come; none means that the stream has ended. What came beside them goes with
     /// the last of them, if nobody has asked for it: it may belong to those that are left.
     pub(crate) fn take(&mut self, bufs: &mut [IoSliceMut<'_>]) -> usize {
+        self.take_by(&mut |mut part| {
+            let all = part.len();
+            for buf in &mut *bufs {
+                let (front, rest) = part.split_at(part.len().min(buf.len()));
+                buf[..front.len()].copy_from_slice(front);
+                part = rest;
+            }
+            all - part.len()
+        })
+    }
+
+    /// As [`take`](Self::take), into the beginning of a buffer.
+    pub(crate) fn take_into<B: IoBufMut>(&mut self, buf: &mut B) -> usize {
+        self.take_by(&mut |part| {
+            let fits = part.len().min(buf.capacity());
+            // SAFETY: there is room for so many bytes, which are its own (`IoBufMut`), and then initialised.
+            unsafe {
+                ptr::copy_nonoverlapping(part.as_ptr(), buf.as_mut_ptr(), fits);
+                buf.set_init(fits);
+            }
+            fits
+        })
+    }
+
+    /// As [`take`](Self::take), to `put`, which says how many bytes it took.
+    pub(crate) fn take_by(&mut self, put: &mut dyn FnMut(&[u8]) -> usize) -> usize {
         let Self::Left(buffer, left, _) = self else { panic!("nothing has come") };
-        let mut taken = 0;
-        for buf in bufs {
-            let part = &buffer[left.clone()];
-            let fits = part.len().min(buf.len());
-            buf[..fits].copy_from_slice(&part[..fits]);
-            left.start += fits;
-            taken += fits;
-        }
+        let taken = put(&buffer.as_slice()[left.clone()]);
+        left.start += taken;
         if left.start == left.end {
-            *self = Self::Idle(mem::take(buffer));
+            self.forget();
         }
         taken
     }
 
-    /// As [`take`](Self::take), to `put`, which says how many bytes it took.
-    #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
-    pub(crate) fn take_by(&mut self, put: &mut dyn FnMut(&[u8]) -> usize) -> usize {
-        let Self::Left(buffer, left, _) = self else { panic!("nothing has come") };
-        let taken = put(&buffer[left.clone()]);
-        left.start += taken;
-        if left.start == left.end {
-            *self = Self::Idle(mem::take(buffer));
+    /// As [`begin`](Self::begin), unless something is in flight or left already. Into the memory that is kept,
+    /// if it is enough, else into a buffer that `more` gives.
+    pub(crate) fn begin_with(
+        &mut self,
+        site: Site<'_>,
+        want: Want,
+        more: impl FnOnce() -> Vec<u8>,
+    ) {
+        let Self::Idle(kept) = self else { return };
+        let mut buffer = mem::take(kept);
+        if buffer.capacity() < want.room {
+            buffer = more();
         }
-        taken
+        buffer.clear();
+        self.begin(site, ReadBuffer::Vec(buffer), want);
+    }
+
+    /// Hands out all bytes that have come, in their buffer, as `lend` makes it of the two, or of a copy, where
+    /// the buffer was handed over. What `lend` gives back is kept for its memory.
+    pub(crate) fn take_all<L>(
+        &mut self,
+        lend: impl FnOnce(ReadBuffer, Range<usize>) -> (L, Option<Vec<u8>>),
+    ) -> L {
+        match mem::replace(self, Self::new()) {
+            Self::Left(buffer, left, _beside) => {
+                let (lease, kept) = lend(buffer, left);
+                *self = Self::Idle(kept.unwrap_or_default());
+                lease
+            }
+            _ => panic!("nothing has come"),
+        }
+    }
+
+    /// What is left is not wanted any more. Keeps the memory.
+    fn forget(&mut self) {
+        if let Self::Left(buffer, ..) = self {
+            *self = Self::Idle(taken(buffer).into_memory(MOST_KEPT));
+        }
     }
 
     /// As [`take`](Self::take), of a datagram and what came beside it: what does not fit is gone, as it is with
@@ -159,16 +259,14 @@ impl<T: Inward> Reading<T> {
     pub(crate) fn take_whole(&mut self, buf: &mut [u8]) -> (usize, T::Beside) {
         let beside = self.take_beside();
         let taken = self.take(&mut [IoSliceMut::new(buf)]);
-        if let Self::Left(buffer, ..) = self {
-            *self = Self::Idle(mem::take(buffer));
-        }
+        self.forget();
         (taken, beside)
     }
 
     /// Copies bytes that have come, and lets them stay, along with what came beside them.
     pub(crate) fn look(&self, buf: &mut [u8]) -> (usize, &T::Beside) {
         let Self::Left(buffer, left, beside) = self else { panic!("nothing has come") };
-        let part = &buffer[left.clone()];
+        let part = &buffer.as_slice()[left.clone()];
         let fits = part.len().min(buf.len());
         buf[..fits].copy_from_slice(&part[..fits]);
         (fits, beside)
@@ -196,7 +294,9 @@ impl<T: Inward> Reading<T> {
     ) -> Poll<io::Result<()>> {
         match self {
             Self::Pending(op, _) => op.cancel(),
-            Self::Waiting(_, buffer) => *self = Self::Idle(mem::take(buffer)),
+            Self::Waiting(_, buffer) => {
+                *self = Self::Idle(taken(buffer).into_memory(MOST_KEPT));
+            }
             Self::Idle(_) | Self::Left(..) => {}
         }
         let ended = ready!(self.poll_done(site, cx)).map_or(Ok(()), |received| received.map(drop));
@@ -210,6 +310,11 @@ impl<T: Inward> Reading<T> {
     pub(crate) fn poll_end(&mut self, site: Site<'_>, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_recall(site, cx).map(drop)
     }
+}
+
+/// The buffer, out of a state that is about to change.
+fn taken(buffer: &mut ReadBuffer) -> ReadBuffer {
+    mem::replace(buffer, ReadBuffer::Vec(Vec::new()))
 }
 
 impl<T: Inward> fmt::Debug for Reading<T> {

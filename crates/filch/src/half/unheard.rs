@@ -35,7 +35,11 @@ impl Unheard {
     /// Tells a caller who offers `bufs` how many of its bytes are written already: as long as they are
     /// the same. If they are others, they come after what was written, and that is told to nobody.
     pub(crate) fn tell(&mut self, bufs: &[std::io::IoSlice<'_>]) -> Option<usize> {
-        let mut rest = &self.buffer[self.left.clone()];
+        // Where there is a count alone, the bytes were handed over, and whatever is offered now is other.
+        let Some(mut rest) = self.buffer.get(self.left.clone()) else {
+            self.left = 0..0;
+            return None;
+        };
         for buf in bufs {
             let both = rest.len().min(buf.len());
             if rest[..both] != buf[..both] {

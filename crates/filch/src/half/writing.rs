@@ -1,8 +1,8 @@
 //! The sending half: what of a write outlives the future that began it.
 
-use super::{Outward, Site, Unheard, was_given_up, would_block};
+use super::{Outward, Site, Unheard, WriteBuffer, was_given_up, would_block};
 use crate::home::lost_its_ring;
-use filch_uring::{Op, op};
+use filch_uring::{IoBuf, Op, op};
 use std::io::IoSlice;
 use std::mem;
 use std::task::{Context, Poll, ready};
@@ -16,7 +16,8 @@ const MOST: usize = 128 * 1024;
 /// writes are never mixed (C1).
 ///
 /// The kernel reads from a copy, because a borrowed buffer may be gone before the kernel is done with
-/// it (D1).
+/// it (D1). Or it reads from a buffer that was handed over, which the operation keeps for as long: then all of
+/// it is written before anything else is, in one operation if the kernel can, else in one after the other.
 ///
 /// Dropped with the stream, the operation is cancelled: a peer that does not read keeps nothing open
 /// (D6).
@@ -37,9 +38,10 @@ pub(crate) struct Writing<T: Outward> {
 
 /// How far a write is.
 enum Pending<T: Outward> {
-    Begun(Op<T>),
+    /// With `whole` the buffer was handed over, and all of it is to be written.
+    Begun { op: Op<T>, whole: bool, goes_on: bool },
     /// It would have had to wait: this waits until there is room, and then it is begun anew.
-    Waiting(Op<op::PollFd>, Vec<u8>, T::Beside),
+    Waiting { op: Op<op::PollFd>, buffer: WriteBuffer, beside: T::Beside, whole: bool },
 }
 
 impl<T: Outward> Writing<T> {
@@ -66,9 +68,13 @@ impl<T: Outward> Writing<T> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         self.forget_unbegun();
-        if self.pending.is_some() {
-            match ready!(self.poll(site, cx)) {
-                Ok(written) => self.note(written),
+        if let Some(pending) = &self.pending {
+            let whole = pending.is_whole();
+            let (written, buffer) = ready!(self.poll_begun(site, cx));
+            match written {
+                // Nobody compares what was handed over with anything: it goes.
+                Ok(written) if whole => self.unheard.note(Vec::new(), written),
+                Ok(written) => self.unheard.note(buffer.into_vec(), written),
                 Err(error) => self.failed = Some(error),
             }
         }
@@ -82,6 +88,7 @@ impl<T: Outward> Writing<T> {
     }
 
     /// Takes note of what a write has written that nobody waits for.
+    #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
     pub(super) fn note(&mut self, written: usize) {
         self.unheard.note(mem::take(&mut self.buffer), written);
     }
@@ -103,43 +110,69 @@ impl<T: Outward> Writing<T> {
             let fits = buf.len().min(MOST - buffer.len());
             buffer.extend_from_slice(&buf[..fits]);
         }
-        self.pending = Some(Pending::begin(site, buffer, beside));
+        self.pending = Some(Pending::begin(site, buffer.into(), beside, false));
     }
 
-    /// Waits for what [`begin`](Self::begin) began.
+    /// Hands all of a buffer to the kernel. Settled before.
+    pub(crate) fn begin_whole(&mut self, site: Site<'_>, buffer: WriteBuffer) {
+        debug_assert!(self.pending.is_none(), "called when it has settled");
+        self.unheard.forget();
+        self.pending = Some(Pending::begin(site, buffer, T::Beside::default(), true));
+    }
+
+    /// Waits for what [`begin`](Self::begin) began, and keeps the buffer.
     pub(crate) fn poll(&mut self, site: Site<'_>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let (written, buffer) = ready!(self.poll_begun(site, cx));
+        self.buffer = buffer.into_vec();
+        Poll::Ready(written)
+    }
+
+    /// Waits for what was begun, and gives the buffer back.
+    pub(crate) fn poll_begun(
+        &mut self,
+        site: Site<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<(io::Result<usize>, WriteBuffer)> {
         loop {
             match self.pending.as_mut().expect("called when it has begun") {
-                Pending::Begun(op) => {
-                    let (sent, buffer, beside) = T::end(ready!(site.poll(op, cx)));
-                    self.pending = match &sent {
+                Pending::Begun { op, whole, .. } => {
+                    let whole = *whole;
+                    let (sent, mut buffer, beside) = T::end(ready!(site.poll(op, cx)));
+                    self.pending = None;
+                    match sent {
                         // Nothing of it was sent.
-                        Err(error) if would_block(error) => {
-                            let room = op::PollFd::new(site.fd.clone(), libc::POLLOUT);
-                            Some(Pending::Waiting(Op::new(room), buffer, beside))
+                        Err(error) if would_block(&error) => {
+                            let op = Op::new(op::PollFd::new(site.fd.clone(), libc::POLLOUT));
+                            self.pending = Some(Pending::Waiting { op, buffer, beside, whole });
                         }
-                        Err(error) if was_given_up(error) => {
-                            Some(Pending::begin(site, buffer, beside))
+                        Err(error) if was_given_up(&error) => {
+                            self.pending = Some(Pending::begin(site, buffer, beside, whole));
                         }
-                        _ => {
-                            self.buffer = buffer;
-                            None
+                        Ok(sent) if whole && 0 < sent && sent < buffer.len() => {
+                            buffer.advance(sent);
+                            self.pending = Some(Pending::begin(site, buffer, beside, whole));
                         }
-                    };
-                    if self.pending.is_none() {
-                        return Poll::Ready(sent);
+                        Ok(0) if whole => {
+                            return Poll::Ready((Err(io::ErrorKind::WriteZero.into()), buffer));
+                        }
+                        sent => {
+                            let before = buffer.written();
+                            return Poll::Ready((sent.map(|sent| before + sent), buffer));
+                        }
                     }
                 }
-                Pending::Waiting(op, buffer, beside) => {
+                Pending::Waiting { op, .. } => {
                     let ready = ready!(site.poll(op, cx));
-                    let (buffer, beside) = (mem::take(buffer), mem::take(beside));
+                    let Some(Pending::Waiting { buffer, beside, whole, .. }) = self.pending.take()
+                    else {
+                        unreachable!("it waited")
+                    };
                     if let Err(error) = ready
                         && !lost_its_ring(&error)
                     {
-                        (self.pending, self.buffer) = (None, buffer);
-                        return Poll::Ready(Err(error));
+                        return Poll::Ready((Err(error), buffer));
                     }
-                    self.pending = Some(Pending::begin(site, buffer, beside));
+                    self.pending = Some(Pending::begin(site, buffer, beside, whole));
                 }
             }
         }
@@ -151,10 +184,9 @@ impl<T: Outward> Writing<T> {
         site: Site<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Some(Pending::Begun(op)) = &mut self.pending {
+        if let Some(Pending::Begun { op, .. }) = &mut self.pending {
             op.cancel();
-            let (sent, buffer, _) = T::end(ready!(site.poll(op, cx)));
-            self.buffer = buffer;
+            let (sent, _, _) = T::end(ready!(site.poll(op, cx)));
             // Cancelled is what was asked for. Another error was faster, and is news (C2).
             self.failed = sent.err().filter(|error| !was_given_up(error) && !would_block(error));
         }
@@ -164,22 +196,29 @@ impl<T: Outward> Writing<T> {
 }
 
 impl<T: Outward> Pending<T> {
-    fn begin(site: Site<'_>, buffer: Vec<u8>, beside: T::Beside) -> Self {
-        Self::Begun(Op::new(T::new(site, buffer, beside)))
+    fn begin(site: Site<'_>, buffer: WriteBuffer, beside: T::Beside, whole: bool) -> Self {
+        let goes_on = buffer.written() > 0;
+        Self::Begun { op: Op::new(T::new(site, buffer, beside, whole)), whole, goes_on }
     }
 
-    /// Whether it did begin, in a scope that was not cancelled.
+    fn is_whole(&self) -> bool {
+        match self {
+            Self::Begun { whole, .. } | Self::Waiting { whole, .. } => *whole,
+        }
+    }
+
+    /// Whether it did begin, in a scope that was not cancelled, or is the rest of one that did.
     fn is_in_flight(&self) -> bool {
         match self {
-            Self::Begun(op) => op.is_in_flight(),
-            Self::Waiting(..) => true,
+            Self::Begun { op, goes_on, .. } => *goes_on || op.is_in_flight(),
+            Self::Waiting { .. } => true,
         }
     }
 }
 
 impl<T: Outward> Drop for Writing<T> {
     fn drop(&mut self) {
-        if let Some(Pending::Begun(op)) = &mut self.pending {
+        if let Some(Pending::Begun { op, .. }) = &mut self.pending {
             // Also where the operation by itself would run to its end, as a write to a file does.
             op.cancel();
         }

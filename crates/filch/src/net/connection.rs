@@ -1,10 +1,11 @@
 //! What a stream of bytes is made of, whatever its addresses.
 
 use super::hand_over::{self, Refused};
+use super::lease::{Lease, Pool};
 use super::socket;
-use crate::half::{self, Inward, Outward, Reading, Site, Turn, Want, Writing};
+use crate::half::{self, Inward, Outward, ReadBuffer, Reading, Site, Turn, Want, Writing};
 use crate::home::Home;
-use filch_uring::{SharedFd, op};
+use filch_uring::{IoBuf, IoBufMut, SharedFd, op};
 use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem;
@@ -63,6 +64,38 @@ impl<R: Inward, W: Outward> Connection<R, W> {
     ) -> io::Result<usize> {
         let room = bufs.iter().fold(0usize, |room, buf| room.saturating_add(buf.len()));
         half::read_with(&self.reading, self.site(at), bufs, self.want(room), beside).await
+    }
+
+    /// Reads into a buffer that is handed over.
+    pub(super) async fn read_owned<B: IoBufMut>(
+        &self,
+        buf: B,
+        at: &'static Location<'static>,
+    ) -> (io::Result<usize>, B) {
+        let want = self.want(buf.capacity());
+        half::read_owned(&self.reading, self.site(at), buf, want).await
+    }
+
+    /// Lends what has come.
+    pub(super) async fn recv(&self, at: &'static Location<'static>) -> io::Result<Lease> {
+        let (site, want) = (self.site(at), self.want(Pool::ROOM));
+        let mut reading = self.reading.lock_at(at).await;
+        reading.begin_with(site, want, || self.home.pool().buffer());
+        poll_fn(|cx| reading.poll(site, want, cx)).await?;
+        Ok(reading.take_all(|buffer, bytes| match buffer {
+            ReadBuffer::Vec(buffer) => Lease::new(&self.home, buffer, bytes),
+            // Somebody's own, of a read that was dropped.
+            other => (Lease::copied(&other.as_slice()[bytes]), None),
+        }))
+    }
+
+    /// Writes all of a buffer that is handed over.
+    pub(super) async fn write_all_owned<B: IoBuf>(
+        &self,
+        buf: B,
+        at: &'static Location<'static>,
+    ) -> (io::Result<()>, B) {
+        half::write_all_owned(&self.writing, self.site(at), buf).await
     }
 
     /// Copies what comes next, and lets it stay.

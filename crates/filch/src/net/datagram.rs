@@ -2,7 +2,7 @@
 
 use super::hand_over::{self, Refused};
 use super::socket;
-use crate::half::{Reading, Site, Want, would_block};
+use crate::half::{self, Reading, Site, Want, would_block};
 use crate::home::{Home, lost_its_ring};
 use filch_sync::Lock;
 use filch_uring::{SharedFd, SockAddr, op};
@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) struct Datagrams {
     pub(super) fd: SharedFd,
     home: Home,
-    receiving: Lock<Reading<op::RecvMsg<Vec<u8>>>>,
+    receiving: Lock<Reading<half::RecvMsg>>,
     room: usize,
     /// Somebody has asked for descriptors: from then on every receive has room for some.
     descriptors: AtomicBool,

@@ -4,6 +4,15 @@
 //! dropped leaves its bytes, its datagram or its connection to the next one (C1). Methods take `&self`; who comes second
 //! waits for its turn.
 //!
+//! A stream is read and written in three ways, which may be mixed: what one left, the other finds.
+//!
+//! * *Borrowed*: `read(&mut buf)` and `write(&buf)`, and everything of [`io`](crate::io). The bytes are copied once, since the kernel
+//!   may still use a buffer when the future that borrowed it is gone.
+//! * *Owned*: `read_owned(buf)` and `write_all_owned(buf)` give the buffer away and back. Nothing is copied: for large
+//!   transfers.
+//! * *Leased*: `recv()` gives the bytes as they came, in a buffer of the runtime's, a [`Lease`]. Nothing is copied, and it can be kept,
+//!   sent to another task, or written.
+//!
 //! # What a connection costs
 //!
 //! A connection whose task waits in a read takes about 1.8 KiB of memory besides the kernel's, and what the task
@@ -22,6 +31,8 @@ mod connection;
 mod datagram;
 #[cfg_attr(filch_loom, allow(unused, reason = "models use a part"))]
 mod hand_over;
+#[cfg_attr(filch_loom, allow(unused, reason = "models use a part"))]
+mod lease;
 #[cfg(not(filch_loom))]
 mod options;
 #[cfg(all(not(filch_loom), any(feature = "futures-io", feature = "tokio-io")))]
@@ -42,6 +53,8 @@ pub mod unix;
 #[cfg(filch_loom)]
 pub(crate) use acceptor::Acceptor;
 pub use hand_over::IntoStdError;
+pub use lease::Lease;
+pub(crate) use lease::Pool;
 #[cfg(not(filch_loom))]
 pub use {
     addr::{Resolve, ToSocketAddrs, lookup_host},

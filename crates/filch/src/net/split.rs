@@ -27,8 +27,9 @@
 //! # }).unwrap();
 //! ```
 
+use super::lease::Lease;
 use super::stream::Stream;
-use crate::io::{Read, Write};
+use crate::io::{IoBuf, IoBufMut, Read, Write};
 use socket2::SockRef;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
@@ -183,6 +184,40 @@ macro_rules! half {
                 async move { $stream.read_from(&mut [IoSliceMut::new(buf)], at).await }
             }
 
+            /// Reads as [`TcpStream::read_owned`](super::TcpStream::read_owned).
+            ///
+            /// # Errors
+            ///
+            /// The system's.
+            ///
+            /// # Cancel safety
+            ///
+            /// No byte is lost: what arrives when nobody reads any more goes to the next read. The buffer is
+            /// gone.
+            #[track_caller]
+            pub fn read_owned<B: IoBufMut>(
+                &self,
+                buf: B,
+            ) -> impl Future<Output = (io::Result<usize>, B)> + Send {
+                let $half = self;
+                $stream.read_owned_from(buf, Location::caller())
+            }
+
+            /// Receives as [`TcpStream::recv`](super::TcpStream::recv).
+            ///
+            /// # Errors
+            ///
+            /// The system's.
+            ///
+            /// # Cancel safety
+            ///
+            /// As [`read`](Self::read).
+            #[track_caller]
+            pub fn recv(&self) -> impl Future<Output = io::Result<Lease>> + Send {
+                let $half = self;
+                $stream.recv_from(Location::caller())
+            }
+
             /// Looks at what comes next, as [`TcpStream::peek`](super::TcpStream::peek).
             ///
             /// # Errors
@@ -223,6 +258,25 @@ macro_rules! half {
             pub fn write(&self, buf: &[u8]) -> impl Future<Output = io::Result<usize>> + Send {
                 let ($half, at) = (self, Location::caller());
                 async move { $stream.write_from(&[IoSlice::new(buf)], at).await }
+            }
+
+            /// Writes as [`TcpStream::write_all_owned`](super::TcpStream::write_all_owned).
+            ///
+            /// # Errors
+            ///
+            /// The system's; that of an earlier write that was dropped and failed later, once.
+            ///
+            /// # Cancel safety
+            ///
+            /// Dropped before its turn has come, it writes nothing; later, it goes on to the end, as long as
+            /// there is the stream.
+            #[track_caller]
+            pub fn write_all_owned<B: IoBuf>(
+                &self,
+                buf: B,
+            ) -> impl Future<Output = (io::Result<()>, B)> + Send {
+                let $half = self;
+                $stream.write_all_owned_from(buf, Location::caller())
             }
 
             /// Waits for the end of a write that was dropped, and returns how many bytes it wrote: 0 if

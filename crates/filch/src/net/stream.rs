@@ -26,6 +26,8 @@ pub trait Stream: sealed::Sealed {
 
 pub(super) mod sealed {
     use super::{Location, io};
+    use crate::io::{IoBuf, IoBufMut};
+    use crate::net::Lease;
     use std::fmt::Debug;
     use std::io::{IoSlice, IoSliceMut};
     use std::os::fd::AsFd;
@@ -38,6 +40,19 @@ pub(super) mod sealed {
             bufs: &mut [IoSliceMut<'_>],
             at: &'static Location<'static>,
         ) -> impl Future<Output = io::Result<usize>> + Send;
+
+        /// Reads into a buffer that is handed over.
+        fn read_owned_from<B: IoBufMut>(
+            &self,
+            buf: B,
+            at: &'static Location<'static>,
+        ) -> impl Future<Output = (io::Result<usize>, B)> + Send;
+
+        /// Lends what has come.
+        fn recv_from(
+            &self,
+            at: &'static Location<'static>,
+        ) -> impl Future<Output = io::Result<Lease>> + Send;
 
         /// Looks at what comes next.
         fn peek_from(
@@ -52,6 +67,13 @@ pub(super) mod sealed {
             bufs: &[IoSlice<'_>],
             at: &'static Location<'static>,
         ) -> impl Future<Output = io::Result<usize>> + Send;
+
+        /// Writes all of a buffer that is handed over.
+        fn write_all_owned_from<B: IoBuf>(
+            &self,
+            buf: B,
+            at: &'static Location<'static>,
+        ) -> impl Future<Output = (io::Result<()>, B)> + Send;
 
         /// Waits for a write that was dropped.
         fn settle_from(
@@ -120,6 +142,56 @@ macro_rules! stream {
                 self.read_from(bufs, Location::caller())
             }
 
+            /// Reads some bytes into a buffer that is handed over, from its beginning, at most its capacity, and
+            /// gives the number and the buffer; 0 at the end of the stream, or if there is no room.
+            ///
+            /// The kernel writes into the buffer itself, unless bytes are there that an earlier read left:
+            /// those are copied.
+            ///
+            /// ```
+            /// # filch::run(async {
+            /// # let (one, other) = filch::net::UnixStream::pair()?;
+            /// one.write_all_owned("ping").await.0?;
+            /// let (read, buf) = other.read_owned(Vec::with_capacity(64 * 1024)).await;
+            /// assert_eq!((read?, &buf[..]), (4, &b"ping"[..]));
+            /// # Ok::<(), std::io::Error>(())
+            /// # }).unwrap();
+            /// ```
+            ///
+            /// # Errors
+            ///
+            /// As [`read`](Self::read), with the buffer.
+            ///
+            /// # Cancel safety
+            ///
+            /// No byte is lost: what arrives when nobody reads any more goes to the next read, of whatever
+            /// kind. The buffer is gone, and freed when that has happened, or the stream is dropped.
+            #[doc(alias = "recv_into")]
+            #[track_caller]
+            pub fn read_owned<B: crate::io::IoBufMut>(
+                &self,
+                buf: B,
+            ) -> impl Future<Output = (io::Result<usize>, B)> + Send {
+                self.read_owned_from(buf, Location::caller())
+            }
+
+            /// Receives some bytes, at most 16 KiB, in a buffer of the runtime's; an empty one at the end of the
+            /// stream. See [`Lease`](crate::net::Lease).
+            ///
+            /// Bytes that an earlier read left come in the memory in which they are.
+            ///
+            /// # Errors
+            ///
+            /// As [`read`](Self::read).
+            ///
+            /// # Cancel safety
+            ///
+            /// As [`read`](Self::read).
+            #[track_caller]
+            pub fn recv(&self) -> impl Future<Output = io::Result<crate::net::Lease>> + Send {
+                self.recv_from(Location::caller())
+            }
+
             /// Copies some of the bytes that come next into `buf`, and returns how many; they stay, to be
             /// read. Waits until there is at least one; 0 at the end of the stream, or if `buf` is empty.
             ///
@@ -167,6 +239,27 @@ macro_rules! stream {
                 bufs: &[IoSlice<'_>],
             ) -> impl Future<Output = io::Result<usize>> + Send {
                 self.write_from(bufs, Location::caller())
+            }
+
+            /// Writes all of a buffer that is handed over, and gives it back. Nothing is copied.
+            ///
+            /// # Errors
+            ///
+            /// As [`write`](Self::write), with the buffer. A part of it may be written then.
+            ///
+            /// # Cancel safety
+            ///
+            /// Dropped before its turn has come, it writes nothing. Dropped later, it *goes on to the end*: all
+            /// of it is sent, once, and the next write, or the end of the stream, waits for it. Only when the
+            /// stream is dropped, or fails, a part is left out. The buffer is freed afterwards.
+            /// [`settle`](Self::settle) waits for it and tells its length.
+            #[doc(alias = "sendall")]
+            #[track_caller]
+            pub fn write_all_owned<B: crate::io::IoBuf>(
+                &self,
+                buf: B,
+            ) -> impl Future<Output = (io::Result<()>, B)> + Send {
+                self.write_all_owned_from(buf, Location::caller())
             }
 
             /// Waits for the end of a write that was dropped, and returns how many bytes it wrote: 0 if
@@ -235,6 +328,21 @@ macro_rules! stream {
                 self.0.read(bufs, None, at)
             }
 
+            fn read_owned_from<B: crate::io::IoBufMut>(
+                &self,
+                buf: B,
+                at: &'static Location<'static>,
+            ) -> impl Future<Output = (io::Result<usize>, B)> + Send {
+                self.0.read_owned(buf, at)
+            }
+
+            fn recv_from(
+                &self,
+                at: &'static Location<'static>,
+            ) -> impl Future<Output = io::Result<crate::net::Lease>> + Send {
+                self.0.recv(at)
+            }
+
             fn peek_from(
                 &self,
                 buf: &mut [u8],
@@ -249,6 +357,14 @@ macro_rules! stream {
                 at: &'static Location<'static>,
             ) -> impl Future<Output = io::Result<usize>> + Send {
                 self.0.write(bufs, Default::default(), at)
+            }
+
+            fn write_all_owned_from<B: crate::io::IoBuf>(
+                &self,
+                buf: B,
+                at: &'static Location<'static>,
+            ) -> impl Future<Output = (io::Result<()>, B)> + Send {
+                self.0.write_all_owned(buf, at)
             }
 
             fn settle_from(

@@ -1,6 +1,7 @@
 //! A TCP connection.
 
 use super::connect;
+use crate::half;
 use crate::home::Home;
 use crate::io::failed;
 use crate::net::addr::ToSocketAddrs;
@@ -11,7 +12,7 @@ use crate::net::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf
 use crate::net::stream::sealed::Sealed;
 use crate::net::stream::{Stream, stream};
 use crate::time::timeout;
-use filch_uring::{SharedFd, op};
+use filch_uring::SharedFd;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::panic::Location;
@@ -54,7 +55,7 @@ use std::time::Duration;
 #[doc(alias = "open_connection")]
 #[doc(alias = "StreamReader")]
 #[doc(alias = "StreamWriter")]
-pub struct TcpStream(pub(in crate::net) Connection<op::Recv<Vec<u8>>, op::Send<Vec<u8>>>);
+pub struct TcpStream(pub(in crate::net) Connection<half::Recv, half::Send>);
 
 impl TcpStream {
     /// Connects to the address that answers first, as RFC 8305 ("happy eyeballs") has it: the addresses of

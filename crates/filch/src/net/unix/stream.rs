@@ -1,6 +1,7 @@
 //! A connection between two processes of one machine.
 
 use super::{SocketAddr, UCred, addr, own};
+use crate::half;
 use crate::home::Home;
 use crate::io::failed;
 use crate::net::connection::Connection;
@@ -40,7 +41,7 @@ use std::path::Path;
 ///
 /// As for [`TcpStream`](crate::net::TcpStream).
 #[doc(alias = "open_unix_connection")]
-pub struct UnixStream(pub(in crate::net) Connection<op::RecvMsg<Vec<u8>>, op::SendMsg<Vec<u8>>>);
+pub struct UnixStream(pub(in crate::net) Connection<half::RecvMsg, half::SendMsg>);
 
 impl UnixStream {
     /// Connects to the socket that listens at `path`, or, if that begins with a NUL, at an abstract name.

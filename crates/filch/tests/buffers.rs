@@ -1,0 +1,211 @@
+//! Owned buffers and leases: what goes in comes out, and nothing waits for a lease.
+
+mod support;
+
+use filch::Runtime;
+use filch::net::{Lease, TcpStream, UnixStream};
+use filch_testkit::limits::alone;
+use std::io::{ErrorKind, Write as _};
+use std::thread;
+use support::{PATIENCE, pair, pattern, runtime};
+
+fn is_lent(lease: &Lease) -> bool {
+    format!("{lease:?}").contains("is_lent: true")
+}
+
+#[test]
+fn owned_buffers_come_back() {
+    let _alone = alone(PATIENCE);
+    runtime(2).block_on(async {
+        let (stream, mut peer) = pair();
+        peer.write_all(b"some bytes").unwrap();
+        let buf = Vec::with_capacity(64);
+        let place = buf.as_ptr();
+        let (read, buf) = stream.read_owned(buf).await;
+        assert_eq!((read.unwrap(), &buf[..], buf.as_ptr()), (10, &b"some bytes"[..], place));
+        let (read, buf) = stream.read_owned(Vec::new()).await;
+        assert_eq!((read.unwrap(), buf.capacity()), (0, 0), "no room, no read");
+        let (written, buf) = stream.write_all_owned(Vec::new()).await;
+        assert_eq!((written.unwrap(), buf.len()), ((), 0));
+        peer.shutdown(std::net::Shutdown::Write).unwrap();
+        let (read, buf) = stream.read_owned(vec![1; 4]).await;
+        assert_eq!((read.unwrap(), buf), (0, vec![1; 4]), "the end");
+        assert!(stream.recv().await.unwrap().is_empty(), "the end stays the end");
+    });
+}
+
+#[test]
+fn owned_buffers_come_back_with_errors() {
+    let _alone = alone(PATIENCE);
+    runtime(1).block_on(async {
+        let (one, other) = UnixStream::pair().unwrap();
+        drop(other);
+        let (written, buf) = one.write_all_owned(vec![1, 2, 3].into_boxed_slice()).await;
+        assert_eq!(written.unwrap_err().kind(), ErrorKind::BrokenPipe);
+        assert_eq!(*buf, [1, 2, 3]);
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let no_stream = std::net::TcpStream::from(std::os::fd::OwnedFd::from(socket));
+        no_stream.shutdown(std::net::Shutdown::Both).unwrap_err();
+        let no_stream = TcpStream::from_std(no_stream).unwrap();
+        let (written, buf) = no_stream.write_all_owned("text").await;
+        assert_eq!(written.unwrap_err().raw_os_error(), Some(libc::EDESTADDRREQ));
+        assert_eq!(buf, "text");
+    });
+}
+
+/// More than a socket takes, in one buffer and back, while the other side echoes leases.
+#[test]
+fn large_transfers_by_owned_buffers_and_leases() {
+    let _alone = alone(PATIENCE);
+    runtime(2).block_on(async {
+        let listener = filch::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let echo = filch::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            loop {
+                let lease = stream.recv().await.unwrap();
+                if lease.is_empty() {
+                    return;
+                }
+                stream.write_all_owned(lease).await.0.unwrap();
+            }
+        });
+        let (reader, writer) = TcpStream::connect(address).await.unwrap().into_split();
+        let all = pattern(0, 5_000_000);
+        let sending = all.clone();
+        let sender = filch::spawn(async move { writer.write_all_owned(sending).await.0.unwrap() });
+        let (mut got, mut buf) = (Vec::new(), vec![0; 100_000]);
+        loop {
+            let read;
+            (read, buf) = reader.read_owned(buf).await;
+            match read.unwrap() {
+                0 => break,
+                read => got.extend_from_slice(&buf[..read]),
+            }
+        }
+        assert!(got == all);
+        sender.await.unwrap();
+        echo.await.unwrap();
+    });
+}
+
+/// The same through a Unix socket, which takes a part at a time.
+#[test]
+fn large_transfers_between_unix_sockets() {
+    let _alone = alone(PATIENCE);
+    runtime(2).block_on(async {
+        let (one, other) = UnixStream::pair().unwrap();
+        let all = pattern(0, 3_000_000);
+        let sending = all.clone().into_boxed_slice();
+        let sender = filch::spawn(async move {
+            let (written, back) = one.write_all_owned(sending).await;
+            (written.unwrap(), back.len())
+        });
+        let mut got = Vec::new();
+        while got.len() < all.len() {
+            got.extend_from_slice(&other.recv().await.unwrap());
+            let (read, buf) = other.read_owned(Box::new([0; 9_000])).await;
+            got.extend_from_slice(&buf[..read.unwrap()]);
+        }
+        assert!(got == all);
+        assert_eq!(sender.await.unwrap(), ((), all.len()));
+    });
+}
+
+/// All leases are out, one of them for ever: other connections, and the same one, go on.
+#[test]
+fn nobody_waits_for_a_lease() {
+    let _alone = alone(PATIENCE);
+    let runtime = Runtime::builder().workers(1).leases(2).build().unwrap();
+    runtime.block_on(async {
+        let pairs: Vec<_> = (0..8).map(|_| pair()).collect();
+        let mut kept = Vec::new();
+        for round in 0..3u8 {
+            for (number, (stream, peer)) in pairs.iter().enumerate() {
+                let number = number as u8;
+                (&*peer).write_all(&[round, number]).unwrap();
+                let lease = stream.recv().await.unwrap();
+                assert_eq!(*lease, [round, number]);
+                assert_eq!(is_lent(&lease), kept.len() < 2, "two are lent, and no more");
+                kept.push(lease);
+            }
+        }
+        for (place, lease) in kept.iter().enumerate() {
+            assert_eq!(**lease, [(place / 8) as u8, (place % 8) as u8], "nobody else writes to it");
+        }
+        let (stream, peer) = &pairs[0];
+        std::mem::forget(kept.remove(0));
+        for (place, lent) in [(0, false), (0, true)] {
+            (&*peer).write_all(b"x").unwrap();
+            assert_eq!(is_lent(&stream.recv().await.unwrap()), lent);
+            kept.remove(place);
+        }
+    });
+}
+
+/// A buffer goes back from wherever it is dropped, and is used again.
+#[test]
+fn a_lease_is_returned_by_any_thread() {
+    let _alone = alone(PATIENCE);
+    let runtime = Runtime::builder().workers(2).leases(1).build().unwrap();
+    runtime.block_on(async {
+        let (stream, mut peer) = pair();
+        let mut places = Vec::new();
+        for round in 0..20 {
+            peer.write_all(&pattern(round, 100)).unwrap();
+            let lease = stream.recv().await.unwrap();
+            assert!(is_lent(&lease), "the one there is came back");
+            assert_eq!(*lease, pattern(round, 100));
+            places.push(lease.as_ptr());
+            match round % 3 {
+                0 => drop(lease),
+                1 => thread::spawn(move || drop(lease)).join().unwrap(),
+                _ => filch::spawn(async move { drop(lease) }).await.unwrap(),
+            }
+        }
+        assert!(places.iter().all(|&place| place == places[0]), "one buffer is enough");
+    });
+}
+
+#[test]
+fn a_lease_outlives_its_stream_and_its_runtime() {
+    let _alone = alone(PATIENCE);
+    let runtime = runtime(1);
+    let mut lease = runtime.block_on(async {
+        let (stream, mut peer) = pair();
+        peer.write_all(b"0123456789").unwrap();
+        stream.recv().await.unwrap()
+    });
+    drop(runtime);
+    lease.advance(2);
+    lease.truncate(5);
+    lease[0] = b'x';
+    assert_eq!(&*lease, b"x3456");
+    lease.truncate(9);
+    lease.advance(9);
+    assert!(lease.is_empty());
+}
+
+#[cfg(feature = "bytes")]
+#[test]
+fn a_lease_becomes_bytes_without_a_copy() {
+    let _alone = alone(PATIENCE);
+    let runtime = Runtime::builder().workers(1).leases(1).build().unwrap();
+    runtime.block_on(async {
+        let (stream, mut peer) = pair();
+        peer.write_all(b"0123456789").unwrap();
+        let mut lease = stream.recv().await.unwrap();
+        lease.advance(1);
+        let place = lease.as_ptr();
+        let all = bytes::Bytes::from(lease);
+        assert_eq!((&all[..], all.as_ptr()), (&b"123456789"[..], place));
+        let part = all.slice(3..5);
+        drop(all);
+        peer.write_all(b"x").unwrap();
+        assert!(!is_lent(&stream.recv().await.unwrap()), "a part of it is still there");
+        assert_eq!(&part[..], b"45");
+        drop(part);
+        peer.write_all(b"x").unwrap();
+        assert!(is_lent(&stream.recv().await.unwrap()), "it went back with the last part");
+    });
+}
