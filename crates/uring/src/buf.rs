@@ -1,5 +1,7 @@
 //! Buffers that can be lent to the kernel.
 
+#[cfg(feature = "bytes")]
+mod bytes;
 mod slice;
 
 pub use slice::Slice;
@@ -284,6 +286,21 @@ mod tests {
         is_read("text", b"text");
         is_read("text".to_owned(), b"text");
         is_read("text".slice(1..3), b"ex");
+    }
+
+    #[cfg(feature = "bytes")]
+    #[test]
+    fn bytes_are_read_and_bytes_mut_written_to() {
+        is_read(::bytes::Bytes::from_static(b"bytes"), b"bytes");
+        is_read(::bytes::Bytes::from(vec![1, 2, 3]).slice(1..), &[2, 3]);
+        let mut buffer = ::bytes::BytesMut::with_capacity(64);
+        let room = buffer.capacity();
+        is_written_and_read(::bytes::BytesMut::with_capacity(64), 64);
+        buffer.extend_from_slice(b"there");
+        // What is split off has its own part of the memory, and no more.
+        let rest = buffer.split_off(2);
+        is_read(buffer, b"th");
+        is_written_and_read(rest, room - 2);
     }
 
     #[test]

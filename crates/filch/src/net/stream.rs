@@ -175,8 +175,8 @@ macro_rules! stream {
                 self.read_owned_from(buf, Location::caller())
             }
 
-            /// Receives some bytes, at most 16 KiB, in a buffer of the runtime's; an empty one at the end of the
-            /// stream. See [`Lease`](crate::net::Lease).
+            /// Receives some bytes in a buffer of the runtime's, which has room for 16 KiB; none at the end of
+            /// the stream. See [`Lease`](crate::net::Lease).
             ///
             /// Bytes that an earlier read left come in the memory in which they are.
             ///
