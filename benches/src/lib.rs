@@ -24,6 +24,7 @@ pub mod quiet;
 pub mod random;
 pub mod report;
 pub mod ring;
+pub mod ring_ways;
 pub mod rows;
 pub mod runtime;
 pub mod runtimes;

@@ -1,8 +1,10 @@
-//! The load generator of the echo row: one thread, one ring, a closed loop over all connections.
+//! The load generator of the echo rows: one thread, one ring, a closed loop over all connections, each with so many requests
+//! in flight.
 //!
 //! Every answer is compared with what was sent. The clock is read once a batch, before the answers of that batch are looked
 //! at and answered in turn: a latency includes the generator's own work on the batch, for every contender alike.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::fd::AsRawFd;
@@ -23,14 +25,30 @@ pub struct Target {
     pub pid: u32,
 }
 
-/// One connection and the request it waits for.
+/// What is asked of a server.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// How many connections.
+    pub connections: usize,
+    /// How long a message is, in bytes.
+    pub message: usize,
+    /// How many messages are under way on each connection.
+    pub in_flight: usize,
+}
+
+/// One connection and the requests whose answers it waits for.
 struct Connection {
     stream: TcpStream,
-    message: Vec<u8>,
+    /// How long a message is.
+    message: usize,
+    /// The same message again and again, once more than there may be in flight: whatever comes back, from wherever
+    /// within a message, is a part of it.
+    messages: Vec<u8>,
     answer: Vec<u8>,
-    /// Bytes of the answer that have arrived.
+    /// Bytes that have arrived of the first answer that is not complete.
     arrived: usize,
-    sent: Instant,
+    /// When those were asked that are not answered.
+    asked: VecDeque<Instant>,
 }
 
 const SEND: u64 = 1 << 32;
@@ -40,15 +58,9 @@ const SEND: u64 = 1 << 32;
 /// # Errors
 ///
 /// When a system call fails, the server closes a connection, or an answer is not what was sent.
-pub fn run(
-    target: Target,
-    connections: usize,
-    message: usize,
-    warm_ms: u64,
-    size_ms: u64,
-) -> io::Result<Sample> {
-    let connections: Vec<_> = (0..connections)
-        .map(|index| Connection::open(target.port, index, message))
+pub fn run(target: Target, load: Load, warm_ms: u64, size_ms: u64) -> io::Result<Sample> {
+    let connections: Vec<_> = (0..load.connections)
+        .map(|index| Connection::open(target.port, index, load))
         .collect::<io::Result<_>>()?;
     // Receives are in flight when the time is over.
     let connections = connections.leak();
@@ -60,7 +72,8 @@ pub fn run(
 
     let mut now = Instant::now();
     for (index, connection) in connections.iter_mut().enumerate() {
-        connection.ask(&mut ring, index, now)?;
+        connection.ask(&mut ring, index, load.in_flight, now)?;
+        ring::push(&mut ring, connection.receive(index))?;
     }
     let warm_end = now + Duration::from_millis(warm_ms);
     let mut window: Option<Window> = None;
@@ -83,64 +96,75 @@ pub fn run(
                 return Err(io::Error::other("a send stopped short"));
             }
             let connection = &mut connections[id as usize];
-            if connection.arrive(count)? {
+            let answers = connection.arrive(count)?;
+            for asked in connection.asked.drain(..answers) {
                 if window.is_some() {
-                    latencies.saturating_record((now - connection.sent).as_nanos() as u64);
+                    latencies.saturating_record((now - asked).as_nanos() as u64);
                 }
-                connection.ask(&mut ring, id as usize, now)?;
-            } else {
-                let receive = connection.receive(id as usize);
-                ring::push(&mut ring, receive)?;
             }
+            connection.ask(&mut ring, id as usize, answers, now)?;
+            let receive = connection.receive(id as usize);
+            ring::push(&mut ring, receive)?;
         }
     }
 }
 
 impl Connection {
-    fn open(port: u16, index: usize, message: usize) -> io::Result<Self> {
+    fn open(port: u16, index: usize, load: Load) -> io::Result<Self> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_nodelay(true)?;
-        let message: Vec<u8> = (0..message).map(|byte| (byte * 7 + index * 31) as u8).collect();
-        let answer = vec![0; message.len()];
-        Ok(Self { stream, message, answer, arrived: 0, sent: Instant::now() })
+        let message: Vec<u8> =
+            (0..load.message).map(|byte| (byte * 7 + index * 31) as u8).collect();
+        let (messages, answer) =
+            (message.repeat(load.in_flight + 1), message.repeat(load.in_flight));
+        let message = load.message;
+        Ok(Self { stream, message, messages, answer, arrived: 0, asked: VecDeque::new() })
     }
 
-    /// Sends the request and waits for the beginning of the answer.
-    fn ask(&mut self, ring: &mut IoUring, index: usize, now: Instant) -> io::Result<()> {
+    /// Sends so many requests, in one piece.
+    fn ask(
+        &mut self,
+        ring: &mut IoUring,
+        index: usize,
+        requests: usize,
+        now: Instant,
+    ) -> io::Result<()> {
+        if requests == 0 {
+            return Ok(());
+        }
         let fd = types::Fixed(index as u32);
-        // Only a failed send completes visibly.
-        let send = opcode::Send::new(fd, self.message.as_ptr(), self.message.len() as u32)
+        let length = (requests * self.message) as u32;
+        // Only a failed send completes visibly. What is in flight fits the socket's buffer, so that one send is over before
+        // the next begins.
+        let send = opcode::Send::new(fd, self.messages.as_ptr(), length)
             .flags(libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
             .build()
             .flags(squeue::Flags::SKIP_SUCCESS)
             .user_data(index as u64 | SEND);
-        self.sent = now;
-        self.arrived = 0;
-        self.answer.fill(0);
-        ring::push(ring, send)?;
-        ring::push(ring, self.receive(index))
+        self.asked.extend(std::iter::repeat_n(now, requests));
+        ring::push(ring, send)
     }
 
-    /// Waits for what is missing of the answer.
+    /// Waits for what is missing.
     fn receive(&mut self, index: usize) -> squeue::Entry {
         let fd = types::Fixed(index as u32);
-        let rest = &mut self.answer[self.arrived..];
-        opcode::Recv::new(fd, rest.as_mut_ptr(), rest.len() as u32).build().user_data(index as u64)
+        let missing = self.asked.len() * self.message - self.arrived;
+        let start = self.answer.as_mut_ptr();
+        opcode::Recv::new(fd, start, missing as u32).build().user_data(index as u64)
     }
 
-    /// Notes that so many bytes have arrived. Whether that was all.
-    fn arrive(&mut self, count: usize) -> io::Result<bool> {
+    /// Notes that so many bytes have arrived. How many answers are complete.
+    fn arrive(&mut self, count: usize) -> io::Result<usize> {
         if count == 0 {
             return Err(io::Error::other("the server closed a connection"));
         }
-        self.arrived += count;
-        if self.arrived < self.answer.len() {
-            return Ok(false);
-        }
-        if self.answer != self.message {
+        if self.answer[..count] != self.messages[self.arrived..self.arrived + count] {
             return Err(io::Error::other("the server answered something else"));
         }
-        Ok(true)
+        self.answer[..count].fill(0);
+        let answers = (self.arrived + count) / self.message;
+        self.arrived = (self.arrived + count) % self.message;
+        Ok(answers)
     }
 }
 

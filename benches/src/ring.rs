@@ -41,6 +41,19 @@ pub fn ring(entries: u32) -> io::Result<IoUring> {
 ///
 /// When a system call fails.
 pub fn echo(threads: usize, connections: usize, buffer: usize, heed: fn(&[u8])) -> io::Result<()> {
+    served(threads, connections, |share| echo_share(share, buffer, heed))
+}
+
+/// Accepts that many connections, and has `serve` serve them on so many threads, each a share.
+///
+/// # Errors
+///
+/// When a system call fails.
+pub(crate) fn served(
+    threads: usize,
+    connections: usize,
+    serve: impl Fn(Vec<TcpStream>) -> io::Result<()> + Sync,
+) -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     child::announce(listener.local_addr()?.port())?;
     let mut shares: Vec<Vec<TcpStream>> = (0..threads).map(|_| Vec::new()).collect();
@@ -49,7 +62,8 @@ pub fn echo(threads: usize, connections: usize, buffer: usize, heed: fn(&[u8])) 
         stream.set_nodelay(true)?;
         shares[connection % threads].push(stream);
     }
-    each_on_its_thread(shares, |share| echo_share(share, buffer, heed)).map(|_| ())
+    shares.retain(|share| !share.is_empty());
+    each_on_its_thread(shares, serve).map(|_| ())
 }
 
 /// One connection of an echo server.
@@ -58,7 +72,8 @@ struct Echo {
     buffer: Vec<u8>,
 }
 
-const SEND: u64 = 1 << 32;
+/// The mark of a send's completion.
+pub(crate) const SEND: u64 = 1 << 32;
 
 fn echo_share(streams: Vec<TcpStream>, buffer: usize, heed: fn(&[u8])) -> io::Result<()> {
     let connections: Vec<_> =

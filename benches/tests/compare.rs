@@ -54,6 +54,24 @@ fn tasks_files_and_streams_report_their_figures() {
 }
 
 #[test]
+fn every_size_of_echo_reports_its_figures() {
+    let args = ["--quick", "--json", "--no-wait", "--repeat", "1", "--workers", "1", "echo_sizes"];
+    let all = json(&args);
+    let results = all["results"].as_array().expect("there are results");
+    for contender in ["filch", "filch-lease", "tokio-mt", "ring-multishot", "ring-poll"] {
+        let of_it: Vec<_> = results.iter().filter(|it| it["contender"] == contender).collect();
+        assert_eq!(of_it.len(), 4, "{contender}: every size");
+        for entry in of_it {
+            assert_eq!((&entry["failed"], &entry["trials"]), (&0.into(), &1.into()), "{entry}");
+            assert!(
+                entry["metrics"]["krps"]["median"].as_f64().expect("a figure") > 0.0,
+                "{entry}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_hog_is_measured() {
     every_trial_reports_its_figures(&["hog"], &["filch", "tokio-mt", "smol", "ring"]);
 }

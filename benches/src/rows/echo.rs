@@ -1,31 +1,49 @@
-//! 64 connections over loopback TCP, 128 bytes there and back, each waiting for its answer before it asks again.
+//! Connections over loopback TCP whose messages come back; the next is sent when one has.
 //!
 //! The server reads into a buffer of 16 KiB per connection and writes back what it got; `TCP_NODELAY` on both sides. In
 //! `single` the server has one worker on core 0 and the load generator has core 1; in `dual` two workers and the load
-//! generator share both cores.
+//! generator share both cores. `echo` has 64 connections and 128 bytes, `echo_sizes` the other counts and sizes.
 
 use std::io;
 
 use super::{TOKIO, nothing};
 use crate::child;
-use crate::load::{self, Target};
+use crate::load::{self, Load, Target};
 use crate::measure::{KRPS, KRPS_CPU, LOAD_CPU, P50_US, P99_US, P999_US, SERVER_CPU, Sample};
 use crate::plan::{Conduct, Row, Shape, Size, Trial};
-use crate::ring;
-use crate::runtime::Net;
-use crate::runtimes::{RING, with_net};
+use crate::runtime::{Net, Runtime};
+use crate::runtimes::{FILCH_LEASE, FILCH_OWNED, Filch, RING, RING_MULTISHOT, RING_POLL, with_net};
+use crate::{ring, ring_ways};
+use filch::net::TcpStream;
 
-const CONNECTIONS: usize = 64;
-const MESSAGE: usize = 128;
 const BUFFER: usize = 16 * 1024;
 
-pub(super) static ROW: Row = Row {
+const ONE: &str = "1 x 64 B";
+const MANY: &str = "512 x 128 B";
+const PIPELINED: &str = "64 x 128 B x 16";
+const LARGE: &str = "64 x 16 KiB";
+
+const CONTENDERS: &[&str] = &[
+    "filch",
+    FILCH_OWNED,
+    FILCH_LEASE,
+    "tokio-mt",
+    "tokio-ct",
+    "smol",
+    RING,
+    RING_MULTISHOT,
+    RING_POLL,
+];
+
+pub(super) static ROW: Row = ECHO;
+
+const ECHO: Row = Row {
     name: "echo",
     group: "io",
     about: "64 connections x 128 B over loopback TCP, closed loop",
     by_default: true,
     shapes: &[Shape { variant: "single", workers: 1 }, Shape { variant: "dual", workers: 2 }],
-    contenders: &["filch", "tokio-mt", "tokio-ct", "smol", RING],
+    contenders: CONTENDERS,
     fits: Shape::suits_runtime,
     remarks: &[],
     baseline: TOKIO,
@@ -36,10 +54,41 @@ pub(super) static ROW: Row = Row {
     conduct: Conduct::Served { serve, load },
 };
 
+pub(super) static SIZES: Row = Row {
+    name: "echo_sizes",
+    about: "the same with 1 and 512 connections, 16 requests in flight, 16 KiB",
+    by_default: false,
+    shapes: &[
+        Shape { variant: ONE, workers: 1 },
+        Shape { variant: ONE, workers: 2 },
+        Shape { variant: MANY, workers: 1 },
+        Shape { variant: MANY, workers: 2 },
+        Shape { variant: PIPELINED, workers: 1 },
+        Shape { variant: PIPELINED, workers: 2 },
+        Shape { variant: LARGE, workers: 1 },
+        Shape { variant: LARGE, workers: 2 },
+    ],
+    ..ECHO
+};
+
+fn load_of(trial: &Trial) -> Load {
+    match trial.shape.variant {
+        ONE => Load { connections: 1, message: 64, in_flight: 1 },
+        MANY => Load { connections: 512, message: 128, in_flight: 1 },
+        PIPELINED => Load { connections: 64, message: 128, in_flight: 16 },
+        LARGE => Load { connections: 64, message: 16 * 1024, in_flight: 1 },
+        _ => Load { connections: 64, message: 128, in_flight: 1 },
+    }
+}
+
 fn serve(trial: &Trial) -> io::Result<()> {
-    let workers = trial.shape.workers;
+    let (workers, connections) = (trial.shape.workers, load_of(trial).connections);
     match trial.contender.as_str() {
-        RING => ring::echo(workers, CONNECTIONS, BUFFER, |_| ()),
+        RING => ring::echo(workers, connections, BUFFER, |_| ()),
+        RING_MULTISHOT => ring_ways::multishot(workers, connections, BUFFER),
+        RING_POLL => ring_ways::polled(workers, connections, BUFFER),
+        FILCH_OWNED => Filch::run(workers, accept::<Filch, _>(echo_owned)),
+        FILCH_LEASE => Filch::run(workers, accept::<Filch, _>(echo_leases)),
         name => with_net!(name, R => R::run(workers, accept::<R, _>(echo::<R>)))?,
     }
 }
@@ -68,6 +117,31 @@ async fn echo<R: Net>(mut stream: R::Stream) -> io::Result<()> {
     }
 }
 
+async fn echo_owned(stream: TcpStream) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(BUFFER);
+    loop {
+        buffer.clear();
+        let read;
+        (read, buffer) = stream.read_owned(buffer).await;
+        if read? == 0 {
+            return Ok(());
+        }
+        let written;
+        (written, buffer) = stream.write_all_owned(buffer).await;
+        written?;
+    }
+}
+
+async fn echo_leases(stream: TcpStream) -> io::Result<()> {
+    loop {
+        let lease = stream.recv().await?;
+        if lease.is_empty() {
+            return Ok(());
+        }
+        stream.write_all_owned(lease).await.0?;
+    }
+}
+
 fn load(trial: &Trial, target: Target) -> io::Result<Sample> {
-    load::run(target, CONNECTIONS, MESSAGE, trial.warm, trial.size)
+    load::run(target, load_of(trial), trial.warm, trial.size)
 }

@@ -25,6 +25,7 @@ pub static ROWS: &[&Row] = &[
     &yield_now::ROW,
     &chained_spawn::ROW,
     &echo::ROW,
+    &echo::SIZES,
     &hog::ROW,
     &file_rand::ROW,
     &sync::mutex::ROW,

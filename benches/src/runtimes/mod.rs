@@ -14,6 +14,14 @@ pub use self::tokio::{TokioCt, TokioFs, TokioMt};
 
 /// The name of the bare ring loop, which is no runtime: the rows that have one handle it themselves.
 pub const RING: &str = "ring";
+/// The same with multishot receives into provided buffers.
+pub const RING_MULTISHOT: &str = "ring-multishot";
+/// The same with polls for readiness and plain system calls to receive.
+pub const RING_POLL: &str = "ring-poll";
+/// filch, reading and writing by owned buffers.
+pub const FILCH_OWNED: &str = "filch-owned";
+/// filch, receiving leases and writing them.
+pub const FILCH_LEASE: &str = "filch-lease";
 
 /// Evaluates an expression with `$runtime` standing for the runtime called `$name`; an error when there is none.
 macro_rules! with_runtime {
