@@ -10,9 +10,12 @@ use filch::{Runtime, cancellable, is_cancelled, shielded};
 use filch_testkit::limits::watchdog;
 use filch_testkit::{Cut, DropAtEveryPoll};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::future::poll_fn;
 use std::io::Write as _;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use support::{PATIENCE, drain, pair, pattern, runtime};
 
 /// Nobody's patience is to end: who waits for what does not come hangs.
@@ -228,6 +231,49 @@ fn cancel_10_a_write_that_was_cut_does_not_happen_later() {
         assert_eq!(got[..written], expected[..written]);
         assert_eq!(&got[written..], b"good bye");
     });
+}
+
+/// A read that was asked to stop, and whose boundary is dropped before it has: the next one begins anew.
+#[test]
+fn cancel_11_what_a_dropped_boundary_has_stopped_begins_anew() {
+    let _watchdog = watchdog(PATIENCE);
+    let runtime = runtime(2);
+    runtime.block_on(async {
+        let (stream, mut peer) = pair();
+        let begun = Arc::new(AtomicBool::new(false));
+        let is_begun = begun.clone();
+        let task = filch::spawn(async move {
+            {
+                let mut buf = [0; 8];
+                let mut cut = pin!(cancellable(stream.read(&mut buf)).grace(FOR_EVER));
+                poll_once(cut.as_mut()).await;
+                is_begun.store(true, Ordering::Release);
+                while !is_cancelled() {
+                    std::thread::yield_now();
+                }
+                poll_once(cut.as_mut()).await;
+            }
+            shielded(sleep(Duration::from_millis(20))).await;
+            peer.write_all(b"hello").unwrap();
+            let mut buf = [0; 8];
+            let read = shielded(stream.read(&mut buf)).await.unwrap();
+            buf[..read].to_vec()
+        });
+        while !begun.load(Ordering::Acquire) {
+            sleep(Duration::from_millis(1)).await;
+        }
+        task.cancel();
+        assert_eq!(task.await.expect("all it waits for is shielded"), b"hello");
+    });
+}
+
+/// Polls it, and lets it wait.
+async fn poll_once<F: Future>(mut future: Pin<&mut F>) {
+    poll_fn(|cx| {
+        assert!(future.as_mut().poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
 }
 
 /// A boundary with clean-up that writes, dropped at every poll while its task is cancelled. Whatever is left

@@ -96,11 +96,13 @@ impl<T: Operation> Op<T> {
                     let (operation, result) = self.take();
                     if let Some(leaf) = self.leaf.take()
                         && leaf.is_ending()
+                        && leaf.is_here()
                         && !self.is_cancelled
                         && sys::was_given_up(result)
                     {
                         // Its scope is cancelled, and nothing has happened (C2). It is the boundary's to say
-                        // so: whoever waits here is dropped.
+                        // so: whoever waits here is dropped. (Not whoever waits somewhere else, because the
+                        // boundary was dropped meanwhile.)
                         self.state = State::New(operation, None);
                         return self.refuse();
                     }
