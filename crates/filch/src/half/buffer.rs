@@ -62,6 +62,10 @@ unsafe impl IoBuf for ReadBuffer {
     fn stand_in() -> Self {
         Self::Vec(Vec::new())
     }
+
+    fn own(&mut self) -> Option<*mut u8> {
+        Some(IoBufMut::as_mut_ptr(self))
+    }
 }
 
 // SAFETY: as above.
@@ -164,16 +168,31 @@ unsafe impl IoBuf for WriteBuffer {
     fn stand_in() -> Self {
         Vec::new().into()
     }
+
+    fn own(&mut self) -> Option<*mut u8> {
+        let (len, own) = match &mut self.bytes {
+            Bytes::Vec(vec) => (vec.len(), Some(vec.as_mut_ptr())),
+            Bytes::Other(other) => (other.bytes().len(), other.own_bytes()),
+        };
+        // SAFETY: within what is initialised, or just past it.
+        own.map(|own| unsafe { own.add(self.from.min(len)) })
+    }
 }
 
 /// What [`IoBuf`] says, of whichever type.
 pub(crate) trait AnyBuf: Any + Send {
     fn bytes(&self) -> &[u8];
+
+    fn own_bytes(&mut self) -> Option<*mut u8>;
 }
 
 impl<B: IoBuf> AnyBuf for B {
     fn bytes(&self) -> &[u8] {
         self.as_slice()
+    }
+
+    fn own_bytes(&mut self) -> Option<*mut u8> {
+        self.own()
     }
 }
 

@@ -36,12 +36,22 @@ pub(crate) struct Writing<T: Outward> {
     pub(crate) is_ending: bool,
 }
 
-/// How far a write is.
-enum Pending<T: Outward> {
-    /// With `whole` the buffer was handed over, and all of it is to be written.
-    Begun { op: Op<T>, whole: bool, goes_on: bool },
+/// A write that was begun.
+struct Pending<T: Outward> {
+    stage: Stage<T>,
+    /// The buffer was handed over, and all of it is to be written.
+    whole: bool,
+    /// So much of it is written already.
+    written: usize,
+    /// Of a whole one: whoever began it has dropped it, and it goes on to the end, whoever waits for that.
+    goes_on: bool,
+}
+
+/// How far it is.
+enum Stage<T: Outward> {
+    Begun(Op<T>),
     /// It would have had to wait: this waits until there is room, and then it is begun anew.
-    Waiting { op: Op<op::PollFd>, buffer: WriteBuffer, beside: T::Beside, whole: bool },
+    Waiting(Op<op::PollFd>, WriteBuffer, T::Beside),
 }
 
 impl<T: Outward> Writing<T> {
@@ -68,8 +78,9 @@ impl<T: Outward> Writing<T> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         self.forget_unbegun();
-        if let Some(pending) = &self.pending {
-            let whole = pending.is_whole();
+        if let Some(pending) = &mut self.pending {
+            let whole = pending.whole;
+            pending.goes_on |= whole;
             let (written, buffer) = ready!(self.poll_begun(site, cx));
             match written {
                 // Nobody compares what was handed over with anything: it goes.
@@ -81,10 +92,13 @@ impl<T: Outward> Writing<T> {
         Poll::Ready(self.failed.take().map_or(Ok(()), Err))
     }
 
-    /// Forgets a write that did not begin, as its scope was cancelled: it did not happen (C2), and must not
-    /// happen now.
+    /// Forgets a write that did not begin, or not go on, as its scope was cancelled: it did not happen (C2), and
+    /// must not happen now. What it had written before is to be heard of.
     pub(super) fn forget_unbegun(&mut self) {
-        self.pending.take_if(|pending| !pending.is_in_flight());
+        let cut = self.pending.take_if(|pending| !pending.goes_on && !pending.is_in_flight());
+        if let Some(Pending { written: written @ 1.., .. }) = cut {
+            self.unheard.note(Vec::new(), written);
+        }
     }
 
     /// Takes note of what a write has written that nobody waits for.
@@ -134,36 +148,41 @@ impl<T: Outward> Writing<T> {
         cx: &mut Context<'_>,
     ) -> Poll<(io::Result<usize>, WriteBuffer)> {
         loop {
-            match self.pending.as_mut().expect("called when it has begun") {
-                Pending::Begun { op, whole, .. } => {
-                    let whole = *whole;
+            let pending = self.pending.as_mut().expect("called when it has begun");
+            match &mut pending.stage {
+                Stage::Begun(op) => {
                     let (sent, mut buffer, beside) = T::end(ready!(site.poll(op, cx)));
-                    self.pending = None;
                     match sent {
                         // Nothing of it was sent.
                         Err(error) if would_block(&error) => {
                             let op = Op::new(op::PollFd::new(site.fd.clone(), libc::POLLOUT));
-                            self.pending = Some(Pending::Waiting { op, buffer, beside, whole });
+                            pending.stage = Stage::Waiting(op, buffer, beside);
                         }
                         Err(error) if was_given_up(&error) => {
-                            self.pending = Some(Pending::begin(site, buffer, beside, whole));
+                            pending.begin_anew(site, buffer, beside);
                         }
-                        Ok(sent) if whole && 0 < sent && sent < buffer.len() => {
+                        Ok(sent) if pending.whole && 0 < sent && sent < buffer.len() => {
                             buffer.advance(sent);
-                            self.pending = Some(Pending::begin(site, buffer, beside, whole));
-                        }
-                        Ok(0) if whole => {
-                            return Poll::Ready((Err(io::ErrorKind::WriteZero.into()), buffer));
+                            pending.begin_anew(site, buffer, beside);
                         }
                         sent => {
-                            let before = buffer.written();
-                            return Poll::Ready((sent.map(|sent| before + sent), buffer));
+                            let pending = self.pending.take().expect("it is there");
+                            let sent = match sent {
+                                Ok(0) if pending.whole => Err(io::ErrorKind::WriteZero.into()),
+                                sent => sent.map(|sent| pending.written + sent),
+                            };
+                            return Poll::Ready((sent, buffer));
                         }
                     }
                 }
-                Pending::Waiting { op, .. } => {
+                Stage::Waiting(op, ..) => {
                     let ready = ready!(site.poll(op, cx));
-                    let Some(Pending::Waiting { buffer, beside, whole, .. }) = self.pending.take()
+                    let Some(Pending {
+                        stage: Stage::Waiting(_, buffer, beside),
+                        whole,
+                        written,
+                        goes_on,
+                    }) = self.pending.take()
                     else {
                         unreachable!("it waited")
                     };
@@ -172,7 +191,8 @@ impl<T: Outward> Writing<T> {
                     {
                         return Poll::Ready((Err(error), buffer));
                     }
-                    self.pending = Some(Pending::begin(site, buffer, beside, whole));
+                    let stage = Stage::Begun(Op::new(T::new(site, buffer, beside, whole)));
+                    self.pending = Some(Pending { stage, whole, written, goes_on });
                 }
             }
         }
@@ -184,7 +204,7 @@ impl<T: Outward> Writing<T> {
         site: Site<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Some(Pending::Begun { op, .. }) = &mut self.pending {
+        if let Some(Pending { stage: Stage::Begun(op), .. }) = &mut self.pending {
             op.cancel();
             let (sent, _, _) = T::end(ready!(site.poll(op, cx)));
             // Cancelled is what was asked for. Another error was faster, and is news (C2).
@@ -197,28 +217,28 @@ impl<T: Outward> Writing<T> {
 
 impl<T: Outward> Pending<T> {
     fn begin(site: Site<'_>, buffer: WriteBuffer, beside: T::Beside, whole: bool) -> Self {
-        let goes_on = buffer.written() > 0;
-        Self::Begun { op: Op::new(T::new(site, buffer, beside, whole)), whole, goes_on }
+        let stage = Stage::Begun(Op::new(T::new(site, buffer, beside, whole)));
+        Self { stage, whole, written: 0, goes_on: false }
     }
 
-    fn is_whole(&self) -> bool {
-        match self {
-            Self::Begun { whole, .. } | Self::Waiting { whole, .. } => *whole,
-        }
+    /// Once more, with what is left.
+    fn begin_anew(&mut self, site: Site<'_>, buffer: WriteBuffer, beside: T::Beside) {
+        self.written = buffer.written();
+        self.stage = Stage::Begun(Op::new(T::new(site, buffer, beside, self.whole)));
     }
 
-    /// Whether it did begin, in a scope that was not cancelled, or is the rest of one that did.
+    /// Whether it did begin, in a scope that was not cancelled.
     fn is_in_flight(&self) -> bool {
-        match self {
-            Self::Begun { op, goes_on, .. } => *goes_on || op.is_in_flight(),
-            Self::Waiting { .. } => true,
+        match &self.stage {
+            Stage::Begun(op) => op.is_in_flight(),
+            Stage::Waiting(op, ..) => op.is_in_flight(),
         }
     }
 }
 
 impl<T: Outward> Drop for Writing<T> {
     fn drop(&mut self) {
-        if let Some(Pending::Begun { op, .. }) = &mut self.pending {
+        if let Some(Pending { stage: Stage::Begun(op), .. }) = &mut self.pending {
             // Also where the operation by itself would run to its end, as a write to a file does.
             op.cancel();
         }

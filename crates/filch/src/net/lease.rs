@@ -121,6 +121,10 @@ unsafe impl IoBuf for Lease {
     fn stand_in() -> Self {
         Self::empty()
     }
+
+    fn own(&mut self) -> Option<*mut u8> {
+        Some(<[u8]>::as_mut_ptr(self))
+    }
 }
 
 /// The lease goes with the last of the `Bytes`.

@@ -31,6 +31,10 @@ unsafe impl IoBuf for BytesMut {
     fn stand_in() -> Self {
         Self::new()
     }
+
+    fn own(&mut self) -> Option<*mut u8> {
+        Some(<[u8]>::as_mut_ptr(self))
+    }
 }
 
 // SAFETY: as above; the part up to its capacity is its own, also where it shares an allocation with others.
