@@ -2,12 +2,13 @@
 
 mod support;
 
-use filch::Runtime;
 use filch::net::{Lease, TcpStream, UnixStream};
 use filch_testkit::limits::alone;
+use std::future::Future;
 use std::io::{ErrorKind, Write as _};
+use std::task::{Context, Waker};
 use std::thread;
-use support::{PATIENCE, pair, pattern, runtime};
+use support::{PATIENCE, pair, pattern, runtime, watched};
 
 fn is_lent(lease: &Lease) -> bool {
     format!("{lease:?}").contains("is_lent: true")
@@ -116,7 +117,7 @@ fn large_transfers_between_unix_sockets() {
 #[test]
 fn nobody_waits_for_a_lease() {
     let _alone = alone(PATIENCE);
-    let runtime = Runtime::builder().workers(1).leases(2).build().unwrap();
+    let runtime = watched(1).leases(2).build().unwrap();
     runtime.block_on(async {
         let pairs: Vec<_> = (0..8).map(|_| pair()).collect();
         let mut kept = Vec::new();
@@ -147,7 +148,7 @@ fn nobody_waits_for_a_lease() {
 #[test]
 fn a_lease_is_returned_by_any_thread() {
     let _alone = alone(PATIENCE);
-    let runtime = Runtime::builder().workers(2).leases(1).build().unwrap();
+    let runtime = watched(2).leases(1).build().unwrap();
     runtime.block_on(async {
         let (stream, mut peer) = pair();
         let mut places = Vec::new();
@@ -186,11 +187,69 @@ fn a_lease_outlives_its_stream_and_its_runtime() {
     assert!(lease.is_empty());
 }
 
+/// Buffers of operations that were given up are poisoned and kept. Those that are lent, or were, are not: nobody
+/// writes to a lease, and one that came back is as good as new.
+#[test]
+fn leases_and_the_quarantine_leave_each_other_alone() {
+    let _alone = alone(PATIENCE);
+    let runtime = watched(1).leases(4).build().unwrap();
+    runtime.block_on(async {
+        let mut kept: Vec<(Lease, Vec<u8>)> = Vec::new();
+        for round in 0..300 {
+            let (stream, mut peer) = pair();
+            let bytes = pattern(round, 1000);
+            peer.write_all(&bytes).unwrap();
+            let lease = stream.recv().await.unwrap();
+            assert!(*lease == bytes && is_lent(&lease) == (kept.len() < 4));
+            kept.push((lease, bytes));
+            // A receive, or a write of what was lent, is left to the kernel with the stream.
+            let mut receive = Box::pin(stream.recv());
+            assert!(receive.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            drop(receive);
+            if kept.len() == 6 {
+                let (lease, _) = kept.remove(round % 6);
+                let mut write = Box::pin(stream.write_all_owned(lease));
+                assert!(write.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+                drop(write);
+                kept.truncate(2);
+            }
+            drop(stream);
+            filch::task::yield_now().await;
+            assert!(kept.iter().all(|(lease, bytes)| **lease == **bytes), "round {round}");
+        }
+    });
+    drop(runtime);
+}
+
+/// A stream that goes while its buffer is lent, and while another is in flight.
+#[test]
+fn a_lease_stays_when_its_stream_goes() {
+    let _alone = alone(PATIENCE);
+    let runtime = watched(2).leases(2).build().unwrap();
+    runtime.block_on(async {
+        let mut leases = Vec::new();
+        for round in 0..50 {
+            let (stream, mut peer) = pair();
+            peer.write_all(&pattern(round, 64)).unwrap();
+            leases.push(stream.recv().await.unwrap());
+            let mut next = Box::pin(stream.recv());
+            assert!(next.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            drop(next);
+            drop(stream);
+            // Its other bytes, if any come, go nowhere.
+            let _ = peer.write_all(&[0xff; 64]);
+        }
+        for (round, lease) in leases.iter().enumerate() {
+            assert_eq!(**lease, pattern(round, 64));
+        }
+    });
+}
+
 #[cfg(feature = "bytes")]
 #[test]
 fn a_lease_becomes_bytes_without_a_copy() {
     let _alone = alone(PATIENCE);
-    let runtime = Runtime::builder().workers(1).leases(1).build().unwrap();
+    let runtime = watched(1).leases(1).build().unwrap();
     runtime.block_on(async {
         let (stream, mut peer) = pair();
         peer.write_all(b"0123456789").unwrap();

@@ -52,8 +52,9 @@ async fn read_by(stream: &TcpStream, way: usize, to: &Bytes) -> usize {
     read
 }
 
-async fn reads_of_all_kinds(cut: Cut, first: usize) {
+async fn reads_of_all_kinds(cut: Cut, first: usize, blocks: bool) {
     let (stream, peer) = pair();
+    SockRef::from(&stream).set_nonblocking(!blocks).unwrap();
     let stream = Arc::new(stream);
     let (sent, got) = (pattern(0, 80), Bytes::default());
     let reader = {
@@ -79,12 +80,17 @@ async fn reads_of_all_kinds(cut: Cut, first: usize) {
 
 #[test]
 fn no_byte_is_lost_from_one_kind_to_another() {
-    everywhere(8, |cut| reads_of_all_kinds(cut, 0));
+    everywhere(8, |cut| reads_of_all_kinds(cut, 0, true));
 }
 
 #[test]
 fn no_byte_is_lost_from_one_kind_to_another_in_another_order() {
-    everywhere(8, |cut| reads_of_all_kinds(cut, 3));
+    everywhere(8, |cut| reads_of_all_kinds(cut, 3, true));
+}
+
+#[test]
+fn no_byte_is_lost_where_the_socket_does_not_block() {
+    everywhere(8, |cut| reads_of_all_kinds(cut, 1, false));
 }
 
 async fn the_stream_goes_too(cut: Cut) {
@@ -113,13 +119,15 @@ fn a_stream_that_goes_with_its_buffer_closes() {
 }
 
 /// A connection that takes little before the writer has to wait; see `cancel_write.rs`.
-fn narrow_pair() -> (TcpStream, std::net::TcpStream) {
+fn narrow_pair(blocks: bool) -> (TcpStream, std::net::TcpStream) {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     theirs.set_nonblocking(true).unwrap();
     SockRef::from(&ours).set_send_buffer_size(16 * 1024).unwrap();
     let ours = std::net::TcpStream::from(OwnedFd::from(ours));
     let theirs = std::net::TcpStream::from(OwnedFd::from(theirs));
-    (TcpStream::from_std(ours).expect("a runtime"), theirs)
+    let ours = TcpStream::from_std(ours).expect("a runtime");
+    SockRef::from(&ours).set_nonblocking(!blocks).unwrap();
+    (ours, theirs)
 }
 
 /// Writes one record, in one of the ways.
@@ -140,8 +148,8 @@ async fn write_by(stream: &TcpStream, way: usize, record: Vec<u8>) {
     assert!(back == record, "the buffer comes back as it was");
 }
 
-async fn writes(cut: Cut) {
-    let (stream, peer) = narrow_pair();
+async fn writes(cut: Cut, blocks: bool) {
+    let (stream, peer) = narrow_pair(blocks);
     let stream = Arc::new(stream);
     let all = Arc::new(pattern(0, 4 * RECORD));
     let done = Arc::new(Bytes::default());
@@ -176,11 +184,16 @@ async fn writes(cut: Cut) {
 
 #[test]
 fn a_dropped_owned_write_is_finished_or_was_not_begun() {
-    everywhere(6, writes);
+    everywhere(6, |cut| writes(cut, true));
+}
+
+#[test]
+fn so_it_is_where_the_socket_does_not_block() {
+    everywhere(6, |cut| writes(cut, false));
 }
 
 async fn is_settled(cut: Cut) {
-    let (stream, peer) = narrow_pair();
+    let (stream, peer) = narrow_pair(true);
     let stream = Arc::new(stream);
     let record = pattern(0, RECORD);
     let writer = {
@@ -208,7 +221,7 @@ fn how_much_a_dropped_owned_write_wrote_can_be_asked() {
 }
 
 async fn the_stream_goes_with_its_write(cut: Cut) {
-    let (stream, peer) = narrow_pair();
+    let (stream, peer) = narrow_pair(true);
     let record = pattern(0, 4 * RECORD);
     let writer = {
         let record = record.clone();

@@ -117,6 +117,26 @@ fn a_read_goes_on_waiting() {
 }
 
 #[test]
+fn a_read_into_a_buffer_that_was_handed_over_goes_on_waiting() {
+    on_one_worker(async {
+        let (stream, peer) = pair();
+        peer.set_nodelay(true).unwrap();
+        let read = async { stream.read_owned(vec![0; 16]).await.0 };
+        reads(&stream, read, |bytes| (&peer).write_all(bytes).unwrap()).await;
+    });
+}
+
+#[test]
+fn a_receive_of_a_lease_goes_on_waiting() {
+    on_one_worker(async {
+        let (stream, peer) = pair();
+        peer.set_nodelay(true).unwrap();
+        let read = async { stream.recv().await.map(|lease| lease.len()) };
+        reads(&stream, read, |bytes| (&peer).write_all(bytes).unwrap()).await;
+    });
+}
+
+#[test]
 fn a_read_of_a_unix_stream_goes_on_waiting() {
     on_one_worker(async {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
