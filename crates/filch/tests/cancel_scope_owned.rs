@@ -231,7 +231,7 @@ fn cancel_3_a_buffer_that_is_filled_comes_back() {
         let go = Arc::new(AtomicUsize::new(0));
         let may = go.clone();
         let task = filch::spawn(async move {
-            let buf = Vec::with_capacity(64);
+            let buf = Vec::<u8>::with_capacity(64);
             let place = buf.as_ptr().addr();
             let work = async {
                 let mut read = pin!(other.read_owned(buf));

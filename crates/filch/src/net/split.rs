@@ -269,7 +269,7 @@ macro_rules! half {
             /// # Cancel safety
             ///
             /// Dropped before its turn has come, it writes nothing; later, it goes on to the end, as long as
-            /// there is the stream.
+            /// there is the stream; cut by a cancel, in a [boundary](crate::cancellable), it does not.
             #[track_caller]
             pub fn write_all_owned<B: IoBuf>(
                 &self,

@@ -252,7 +252,8 @@ macro_rules! stream {
             /// Dropped before its turn has come, it writes nothing. Dropped later, it *goes on to the end*: all
             /// of it is sent, once, and the next write, or the end of the stream, waits for it. Only when the
             /// stream is dropped, or fails, a part is left out. The buffer is freed afterwards.
-            /// [`settle`](Self::settle) waits for it and tells its length.
+            /// [`settle`](Self::settle) waits for it and tells its length. Cut by a cancel, in a
+            /// [boundary](crate::cancellable), it does *not* go on: `settle` tells how much it had sent.
             #[doc(alias = "sendall")]
             #[track_caller]
             pub fn write_all_owned<B: crate::io::IoBuf>(
