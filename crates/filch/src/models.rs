@@ -6,7 +6,7 @@ use crate::half::{self, Inward, ReadBuffer, Reading, Site, Transfer, Turn, Want}
 use crate::home::Home;
 use crate::net::Acceptor;
 use filch_atomic::current::WaitKind;
-use filch_uring::{Operation, Remote, SharedFd, WaitWithout};
+use filch_uring::{Operation, Remote, SharedFd, WaitWithout, op};
 use io_uring::squeue;
 use std::cell::Cell;
 use std::io;
@@ -77,6 +77,8 @@ impl Inward for Receive {
     fn new(_: Site<'_>, buffer: ReadBuffer, _: Want) -> Self {
         Self(buffer)
     }
+
+    fn beside(_: op::Received) {}
 }
 
 /// The receiving half of a stream.

@@ -54,6 +54,79 @@ fn owned_buffers_come_back_with_errors() {
     });
 }
 
+#[test]
+fn several_buffers_come_back() {
+    let _alone = alone(PATIENCE);
+    runtime(2).block_on(async {
+        let (one, other) = UnixStream::pair().unwrap();
+        let (written, bufs) = one.write_all_vectored_owned(["", "pi", "", "ng"]).await;
+        written.unwrap();
+        assert_eq!(bufs, ["", "pi", "", "ng"]);
+        let bufs = (Vec::with_capacity(3), Box::new([9; 4]));
+        let (read, bufs) = other.read_vectored_owned(bufs).await;
+        assert_eq!((read.unwrap(), bufs), (4, (b"pin".to_vec(), Box::new([b'g', 9, 9, 9]))));
+        // Nothing to write, no room to read: nothing is waited for.
+        one.write_all_vectored_owned(Vec::<Vec<u8>>::new()).await.0.unwrap();
+        one.write_all_vectored_owned(["", ""]).await.0.unwrap();
+        let (read, _) = other.read_vectored_owned([Vec::new(), Vec::new()]).await;
+        assert_eq!(read.unwrap(), 0);
+        // What an earlier read left is copied, in the same order.
+        one.write_all_owned("0123456789").await.0.unwrap();
+        assert_eq!(other.read(&mut [0; 2]).await.unwrap(), 2);
+        let mut left = Box::pin(other.read_owned(Vec::with_capacity(64)));
+        let _ = left.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        drop(left);
+        let bufs = vec![Vec::with_capacity(1), Vec::with_capacity(3), Vec::with_capacity(9)];
+        let mut got = Vec::new();
+        let (read, bufs) = other.read_vectored_owned(bufs).await;
+        assert!(read.unwrap() > 0 && bufs[0] == b"2");
+        got.extend(bufs.concat());
+        while got.len() < 8 {
+            got.extend_from_slice(&other.recv().await.unwrap());
+        }
+        assert_eq!(got, b"23456789");
+        drop(other);
+        let (written, bufs) = one.write_all_vectored_owned(("head", vec![1u8; 9])).await;
+        assert_eq!(written.unwrap_err().kind(), ErrorKind::BrokenPipe);
+        assert_eq!(bufs, ("head", vec![1; 9]));
+        assert_eq!(one.read_vectored_owned([vec![0; 4]]).await.0.unwrap(), 0, "the end");
+    });
+}
+
+/// More buffers than the kernel takes at once, and more bytes than the socket does.
+#[test]
+fn many_buffers_take_several_operations() {
+    let _alone = alone(PATIENCE);
+    runtime(2).block_on(async {
+        let (stream, mut peer) = pair();
+        peer.set_nonblocking(false).unwrap();
+        let all = pattern(0, 3_000_000);
+        let bufs: Vec<_> = all.chunks(997).map(<[u8]>::to_vec).collect();
+        assert!(bufs.len() > 2 * 1024);
+        let expected = all.clone();
+        let reader = thread::spawn(move || {
+            let mut got = vec![0; expected.len()];
+            std::io::Read::read_exact(&mut peer, &mut got).unwrap();
+            assert!(got == expected);
+            peer.write_all(&got).unwrap();
+        });
+        let (written, bufs) = stream.write_all_vectored_owned(bufs).await;
+        written.unwrap();
+        assert!(bufs.concat() == all);
+        let mut got = Vec::new();
+        while got.len() < all.len() {
+            let bufs: Vec<_> = (0..2000).map(|_| Vec::with_capacity(31)).collect();
+            let (read, bufs) = stream.read_vectored_owned(bufs).await;
+            let read = read.unwrap();
+            let came = bufs.concat();
+            assert_eq!(came.len(), read);
+            got.extend(came);
+        }
+        assert!(got == all);
+        reader.join().unwrap();
+    });
+}
+
 /// More than a socket takes, in one buffer and back, while the other side echoes leases.
 #[test]
 fn large_transfers_by_owned_buffers_and_leases() {

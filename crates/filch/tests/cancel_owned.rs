@@ -22,7 +22,7 @@ const RECORD: usize = 60_000;
 /// Reads once, in one of the ways, and keeps what came.
 async fn read_by(stream: &TcpStream, way: usize, to: &Bytes) -> usize {
     let size = 1 + way * 5 % 7;
-    let (read, bytes) = match way % 5 {
+    let (read, bytes) = match way % 6 {
         0 => {
             let (read, buf) = stream.read_owned(Vec::with_capacity(size)).await;
             (read, buf)
@@ -38,6 +38,11 @@ async fn read_by(stream: &TcpStream, way: usize, to: &Bytes) -> usize {
         3 => {
             let (read, buf) = stream.read_owned(Box::new([0; 3])).await;
             (read, buf.to_vec())
+        }
+        4 => {
+            let bufs = vec![Vec::with_capacity(2), Vec::new(), Vec::with_capacity(size)];
+            let (read, bufs) = stream.read_vectored_owned(bufs).await;
+            (read, bufs.concat())
         }
         _ => {
             let part = vec![7; 16].slice(4..4 + size);
@@ -60,7 +65,7 @@ async fn reads_of_all_kinds(cut: Cut, first: usize, blocks: bool) {
     let reader = {
         let (stream, got) = (stream.clone(), got.clone());
         async move {
-            for way in first..first + 5 {
+            for way in first..first + 6 {
                 read_by(&stream, way, &got).await;
             }
         }
@@ -132,11 +137,16 @@ fn narrow_pair(blocks: bool) -> (TcpStream, std::net::TcpStream) {
 
 /// Writes one record, in one of the ways.
 async fn write_by(stream: &TcpStream, way: usize, record: Vec<u8>) {
-    let (written, back) = match way % 3 {
+    let (written, back) = match way % 4 {
         0 => stream.write_all_owned(record.clone()).await,
         1 => {
             let (written, back) = stream.write_all_owned(record.clone().into_boxed_slice()).await;
             (written, back.into_vec())
+        }
+        2 => {
+            let bufs: Vec<_> = record.chunks(7_000).map(<[u8]>::to_vec).collect();
+            let (written, bufs) = stream.write_all_vectored_owned(bufs).await;
+            (written, bufs.concat())
         }
         _ => {
             let longer = [b"not this", &record[..]].concat();

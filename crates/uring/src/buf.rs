@@ -2,8 +2,10 @@
 
 #[cfg(feature = "bytes")]
 mod bytes;
+pub(crate) mod many;
 mod slice;
 
+pub use many::{IoBufs, IoBufsMut};
 pub use slice::Slice;
 
 use std::ops::RangeBounds;

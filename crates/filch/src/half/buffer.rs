@@ -4,8 +4,10 @@
 //! What was handed over is kept behind a pointer, and found again by its type. A vector, the usual buffer,
 //! is kept as it is, without an allocation.
 
-use filch_uring::{IoBuf, IoBufMut};
+use filch_uring::{IoBuf, IoBufMut, IoBufs, IoBufsMut};
 use std::any::Any;
+use std::ptr::NonNull;
+use std::slice;
 
 /// Where a read puts its bytes.
 pub(crate) enum ReadBuffer {
@@ -13,9 +15,42 @@ pub(crate) enum ReadBuffer {
     Vec(Vec<u8>),
     /// Any other that was handed over.
     Other(Box<dyn AnyBufMut>),
+    /// Several that were handed over. As one buffer it is an empty one.
+    Many(Box<dyn AnyBufsMut>),
 }
 
 impl ReadBuffer {
+    /// Several that were handed over.
+    pub(crate) fn of_many<B: IoBufsMut>(bufs: B) -> Self {
+        Self::Many(Box::new(bufs))
+    }
+
+    /// Those that were handed over, or stand-ins, if they are lost to the kernel.
+    pub(crate) fn give_back_many<B: IoBufsMut>(self) -> B {
+        let given = match self {
+            Self::Many(many) => unboxed(many),
+            _ => None,
+        };
+        given.unwrap_or_else(B::stand_in)
+    }
+
+    pub(super) fn is_many(&self) -> bool {
+        matches!(self, Self::Many(_))
+    }
+
+    /// As one buffer. The first `len` bytes of several are copied into one.
+    pub(super) fn as_one(self, mut len: usize) -> Self {
+        let Self::Many(mut many) = self else { return self };
+        let mut all = Vec::with_capacity(len);
+        many.parts_mut(&mut |at, room| {
+            let here = room.min(len);
+            // SAFETY: the kernel has filled `len` bytes of them, from the first on.
+            all.extend_from_slice(unsafe { slice::from_raw_parts(at, here) });
+            len -= here;
+        });
+        Self::Vec(all)
+    }
+
     /// One that was handed over.
     pub(crate) fn of<B: IoBufMut>(buf: B) -> Self {
         same(buf).map_or_else(|buf| Self::Other(Box::new(buf)), Self::Vec)
@@ -25,10 +60,8 @@ impl ReadBuffer {
     pub(crate) fn give_back<B: IoBufMut>(self) -> B {
         let given = match self {
             Self::Vec(vec) => same(vec).ok(),
-            Self::Other(other) => {
-                let other: Box<dyn Any> = other;
-                other.downcast().ok().map(|buf| *buf)
-            }
+            Self::Other(other) => unboxed(other),
+            Self::Many(_) => None,
         };
         given.unwrap_or_else(B::stand_in)
     }
@@ -49,6 +82,7 @@ unsafe impl IoBuf for ReadBuffer {
         match self {
             Self::Vec(vec) => IoBuf::as_ptr(vec),
             Self::Other(other) => other.bytes().as_ptr(),
+            Self::Many(_) => NonNull::dangling().as_ptr(),
         }
     }
 
@@ -56,6 +90,7 @@ unsafe impl IoBuf for ReadBuffer {
         match self {
             Self::Vec(vec) => vec.len(),
             Self::Other(other) => other.bytes().len(),
+            Self::Many(_) => 0,
         }
     }
 
@@ -74,6 +109,7 @@ unsafe impl IoBufMut for ReadBuffer {
         match self {
             Self::Vec(vec) => vec.as_mut_ptr(),
             Self::Other(other) => other.start(),
+            Self::Many(_) => NonNull::dangling().as_ptr(),
         }
     }
 
@@ -81,6 +117,7 @@ unsafe impl IoBufMut for ReadBuffer {
         match self {
             Self::Vec(vec) => vec.capacity(),
             Self::Other(other) => other.capacity(),
+            Self::Many(_) => 0,
         }
     }
 
@@ -90,7 +127,31 @@ unsafe impl IoBufMut for ReadBuffer {
             Self::Vec(vec) => unsafe { IoBufMut::set_init(vec, len) },
             // SAFETY: as above.
             Self::Other(other) => unsafe { other.set_init(len) },
+            Self::Many(_) => {}
         }
+    }
+}
+
+// SAFETY: as above; one that is not several is one.
+unsafe impl IoBufsMut for ReadBuffer {
+    fn parts_mut(&mut self, put: &mut dyn FnMut(*mut u8, usize)) {
+        match self {
+            Self::Many(many) => many.parts_mut(put),
+            one => put(one.as_mut_ptr(), IoBufMut::capacity(one)),
+        }
+    }
+
+    unsafe fn set_filled(&mut self, len: usize) {
+        match self {
+            // SAFETY: the caller's promise.
+            Self::Many(many) => unsafe { many.set_filled(len) },
+            // SAFETY: as above.
+            one => unsafe { IoBufMut::set_init(one, len) },
+        }
+    }
+
+    fn stand_in() -> Self {
+        <Self as IoBuf>::stand_in()
     }
 }
 
@@ -104,6 +165,8 @@ pub(crate) struct WriteBuffer {
 enum Bytes {
     Vec(Vec<u8>),
     Other(Box<dyn AnyBuf>),
+    /// As one buffer it is an empty one.
+    Many(Box<dyn AnyBufs>),
 }
 
 impl WriteBuffer {
@@ -117,12 +180,35 @@ impl WriteBuffer {
     pub(crate) fn give_back<B: IoBuf>(self) -> B {
         let given = match self.bytes {
             Bytes::Vec(vec) => same(vec).ok(),
-            Bytes::Other(other) => {
-                let other: Box<dyn Any> = other;
-                other.downcast().ok().map(|buf| *buf)
-            }
+            Bytes::Other(other) => unboxed(other),
+            Bytes::Many(_) => None,
         };
         given.unwrap_or_else(B::stand_in)
+    }
+
+    /// Several that were handed over.
+    pub(crate) fn of_many<B: IoBufs>(bufs: B) -> Self {
+        Self { bytes: Bytes::Many(Box::new(bufs)), from: 0 }
+    }
+
+    /// Those that were handed over, or stand-ins, if they are lost to the kernel.
+    pub(crate) fn give_back_many<B: IoBufs>(self) -> B {
+        let given = match self.bytes {
+            Bytes::Many(many) => unboxed(many),
+            _ => None,
+        };
+        given.unwrap_or_else(B::stand_in)
+    }
+
+    pub(super) fn is_many(&self) -> bool {
+        matches!(self.bytes, Bytes::Many(_))
+    }
+
+    /// How many bytes are left to be written.
+    pub(super) fn left(&self) -> usize {
+        let mut left = 0;
+        IoBufs::parts(self, &mut |_, len| left += len);
+        left
     }
 
     /// How many bytes are written already.
@@ -147,22 +233,26 @@ impl From<Vec<u8>> for WriteBuffer {
     }
 }
 
+impl WriteBuffer {
+    /// All of it, where it is one buffer.
+    fn all(&self) -> &[u8] {
+        match &self.bytes {
+            Bytes::Vec(vec) => vec,
+            Bytes::Other(other) => other.bytes(),
+            Bytes::Many(_) => &[],
+        }
+    }
+}
+
 // SAFETY: as for `ReadBuffer`; it is cut off at what is initialised.
 unsafe impl IoBuf for WriteBuffer {
     fn as_ptr(&self) -> *const u8 {
-        let all = match &self.bytes {
-            Bytes::Vec(vec) => vec,
-            Bytes::Other(other) => other.bytes(),
-        };
+        let all = self.all();
         all[self.from.min(all.len())..].as_ptr()
     }
 
     fn len(&self) -> usize {
-        let all = match &self.bytes {
-            Bytes::Vec(vec) => vec.len(),
-            Bytes::Other(other) => other.bytes().len(),
-        };
-        all.saturating_sub(self.from)
+        self.all().len().saturating_sub(self.from)
     }
 
     fn stand_in() -> Self {
@@ -173,9 +263,27 @@ unsafe impl IoBuf for WriteBuffer {
         let (len, own) = match &mut self.bytes {
             Bytes::Vec(vec) => (vec.len(), Some(vec.as_mut_ptr())),
             Bytes::Other(other) => (other.bytes().len(), other.own_bytes()),
+            Bytes::Many(_) => (0, None),
         };
         // SAFETY: within what is initialised, or just past it.
         own.map(|own| unsafe { own.add(self.from.min(len)) })
+    }
+}
+
+// SAFETY: as above; one that is not several is one, and what is written is left out.
+unsafe impl IoBufs for WriteBuffer {
+    fn parts(&self, put: &mut dyn FnMut(*const u8, usize)) {
+        let Bytes::Many(many) = &self.bytes else { return put(self.as_ptr(), self.len()) };
+        let mut skip = self.from;
+        many.parts(&mut |at, len| {
+            let written = skip.min(len);
+            skip -= written;
+            put(at.wrapping_add(written), len - written);
+        });
+    }
+
+    fn stand_in() -> Self {
+        <Self as IoBuf>::stand_in()
     }
 }
 
@@ -221,6 +329,43 @@ impl<B: IoBufMut> AnyBufMut for B {
         // SAFETY: the caller's promise.
         unsafe { IoBufMut::set_init(self, len) };
     }
+}
+
+/// What [`IoBufs`] says, of whichever type.
+pub(crate) trait AnyBufs: Any + Send {
+    fn parts(&self, put: &mut dyn FnMut(*const u8, usize));
+}
+
+impl<B: IoBufs> AnyBufs for B {
+    fn parts(&self, put: &mut dyn FnMut(*const u8, usize)) {
+        IoBufs::parts(self, put);
+    }
+}
+
+/// What [`IoBufsMut`] says, of whichever type.
+pub(crate) trait AnyBufsMut: Any + Send {
+    fn parts_mut(&mut self, put: &mut dyn FnMut(*mut u8, usize));
+
+    /// # Safety
+    ///
+    /// As for [`IoBufsMut::set_filled`].
+    unsafe fn set_filled(&mut self, len: usize);
+}
+
+impl<B: IoBufsMut> AnyBufsMut for B {
+    fn parts_mut(&mut self, put: &mut dyn FnMut(*mut u8, usize)) {
+        IoBufsMut::parts_mut(self, put);
+    }
+
+    unsafe fn set_filled(&mut self, len: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { IoBufsMut::set_filled(self, len) };
+    }
+}
+
+/// What is in the box, if it is of type `B`.
+fn unboxed<B: 'static>(any: Box<dyn Any>) -> Option<B> {
+    any.downcast().ok().map(|buf| *buf)
 }
 
 /// The value as one of type `B`, if that is what it is.

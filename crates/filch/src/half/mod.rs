@@ -3,6 +3,7 @@
 //! What is in flight belongs to the half, not to the future that began it (C1).
 
 mod buffer;
+mod moving;
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 mod now;
 mod reading;
@@ -19,7 +20,7 @@ pub(crate) use unheard::Unheard;
 pub(crate) use writing::Writing;
 
 use crate::home::Home;
-use filch_uring::{IoBuf, IoBufMut, Op, Operation, Position, SharedFd, op};
+use filch_uring::{IoBuf, IoBufMut, IoBufs, IoBufsMut, Op, Operation, Position, SharedFd, op};
 use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::OwnedFd;
@@ -82,6 +83,29 @@ pub(crate) async fn read_owned<T: Inward, B: IoBufMut>(
     (come.map(|()| reading.take_into(&mut buf)), buf)
 }
 
+/// As [`read_owned`], into several buffers, one after the other.
+pub(crate) async fn read_vectored_owned<T: Inward, B: IoBufsMut>(
+    half: &Turn<Reading<T>>,
+    site: Site<'_>,
+    mut bufs: B,
+    want: impl FnOnce(usize) -> Want,
+) -> (io::Result<usize>, B) {
+    let mut room = 0usize;
+    bufs.parts_mut(&mut |_, part| room = room.saturating_add(part));
+    if room == 0 {
+        return (Ok(0), bufs);
+    }
+    let want = want(room);
+    let mut reading = half.lock_at(site.at).await;
+    if reading.is_idle() {
+        reading.begin(site, ReadBuffer::of_many(bufs), want);
+        let (received, buffer) = poll_fn(|cx| reading.poll_begun(site, want, cx)).await;
+        return (received, buffer.give_back_many());
+    }
+    let come = poll_fn(|cx| reading.poll(site, want, cx)).await;
+    (come.map(|()| reading.take_into_all(&mut bufs)), bufs)
+}
+
 /// Writes some of `buf`, when the direction has its turn for it, and nothing is left of an earlier write.
 pub(crate) async fn write<T: Outward>(
     half: &Turn<Writing<T>>,
@@ -126,6 +150,26 @@ pub(crate) async fn write_all_owned<T: Outward, B: IoBuf>(
     (written.map(drop), buffer.give_back())
 }
 
+/// As [`write_all_owned`], of several buffers, one after the other.
+pub(crate) async fn write_all_vectored_owned<T: Outward, B: IoBufs>(
+    half: &Turn<Writing<T>>,
+    site: Site<'_>,
+    bufs: B,
+) -> (io::Result<()>, B) {
+    let mut is_empty = true;
+    bufs.parts(&mut |_, len| is_empty &= len == 0);
+    if is_empty {
+        return (Ok(()), bufs);
+    }
+    let mut writing = half.lock_at(site.at).await;
+    if let Err(error) = poll_fn(|cx| writing.poll_settled(site, cx)).await {
+        return (Err(error), bufs);
+    }
+    writing.begin_whole(site, WriteBuffer::of_many(bufs));
+    let (written, buffer) = poll_fn(|cx| writing.poll_begun(site, cx)).await;
+    (written.map(drop), buffer.give_back_many())
+}
+
 /// Waits for a write that was dropped, and returns how much it wrote.
 pub(crate) async fn settle<T: Outward>(
     half: &Turn<Writing<T>>,
@@ -149,6 +193,9 @@ pub(crate) trait Transfer: Operation {
 /// One that fills a buffer.
 pub(crate) trait Inward: Transfer<Buffer = ReadBuffer> {
     fn new(site: Site<'_>, buffer: ReadBuffer, want: Want) -> Self;
+
+    /// What came beside the bytes, of a message.
+    fn beside(received: op::Received) -> Self::Beside;
 }
 
 /// One that empties a buffer. With `whole` it goes on until that is empty, where the kernel can do that.
@@ -183,6 +230,8 @@ impl Inward for Recv {
     fn new(site: Site<'_>, buffer: ReadBuffer, _: Want) -> Self {
         Self::new(site.fd.clone(), buffer)
     }
+
+    fn beside(_: op::Received) {}
 }
 
 impl Outward for Send {
@@ -195,6 +244,8 @@ impl Inward for Read {
     fn new(site: Site<'_>, buffer: ReadBuffer, _: Want) -> Self {
         Self::new(site.fd.clone(), buffer, Position::Current)
     }
+
+    fn beside(_: op::Received) {}
 }
 
 impl Outward for Write {
@@ -222,6 +273,10 @@ impl Inward for RecvMsg {
         // a plain read takes may be somebody's who asks for descriptors.
         let receive = Self::new(site.fd.clone(), buffer).at_most(want.room);
         if want.descriptors { receive.descriptors(ROOM_BESIDE) } else { receive }
+    }
+
+    fn beside(received: op::Received) -> Self::Beside {
+        Some(received)
     }
 }
 

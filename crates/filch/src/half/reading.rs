@@ -1,8 +1,9 @@
 //! The receiving half: what of a read outlives the future that began it.
 
+use super::moving::Filling;
 use super::{Inward, ReadBuffer, Site, was_given_up, would_block};
 use crate::home::lost_its_ring;
-use filch_uring::{IoBuf, IoBufMut, Op, op};
+use filch_uring::{IoBuf, IoBufMut, IoBufsMut, Op, op};
 use std::io::IoSliceMut;
 use std::ops::Range;
 use std::task::{Context, Poll, ready};
@@ -28,7 +29,7 @@ pub(crate) enum Reading<T: Inward> {
     /// Nothing is in flight. The buffer is kept for its memory.
     Idle(Vec<u8>),
     /// An operation is, whether anybody waits for it or not, and what it has room for.
-    Pending(Op<T>, Want),
+    Pending(Filling<T>, Want),
     /// One would have had to wait: this waits until there is something, and then another is begun.
     Waiting(Op<op::PollFd>, ReadBuffer),
     /// Bytes have come that nobody has taken yet, and what came beside them.
@@ -111,7 +112,7 @@ impl<T: Inward> Reading<T> {
     /// Has the kernel fill `buffer`.
     pub(crate) fn begin(&mut self, site: Site<'_>, buffer: ReadBuffer, want: Want) {
         debug_assert!(self.is_idle(), "one operation at a time");
-        *self = Self::Pending(Op::new(T::new(site, buffer, want)), want);
+        *self = Self::Pending(Filling::new(site, buffer, want), want);
     }
 
     /// Waits for what [`begin`](Self::begin) began, by the same future, and gives the buffer back. What came
@@ -125,7 +126,7 @@ impl<T: Inward> Reading<T> {
         loop {
             match self {
                 Self::Pending(op, _) => {
-                    let (received, buffer, _beside) = T::end(ready!(site.poll(op, cx)));
+                    let (received, buffer, _beside) = ready!(op.poll(site, cx));
                     *self = Self::new();
                     match received {
                         Err(error) if would_block(&error) => self.wait(site, buffer),
@@ -156,9 +157,9 @@ impl<T: Inward> Reading<T> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<usize>>> {
         let Self::Pending(op, _) = self else { return Poll::Ready(None) };
-        let (received, buffer, beside) = T::end(ready!(site.poll(op, cx)));
+        let (received, buffer, beside) = ready!(op.poll(site, cx));
         *self = match received {
-            Ok(received) => Self::Left(buffer, 0..received, beside),
+            Ok(received) => Self::Left(buffer.as_one(received), 0..received, beside),
             Err(_) => Self::Idle(buffer.into_memory(MOST_KEPT)),
         };
         Poll::Ready(Some(received))
@@ -200,6 +201,23 @@ impl<T: Inward> Reading<T> {
                 buf.set_init(fits);
             }
             fits
+        })
+    }
+
+    /// As [`take`](Self::take), into the beginning of several buffers, one after the other.
+    pub(crate) fn take_into_all<B: IoBufsMut>(&mut self, bufs: &mut B) -> usize {
+        self.take_by(&mut |part| {
+            let mut left = part;
+            bufs.parts_mut(&mut |at, room| {
+                let (here, rest) = left.split_at(left.len().min(room));
+                // SAFETY: there is room for so many bytes, which are its own (`IoBufsMut`).
+                unsafe { ptr::copy_nonoverlapping(here.as_ptr(), at, here.len()) };
+                left = rest;
+            });
+            let taken = part.len() - left.len();
+            // SAFETY: they were just written.
+            unsafe { bufs.set_filled(taken) };
+            taken
         })
     }
 

@@ -1,8 +1,9 @@
 //! The sending half: what of a write outlives the future that began it.
 
+use super::moving::Emptying;
 use super::{Outward, Site, Unheard, WriteBuffer, was_given_up, would_block};
 use crate::home::lost_its_ring;
-use filch_uring::{IoBuf, Op, op};
+use filch_uring::{Op, op};
 use std::io::IoSlice;
 use std::mem;
 use std::task::{Context, Poll, ready};
@@ -49,7 +50,7 @@ struct Pending<T: Outward> {
 
 /// How far it is.
 enum Stage<T: Outward> {
-    Begun(Op<T>),
+    Begun(Emptying<T>),
     /// It would have had to wait: this waits until there is room, and then it is begun anew.
     Waiting(Op<op::PollFd>, WriteBuffer, T::Beside),
 }
@@ -151,7 +152,7 @@ impl<T: Outward> Writing<T> {
             let pending = self.pending.as_mut().expect("called when it has begun");
             match &mut pending.stage {
                 Stage::Begun(op) => {
-                    let (sent, mut buffer, beside) = T::end(ready!(site.poll(op, cx)));
+                    let (sent, mut buffer, beside) = ready!(op.poll(site, cx));
                     match sent {
                         // Nothing of it was sent.
                         Err(error) if would_block(&error) => {
@@ -161,7 +162,7 @@ impl<T: Outward> Writing<T> {
                         Err(error) if was_given_up(&error) => {
                             pending.begin_anew(site, buffer, beside);
                         }
-                        Ok(sent) if pending.whole && 0 < sent && sent < buffer.len() => {
+                        Ok(sent) if pending.whole && 0 < sent && sent < buffer.left() => {
                             buffer.advance(sent);
                             pending.begin_anew(site, buffer, beside);
                         }
@@ -191,7 +192,7 @@ impl<T: Outward> Writing<T> {
                     {
                         return Poll::Ready((Err(error), buffer));
                     }
-                    let stage = Stage::Begun(Op::new(T::new(site, buffer, beside, whole)));
+                    let stage = Stage::Begun(Emptying::new(site, buffer, beside, whole));
                     self.pending = Some(Pending { stage, whole, written, goes_on });
                 }
             }
@@ -206,7 +207,7 @@ impl<T: Outward> Writing<T> {
     ) -> Poll<io::Result<()>> {
         if let Some(Pending { stage: Stage::Begun(op), .. }) = &mut self.pending {
             op.cancel();
-            let (sent, _, _) = T::end(ready!(site.poll(op, cx)));
+            let (sent, _, _) = ready!(op.poll(site, cx));
             // Cancelled is what was asked for. Another error was faster, and is news (C2).
             self.failed = sent.err().filter(|error| !was_given_up(error) && !would_block(error));
         }
@@ -217,14 +218,14 @@ impl<T: Outward> Writing<T> {
 
 impl<T: Outward> Pending<T> {
     fn begin(site: Site<'_>, buffer: WriteBuffer, beside: T::Beside, whole: bool) -> Self {
-        let stage = Stage::Begun(Op::new(T::new(site, buffer, beside, whole)));
+        let stage = Stage::Begun(Emptying::new(site, buffer, beside, whole));
         Self { stage, whole, written: 0, goes_on: false }
     }
 
     /// Once more, with what is left.
     fn begin_anew(&mut self, site: Site<'_>, buffer: WriteBuffer, beside: T::Beside) {
         self.written = buffer.written();
-        self.stage = Stage::Begun(Op::new(T::new(site, buffer, beside, self.whole)));
+        self.stage = Stage::Begun(Emptying::new(site, buffer, beside, self.whole));
     }
 
     /// Whether it did begin, in a scope that was not cancelled.

@@ -105,7 +105,7 @@ pub(crate) use poll::{PollRead, PollWrite};
 /// Buffers that the kernel may use directly, because it is given them: for
 /// [`File::read_at`](crate::fs::File::read_at) and its kin.
 #[doc(inline)]
-pub use filch_uring::{IoBuf, IoBufMut, Slice};
+pub use filch_uring::{IoBuf, IoBufMut, IoBufs, IoBufsMut, Slice};
 
 /// Evaluates an expression again while it gives `Interrupted`.
 macro_rules! retry_interrupted {

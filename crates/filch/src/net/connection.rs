@@ -5,7 +5,7 @@ use super::lease::{Lease, Pool};
 use super::socket;
 use crate::half::{self, Inward, Outward, ReadBuffer, Reading, Site, Turn, Want, Writing};
 use crate::home::Home;
-use filch_uring::{IoBuf, IoBufMut, SharedFd, op};
+use filch_uring::{IoBuf, IoBufMut, IoBufs, IoBufsMut, SharedFd, op};
 use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem;
@@ -76,6 +76,16 @@ impl<R: Inward, W: Outward> Connection<R, W> {
         half::read_owned(&self.reading, self.site(at), buf, want).await
     }
 
+    /// Reads into several buffers that are handed over.
+    pub(super) async fn read_vectored_owned<B: IoBufsMut>(
+        &self,
+        bufs: B,
+        at: &'static Location<'static>,
+    ) -> (io::Result<usize>, B) {
+        let want = |room| self.want(room);
+        half::read_vectored_owned(&self.reading, self.site(at), bufs, want).await
+    }
+
     /// Lends what has come.
     pub(super) async fn recv(&self, at: &'static Location<'static>) -> io::Result<Lease> {
         let (site, want) = (self.site(at), self.want(Pool::ROOM));
@@ -96,6 +106,15 @@ impl<R: Inward, W: Outward> Connection<R, W> {
         at: &'static Location<'static>,
     ) -> (io::Result<()>, B) {
         half::write_all_owned(&self.writing, self.site(at), buf).await
+    }
+
+    /// Writes all of several buffers that are handed over.
+    pub(super) async fn write_all_vectored_owned<B: IoBufs>(
+        &self,
+        bufs: B,
+        at: &'static Location<'static>,
+    ) -> (io::Result<()>, B) {
+        half::write_all_vectored_owned(&self.writing, self.site(at), bufs).await
     }
 
     /// Copies what comes next, and lets it stay.

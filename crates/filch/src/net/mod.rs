@@ -9,7 +9,7 @@
 //! * *Borrowed*: `read(&mut buf)` and `write(&buf)`, and everything of [`io`](crate::io). The bytes are copied once, since the kernel
 //!   may still use a buffer when the future that borrowed it is gone.
 //! * *Owned*: `read_owned(buf)` and `write_all_owned(buf)` give the buffer away and back. Nothing is copied: for large
-//!   transfers.
+//!   transfers. `read_vectored_owned` and `write_all_vectored_owned` do so with several.
 //! * *Leased*: `recv()` gives the bytes as they came, in a buffer of the runtime's, a [`Lease`]. Nothing is copied, and it can be kept,
 //!   sent to another task, or written.
 //!

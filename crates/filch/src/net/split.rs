@@ -29,7 +29,7 @@
 
 use super::lease::Lease;
 use super::stream::Stream;
-use crate::io::{IoBuf, IoBufMut, Read, Write};
+use crate::io::{IoBuf, IoBufMut, IoBufs, IoBufsMut, Read, Write};
 use socket2::SockRef;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
@@ -203,6 +203,24 @@ macro_rules! half {
                 $stream.read_owned_from(buf, Location::caller())
             }
 
+            /// Reads as [`TcpStream::read_vectored_owned`](super::TcpStream::read_vectored_owned).
+            ///
+            /// # Errors
+            ///
+            /// The system's.
+            ///
+            /// # Cancel safety
+            ///
+            /// As [`read_owned`](Self::read_owned).
+            #[track_caller]
+            pub fn read_vectored_owned<B: IoBufsMut>(
+                &self,
+                bufs: B,
+            ) -> impl Future<Output = (io::Result<usize>, B)> + Send {
+                let $half = self;
+                $stream.read_vectored_owned_from(bufs, Location::caller())
+            }
+
             /// Receives as [`TcpStream::recv`](super::TcpStream::recv).
             ///
             /// # Errors
@@ -277,6 +295,24 @@ macro_rules! half {
             ) -> impl Future<Output = (io::Result<()>, B)> + Send {
                 let $half = self;
                 $stream.write_all_owned_from(buf, Location::caller())
+            }
+
+            /// Writes as [`TcpStream::write_all_vectored_owned`](super::TcpStream::write_all_vectored_owned).
+            ///
+            /// # Errors
+            ///
+            /// As [`write_all_owned`](Self::write_all_owned).
+            ///
+            /// # Cancel safety
+            ///
+            /// As [`write_all_owned`](Self::write_all_owned).
+            #[track_caller]
+            pub fn write_all_vectored_owned<B: IoBufs>(
+                &self,
+                bufs: B,
+            ) -> impl Future<Output = (io::Result<()>, B)> + Send {
+                let $half = self;
+                $stream.write_all_vectored_owned_from(bufs, Location::caller())
             }
 
             /// Waits for the end of a write that was dropped, and returns how many bytes it wrote: 0 if

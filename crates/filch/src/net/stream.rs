@@ -26,7 +26,7 @@ pub trait Stream: sealed::Sealed {
 
 pub(super) mod sealed {
     use super::{Location, io};
-    use crate::io::{IoBuf, IoBufMut};
+    use crate::io::{IoBuf, IoBufMut, IoBufs, IoBufsMut};
     use crate::net::Lease;
     use std::fmt::Debug;
     use std::io::{IoSlice, IoSliceMut};
@@ -45,6 +45,13 @@ pub(super) mod sealed {
         fn read_owned_from<B: IoBufMut>(
             &self,
             buf: B,
+            at: &'static Location<'static>,
+        ) -> impl Future<Output = (io::Result<usize>, B)> + Send;
+
+        /// Reads into several buffers that are handed over.
+        fn read_vectored_owned_from<B: IoBufsMut>(
+            &self,
+            bufs: B,
             at: &'static Location<'static>,
         ) -> impl Future<Output = (io::Result<usize>, B)> + Send;
 
@@ -72,6 +79,13 @@ pub(super) mod sealed {
         fn write_all_owned_from<B: IoBuf>(
             &self,
             buf: B,
+            at: &'static Location<'static>,
+        ) -> impl Future<Output = (io::Result<()>, B)> + Send;
+
+        /// Writes all of several buffers that are handed over.
+        fn write_all_vectored_owned_from<B: IoBufs>(
+            &self,
+            bufs: B,
             at: &'static Location<'static>,
         ) -> impl Future<Output = (io::Result<()>, B)> + Send;
 
@@ -175,6 +189,37 @@ macro_rules! stream {
                 self.read_owned_from(buf, Location::caller())
             }
 
+            /// As [`read_owned`](Self::read_owned), into several buffers, one after the other: each from its
+            /// beginning to its capacity, before anything goes to the next. A vector of buffers, an array, or two of
+            /// different types.
+            ///
+            /// ```
+            /// # filch::run(async {
+            /// # let (one, other) = filch::net::UnixStream::pair()?;
+            /// one.write_all_vectored_owned(("GET ", b"/index.html".to_vec())).await.0?;
+            /// let bufs = [Vec::with_capacity(4), Vec::with_capacity(60)];
+            /// let (read, [verb, path]) = other.read_vectored_owned(bufs).await;
+            /// assert_eq!((read?, &verb[..], &path[..]), (15, &b"GET "[..], &b"/index.html"[..]));
+            /// # Ok::<(), std::io::Error>(())
+            /// # }).unwrap();
+            /// ```
+            ///
+            /// # Errors
+            ///
+            /// As [`read_owned`](Self::read_owned).
+            ///
+            /// # Cancel safety
+            ///
+            /// As [`read_owned`](Self::read_owned).
+            #[doc(alias = "recvmsg_into")]
+            #[track_caller]
+            pub fn read_vectored_owned<B: crate::io::IoBufsMut>(
+                &self,
+                bufs: B,
+            ) -> impl Future<Output = (io::Result<usize>, B)> + Send {
+                self.read_vectored_owned_from(bufs, Location::caller())
+            }
+
             /// Receives some bytes in a buffer of the runtime's, which has room for 16 KiB; none at the end of
             /// the stream. See [`Lease`](crate::net::Lease).
             ///
@@ -263,6 +308,27 @@ macro_rules! stream {
                 self.write_all_owned_from(buf, Location::caller())
             }
 
+            /// As [`write_all_owned`](Self::write_all_owned), of several buffers, one after the other, by as few
+            /// operations as the kernel allows: a head and a body go out together. A vector of buffers, an array,
+            /// or two of different types.
+            ///
+            /// # Errors
+            ///
+            /// As [`write_all_owned`](Self::write_all_owned).
+            ///
+            /// # Cancel safety
+            ///
+            /// As [`write_all_owned`](Self::write_all_owned), for all of the buffers together.
+            #[doc(alias = "writelines")]
+            #[doc(alias = "sendmsg")]
+            #[track_caller]
+            pub fn write_all_vectored_owned<B: crate::io::IoBufs>(
+                &self,
+                bufs: B,
+            ) -> impl Future<Output = (io::Result<()>, B)> + Send {
+                self.write_all_vectored_owned_from(bufs, Location::caller())
+            }
+
             /// Waits for the end of a write that was dropped, and returns how many bytes it wrote: 0 if
             /// there is none, or that was told before. See [`Write::settle`](crate::io::Write::settle).
             ///
@@ -337,6 +403,14 @@ macro_rules! stream {
                 self.0.read_owned(buf, at)
             }
 
+            fn read_vectored_owned_from<B: crate::io::IoBufsMut>(
+                &self,
+                bufs: B,
+                at: &'static Location<'static>,
+            ) -> impl Future<Output = (io::Result<usize>, B)> + Send {
+                self.0.read_vectored_owned(bufs, at)
+            }
+
             fn recv_from(
                 &self,
                 at: &'static Location<'static>,
@@ -366,6 +440,14 @@ macro_rules! stream {
                 at: &'static Location<'static>,
             ) -> impl Future<Output = (io::Result<()>, B)> + Send {
                 self.0.write_all_owned(buf, at)
+            }
+
+            fn write_all_vectored_owned_from<B: crate::io::IoBufs>(
+                &self,
+                bufs: B,
+                at: &'static Location<'static>,
+            ) -> impl Future<Output = (io::Result<()>, B)> + Send {
+                self.0.write_all_vectored_owned(bufs, at)
             }
 
             fn settle_from(

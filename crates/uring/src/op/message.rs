@@ -16,6 +16,8 @@ const MOST_CONTROL: usize = 1 << 16;
 pub(super) struct Header {
     msg: libc::msghdr,
     iov: libc::iovec,
+    /// In place of that one, where there are several buffers.
+    several: Vec<libc::iovec>,
     pub(super) address: SockAddr,
     /// Of words, for they are as aligned as a `cmsghdr` has to be.
     control: Vec<u64>,
@@ -31,7 +33,7 @@ impl Header {
         // SAFETY: all zeroes is a value of it: no name, no bytes, nothing beside.
         let msg = unsafe { mem::zeroed::<libc::msghdr>() };
         let iov = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
-        Box::new(Self { msg, iov, address, control: Vec::new() })
+        Box::new(Self { msg, iov, several: Vec::new(), address, control: Vec::new() })
     }
 
     /// Makes room for so many descriptors, within reason.
@@ -83,6 +85,15 @@ impl Header {
             false => self.control.as_mut_ptr().cast(),
         };
         self.msg.msg_controllen = mem::size_of_val(&*self.control) as _;
+        &raw mut self.msg
+    }
+
+    /// As [`point`](Self::point), into or out of several buffers, and without an address.
+    pub(super) fn point_to_all(&mut self, bufs: Vec<libc::iovec>) -> *mut libc::msghdr {
+        self.point(ptr::null_mut(), 0, 0);
+        self.several = bufs;
+        self.msg.msg_iov = self.several.as_mut_ptr();
+        self.msg.msg_iovlen = self.several.len() as _;
         &raw mut self.msg
     }
 

@@ -41,6 +41,11 @@ pub struct Received {
 }
 
 impl Received {
+    /// Of a message whose header the kernel has filled in, and whose descriptors were taken from it.
+    pub(super) fn new(len: usize, descriptors: Vec<OwnedFd>, mut header: Box<Header>) -> Self {
+        Self { len, descriptors, flags: header.came(), header }
+    }
+
     /// Who sent it. A connected stream does not say, nor does a Unix socket without a name: then its
     /// length is 0.
     pub fn address(&self) -> &SockAddr {
@@ -134,7 +139,7 @@ unsafe impl<B: IoBufMut> Operation for RecvMsg<B> {
             unsafe { buffer.set_init(len) };
             // SAFETY: the kernel filled in the header, and nobody else takes the result.
             let descriptors = unsafe { header.take() };
-            Received { len, descriptors, flags: header.came(), header }
+            Received::new(len, descriptors, header)
         });
         (result, buffer)
     }

@@ -12,7 +12,8 @@
 //!   it was. If the kernel should *read* it late, the other side gets the pattern, which a test of what arrives
 //!   finds.
 //!
-//! It looks after buffers ([`Operation::lent`](crate::Operation::lent)). Addresses, paths and message headers
+//! It looks after buffers ([`Operation::lent`](crate::Operation::lent)), one to an operation: not after those of
+//! operations that take several. Addresses, paths and message headers
 //! are in the operation itself or its box. A descriptor is closed when it would be without the mode (D6).
 //!
 //! Two things that kernels do are taken for violations though they harm nobody: a UDP datagram whose checksum
