@@ -53,6 +53,16 @@ impl<T: Outward> Writing<T> {
         }
     }
 
+    /// Gives up waiting until a socket takes more, and waits until the kernel has, too.
+    pub(crate) fn poll_room_left(&mut self, site: Site<'_>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(op) = &mut self.room {
+            op.cancel();
+            let _given_up = ready!(site.poll(op, cx));
+            self.room = None;
+        }
+        Poll::Ready(())
+    }
+
     /// Writes by an operation, which has a copy of the bytes, and reports when it is done. See
     /// [`Unheard::tell`](super::Unheard::tell) for who comes again with other bytes.
     pub(crate) fn poll_write(

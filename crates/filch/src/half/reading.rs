@@ -312,7 +312,9 @@ impl<T: Inward> Reading<T> {
     ) -> Poll<io::Result<()>> {
         match self {
             Self::Pending(op, _) => op.cancel(),
-            Self::Waiting(_, buffer) => {
+            Self::Waiting(op, buffer) => {
+                op.cancel();
+                let _given_up = ready!(site.poll(op, cx));
                 *self = Self::Idle(taken(buffer).into_memory(MOST_KEPT));
             }
             Self::Idle(_) | Self::Left(..) => {}

@@ -1,5 +1,7 @@
 //! What every listener is made of, whatever its addresses.
 
+#[cfg(not(filch_loom))]
+use super::close::close;
 use super::hand_over::{self, Refused};
 use crate::half::{was_given_up, would_block};
 #[cfg(not(filch_loom))]
@@ -88,21 +90,41 @@ impl Acceptor {
         accepted
     }
 
-    /// The descriptor, when nothing is in flight. Refused where a connection has come that nobody has
-    /// taken.
-    pub(super) async fn into_fd(
-        mut self,
-        at: &'static Location<'static>,
-    ) -> Result<OwnedFd, Refused<Self>> {
+    /// Gives up what is in flight, and waits until the kernel has, too. A connection that was faster is left.
+    async fn recall(&mut self, at: &'static Location<'static>) {
         let (accepting, home) = (self.accepting.get_mut(), &self.home);
-        accepting.waiting = None;
+        if let Some(op) = &mut accepting.waiting {
+            op.cancel();
+            let _given_up = poll_fn(|cx| home.poll(op, at, cx)).await;
+            accepting.waiting = None;
+        }
         if let Some(op) = &mut accepting.pending {
             op.cancel();
             let ended = poll_fn(|cx| home.poll(op, at, cx)).await;
             accepting.pending = None;
             accepting.left = ended.ok();
         }
-        let vacant = match accepting.left {
+    }
+
+    /// Closes it, when nothing is in flight, and with it the connection that nobody has taken.
+    #[cfg(not(filch_loom))]
+    pub(super) async fn close(mut self, at: &'static Location<'static>) -> io::Result<()> {
+        self.recall(at).await;
+        self.accepting.get_mut().left = None;
+        let (fd, home) = (self.fd.clone(), self.home.clone());
+        // Nothing is pending: no more than another holder that goes.
+        drop(self);
+        close(fd, home, Ok(()), at).await
+    }
+
+    /// The descriptor, when nothing is in flight. Refused where a connection has come that nobody has
+    /// taken.
+    pub(super) async fn into_fd(
+        mut self,
+        at: &'static Location<'static>,
+    ) -> Result<OwnedFd, Refused<Self>> {
+        self.recall(at).await;
+        let vacant = match self.accepting.get_mut().left {
             Some(_) => Err(hand_over::unread("a connection has come that nobody has accepted")),
             None => Ok(()),
         };
@@ -237,6 +259,14 @@ macro_rules! listener {
 
         $crate::net::hand_over::into_std! { $type, $std,
             /// Hands the listener on to the standard library, when an accept in flight has been given up.
+        }
+        $crate::net::close::closes! { $type,
+            /// Stops listening, and waits until that is so: its address is free then, unless somebody else has the
+            /// socket, too. Connections that nobody has accepted are closed.
+            ///
+            /// # Errors
+            ///
+            /// The system's. It is closed all the same.
         }
         $crate::net::options::descriptor!($type, listener => listener.0.fd);
 

@@ -1,5 +1,6 @@
 //! What a stream of bytes is made of, whatever its addresses.
 
+use super::close::close;
 use super::hand_over::{self, Refused};
 use super::lease::{Lease, Pool};
 use super::socket;
@@ -177,6 +178,17 @@ impl<R: Inward, W: Outward> Connection<R, W> {
         let ended = finished(again, shutdown.await);
         writing.is_ending = ended.is_ok();
         ended
+    }
+
+    /// Closes it, when nothing is in flight: a read is given up, a write that was dropped is waited for.
+    pub(super) async fn close(mut self, at: &'static Location<'static>) -> io::Result<()> {
+        let site = Site { fd: &self.fd, home: &self.home, at, is_device: false };
+        let (reading, writing) = (self.reading.get_mut(), self.writing.get_mut());
+        poll_fn(|cx| reading.poll_end(site, cx)).await;
+        let settled = poll_fn(|cx| writing.poll_settled(site, cx)).await;
+        #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+        poll_fn(|cx| writing.poll_room_left(site, cx)).await;
+        close(self.fd, self.home, settled, at).await
     }
 
     /// The descriptor, when nothing is in flight. Refused where bytes have come that nobody has read, and

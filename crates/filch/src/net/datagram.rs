@@ -1,5 +1,6 @@
 //! What every datagram socket is made of, whatever its addresses.
 
+use super::close::close;
 use super::hand_over::{self, Refused};
 use super::socket;
 use crate::half::{self, Reading, Site, Want, would_block};
@@ -145,6 +146,14 @@ impl Datagrams {
         Ok(())
     }
 
+    /// Closes it, when no receive is in flight.
+    pub(super) async fn close(mut self, at: &'static Location<'static>) -> io::Result<()> {
+        let site = Site { fd: &self.fd, home: &self.home, at, is_device: false };
+        let receiving = self.receiving.get_mut();
+        let recalled = poll_fn(|cx| receiving.poll_recall(site, cx)).await;
+        close(self.fd, self.home, recalled, at).await
+    }
+
     /// The descriptor, when nothing is in flight. Refused where a datagram has come that nobody has taken.
     pub(super) async fn into_fd(
         mut self,
@@ -276,6 +285,15 @@ macro_rules! datagrams {
         $crate::net::options::ends!($type, $address);
         $crate::net::hand_over::into_std! { $type, $std,
             /// Hands the socket on to the standard library, when a receive in flight has been given up.
+        }
+        $crate::net::close::closes! { $type,
+            /// Closes the socket, and waits until it is closed: its address is free then. Datagrams that nobody has
+            /// received are lost. A send that was dropped keeps the socket open until it is over.
+            ///
+            /// # Errors
+            ///
+            /// If a receive was dropped and failed later, that one's error; else the system's. It is closed all
+            /// the same.
         }
         $crate::net::options::descriptor!($type, socket => socket.0.fd);
         $crate::net::options::common_options!($type);

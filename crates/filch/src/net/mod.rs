@@ -26,6 +26,8 @@ mod acceptor;
 #[cfg(not(filch_loom))]
 mod addr;
 #[cfg(not(filch_loom))]
+mod close;
+#[cfg(not(filch_loom))]
 mod connection;
 #[cfg(not(filch_loom))]
 mod datagram;

@@ -381,6 +381,19 @@ macro_rules! stream {
             /// Hands the stream on to the standard library, when what is in flight has ended: a read is
             /// given up, a write that was dropped is waited for.
         }
+        $crate::net::close::closes! { $type,
+            /// Closes the connection, and waits until it is closed. A read that was dropped is given up. A write
+            /// that was dropped is waited for first, for as long as it takes: a plain drop gives that up, too.
+            ///
+            /// What has come and was not read is lost, and if there is any, the other side may find the connection
+            /// reset: end the writing direction with [`shutdown`](Self::shutdown) and read to the end before, for
+            /// an orderly end.
+            ///
+            /// # Errors
+            ///
+            /// If a write was dropped and failed later, that one's error; else the system's. It is closed all
+            /// the same.
+        }
         $crate::net::options::descriptor!($type, stream => stream.0.fd);
         crate::io::by_shared_reference!($type: Read);
         crate::io::by_shared_reference!($type: Write, stream => stream.shutdown(std::net::Shutdown::Write));
