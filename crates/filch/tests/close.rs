@@ -102,7 +102,7 @@ fn a_stream_is_closed_when_all_is_written() {
             let (stream, peer) = pair();
             SockRef::from(&stream).set_nonblocking(!blocks).unwrap();
             SockRef::from(&stream).set_send_buffer_size(16 * 1024).unwrap();
-            let (all, fd) = (pattern(0, 10_000_000), stream.as_raw_fd());
+            let (all, fd) = (pattern(0, 2_000_000), stream.as_raw_fd());
             begin(stream.write_all_owned(all.clone()));
             begin(stream.read(&mut [0; 8]));
             let closing = async {

@@ -57,6 +57,7 @@
 //! # }).unwrap();
 //! ```
 
+mod async_fd;
 mod bidirectional;
 mod buf_read;
 mod buf_reader;
@@ -73,10 +74,12 @@ mod outbox;
 mod poll;
 mod pump;
 mod read;
+mod ready;
 mod seek;
 mod take;
 mod write;
 
+pub use async_fd::{AsyncFd, NotReady, ReadyGuard};
 pub use bidirectional::{Bidirectional, copy_bidirectional};
 pub use buf_read::BufRead;
 pub use buf_reader::BufReader;
@@ -93,6 +96,7 @@ pub use poll::FuturesIo;
 pub use poll::TokioIo;
 pub use pump::Pump;
 pub use read::Read;
+pub use ready::{Interest, Ready};
 pub use seek::Seek;
 pub use take::Take;
 pub use write::Write;
@@ -101,6 +105,7 @@ pub(crate) use by_reference::by_shared_reference;
 pub(crate) use failed::failed;
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 pub(crate) use poll::{PollRead, PollWrite};
+pub(crate) use ready::ready;
 
 /// Buffers that the kernel may use directly, because it is given them: for
 /// [`File::read_at`](crate::fs::File::read_at) and its kin.
