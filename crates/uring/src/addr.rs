@@ -95,6 +95,11 @@ impl SockAddr {
         (&raw const self.storage).cast()
     }
 
+    /// Room for an address of any family.
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut libc::sockaddr {
+        (&raw mut self.storage).cast()
+    }
+
     pub(crate) fn len(&self) -> libc::socklen_t {
         self.len
     }

@@ -64,6 +64,7 @@ mod driver;
 mod error;
 mod fd;
 mod local;
+pub mod now;
 pub mod op;
 pub mod quarantine;
 #[cfg(filch_loom)]

@@ -12,7 +12,7 @@ mod unheard;
 mod writing;
 
 pub(crate) use buffer::{ReadBuffer, WriteBuffer};
-pub(crate) use reading::{Reading, Want};
+pub(crate) use reading::{Now, Reading, Want};
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 pub(crate) use turn::{Polled, Role};
 pub(crate) use turn::{Taken, Turn};

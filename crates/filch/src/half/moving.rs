@@ -44,6 +44,13 @@ impl<T: Inward> Filling<T> {
             Self::Many(op) => op.cancel(),
         }
     }
+
+    pub(super) fn is_done(&self) -> bool {
+        match self {
+            Self::One(op) => op.is_done(),
+            Self::Many(op) => op.is_done(),
+        }
+    }
 }
 
 /// One that empties what it was given.

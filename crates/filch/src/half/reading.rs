@@ -6,7 +6,7 @@ use crate::home::lost_its_ring;
 use filch_uring::{IoBuf, IoBufMut, IoBufsMut, Op, op};
 use std::io::IoSliceMut;
 use std::ops::Range;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::{fmt, io, mem, ptr};
 
 /// As much as one read of a stream asks the kernel for: a longer buffer is filled by several.
@@ -34,6 +34,17 @@ pub(crate) enum Reading<T: Inward> {
     Waiting(Op<op::PollFd>, ReadBuffer),
     /// Bytes have come that nobody has taken yet, and what came beside them.
     Left(ReadBuffer, Range<usize>, T::Beside),
+}
+
+/// What there is for who does not wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Now {
+    /// Something to [take](Reading::take).
+    Here,
+    /// An operation, which will bring what comes.
+    Later,
+    /// Nothing: ask the system.
+    Ask,
 }
 
 /// What a read asks for.
@@ -102,6 +113,57 @@ impl<T: Inward> Reading<T> {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Waits until something is there to take, or until a read would find something. Begins none.
+    pub(crate) fn poll_ready(
+        &mut self,
+        site: Site<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            match self {
+                Self::Left(..) => return Poll::Ready(Ok(())),
+                Self::Idle(buffer) => {
+                    let buffer = ReadBuffer::Vec(mem::take(buffer));
+                    self.wait(site, buffer);
+                }
+                Self::Waiting(op, buffer) => {
+                    let ready = ready!(site.poll(op, cx));
+                    *self = Self::Idle(taken(buffer).into_memory(MOST_KEPT));
+                    match ready {
+                        Err(error) if lost_its_ring(&error) => {}
+                        ready => return Poll::Ready(ready.map(drop)),
+                    }
+                }
+                Self::Pending(..) => match ready!(self.poll_done(site, cx)) {
+                    Some(Err(error)) if !would_block(&error) && !was_given_up(&error) => {
+                        return Poll::Ready(Err(error));
+                    }
+                    _ => {}
+                },
+            }
+        }
+    }
+
+    /// What there is now, for who does not wait.
+    pub(crate) fn look_now(&mut self, site: Site<'_>) -> io::Result<Now> {
+        if let Self::Pending(op, _) = self {
+            // Whoever waits for it as well is woken after this turn, and waits anew.
+            let mut cx = Context::from_waker(Waker::noop());
+            if !op.is_done() {
+                return Ok(Now::Later);
+            }
+            match self.poll_done(site, &mut cx) {
+                // It has used up its budget.
+                Poll::Pending => return Ok(Now::Later),
+                Poll::Ready(Some(Err(error))) if !would_block(&error) && !was_given_up(&error) => {
+                    return Err(error);
+                }
+                Poll::Ready(_) => {}
+            }
+        }
+        Ok(if self.has_come() { Now::Here } else { Now::Ask })
     }
 
     /// Whether nothing is in flight, and nothing left.

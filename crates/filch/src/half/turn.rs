@@ -54,6 +54,12 @@ impl<T> Turn<T> {
         Taken { guard, _over: over }
     }
 
+    /// A turn, if nobody has it, and nobody waits for it.
+    pub(crate) fn try_lock(&self) -> Option<Taken<'_, T>> {
+        let guard = self.lock.try_lock()?;
+        Some(Taken { guard, _over: Over { turn: self } })
+    }
+
     pub(crate) fn get_mut(&mut self) -> &mut T {
         self.lock.get_mut()
     }

@@ -6,7 +6,7 @@ use crate::home::lost_its_ring;
 use filch_uring::{Op, op};
 use std::io::IoSlice;
 use std::mem;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::{fmt, io};
 
 /// As much as one write hands to the kernel: a longer buffer takes several.
@@ -29,7 +29,7 @@ pub(crate) struct Writing<T: Outward> {
     /// What went wrong with a write that was dropped: the next one hears of it.
     failed: Option<io::Error>,
     /// What a write that was dropped has written.
-    pub(super) unheard: Unheard,
+    pub(crate) unheard: Unheard,
     /// A poll waits until a socket takes more.
     #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
     pub(super) room: super::now::Room,
@@ -91,6 +91,15 @@ impl<T: Outward> Writing<T> {
             }
         }
         Poll::Ready(self.failed.take().map_or(Ok(()), Err))
+    }
+
+    /// As [`poll_settled`](Self::poll_settled), for who does not wait: false if that would take a while. Whoever
+    /// waits for it as well is woken after this turn, and waits anew.
+    pub(crate) fn is_settled_now(&mut self, site: Site<'_>) -> io::Result<bool> {
+        match self.poll_settled(site, &mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(settled) => settled.map(|()| true),
+            Poll::Pending => Ok(false),
+        }
     }
 
     /// Forgets a write that did not begin, or not go on, as its scope was cancelled: it did not happen (C2), and

@@ -1,16 +1,20 @@
 //! What every datagram socket is made of, whatever its addresses.
 
+use super::batch::Batch;
 use super::close::close;
 use super::hand_over::{self, Refused};
 use super::socket;
-use crate::half::{self, Reading, Site, Want, would_block};
+use crate::half::{self, Now, Reading, Site, Want, would_block};
 use crate::home::{Home, lost_its_ring};
+use crate::io::{Interest, ready};
+use filch_atomic::current;
 use filch_sync::Lock;
+use filch_uring::now::{self, Datagram};
 use filch_uring::{SharedFd, SockAddr, op};
 use socket2::Type;
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -67,6 +71,84 @@ impl Datagrams {
         poll_fn(|cx| receiving.poll(site, want, cx)).await?;
         let (len, received) = receiving.take_whole(buf);
         Ok((len, received.expect("every datagram has a header")))
+    }
+
+    /// Waits until a receive would not wait.
+    pub(super) async fn readable(&self, at: &'static Location<'static>) -> io::Result<()> {
+        let site = self.site(at);
+        let mut receiving = self.receiving.lock_at(at).await;
+        poll_fn(|cx| receiving.poll_ready(site, cx)).await
+    }
+
+    /// Waits until a send may not wait.
+    pub(super) async fn writable(&self, at: &'static Location<'static>) -> io::Result<()> {
+        ready(&self.fd, &self.home, Interest::WRITABLE, at).await.map(drop)
+    }
+
+    /// Receives a datagram that is there.
+    #[track_caller]
+    pub(super) fn try_receive(&self, buf: &mut [u8]) -> io::Result<Datagram> {
+        let site = self.site(Location::caller());
+        let mut receiving = self.receiving.try_lock().ok_or(io::ErrorKind::WouldBlock)?;
+        match receiving.look_now(site)? {
+            Now::Here => Ok(taken(&mut receiving, buf)),
+            Now::Later => Err(io::ErrorKind::WouldBlock.into()),
+            Now::Ask => now::recv_from(self.fd.as_fd(), buf),
+        }
+    }
+
+    /// Sends a datagram, if there is room.
+    pub(super) fn try_send(&self, buf: &[u8], to: Option<&SockAddr>) -> io::Result<usize> {
+        now::send_to(self.fd.as_fd(), buf, to)
+    }
+
+    /// Receives datagrams until no more are there, or there is no room for more; waits for the first.
+    pub(super) async fn receive_many(
+        &self,
+        batch: &mut Batch,
+        at: &'static Location<'static>,
+    ) -> io::Result<usize> {
+        batch.set(Vec::new());
+        if batch.rooms().next().is_none() {
+            return Ok(0);
+        }
+        let site = self.site(at);
+        let mut receiving = self.receiving.lock_at(at).await;
+        loop {
+            poll_fn(|cx| receiving.poll_ready(site, cx)).await?;
+            let came = if receiving.has_come() {
+                // Of a receive that was dropped. It comes alone: with others an error of theirs could not be told.
+                let room = batch.rooms().next().expect("there is one");
+                Ok(vec![taken(&mut receiving, room)])
+            } else {
+                now::recv_many(self.fd.as_fd(), batch.rooms())
+            };
+            match came {
+                Err(error) if would_block(&error) => {}
+                came => {
+                    batch.set(came?);
+                    return Ok(batch.len());
+                }
+            }
+        }
+    }
+
+    /// Sends as many of some datagrams as there is room for; waits until that is at least one.
+    pub(super) async fn send_many<'a, I>(
+        &self,
+        datagrams: I,
+        at: &'static Location<'static>,
+    ) -> io::Result<usize>
+    where
+        I: Iterator<Item = (&'a [u8], Option<SockAddr>)> + Clone,
+    {
+        loop {
+            poll_fn(current::poll_proceed).await;
+            match now::send_many(self.fd.as_fd(), datagrams.clone()) {
+                Err(error) if would_block(&error) => self.writable(at).await?,
+                sent => return sent,
+            }
+        }
     }
 
     /// Copies the next datagram, lets it stay, and tells what `see` sees in its address.
@@ -173,6 +255,14 @@ impl Datagrams {
     }
 }
 
+/// Hands out a datagram that has come.
+fn taken(receiving: &mut Reading<half::RecvMsg>, buf: &mut [u8]) -> Datagram {
+    let (len, received) = receiving.take_whole(buf);
+    let received = received.expect("every datagram has a header");
+    let is_truncated = received.is_truncated() || received.len > len;
+    Datagram { len, from: received.address().clone(), is_truncated }
+}
+
 /// Implements for a type around `Datagrams` what every datagram socket offers.
 macro_rules! datagrams {
     ($type:ident, $address:ty, $std:ty, $from:path) => {
@@ -243,6 +333,65 @@ macro_rules! datagrams {
                     let (len, received) = self.0.receive(buf, at).await?;
                     Ok((len, $from(received.address())?))
                 }
+            }
+
+            /// Waits until a datagram is there, or an error. Takes nothing: see [`try_recv`](Self::try_recv).
+            ///
+            /// # Errors
+            ///
+            /// The system's.
+            ///
+            /// # Cancel safety
+            ///
+            /// Nothing is lost.
+            #[track_caller]
+            pub fn readable(&self) -> impl Future<Output = io::Result<()>> + Send {
+                self.0.readable(Location::caller())
+            }
+
+            /// Waits until there may be room to send. See [`try_send`](Self::try_send).
+            ///
+            /// # Errors
+            ///
+            /// The system's.
+            ///
+            /// # Cancel safety
+            ///
+            /// Nothing is sent.
+            #[track_caller]
+            pub fn writable(&self) -> impl Future<Output = io::Result<()>> + Send {
+                self.0.writable(Location::caller())
+            }
+
+            /// As [`recv`](Self::recv), without waiting.
+            ///
+            /// # Errors
+            ///
+            /// [`WouldBlock`](io::ErrorKind::WouldBlock) if none is there, or somebody else receives; the
+            /// system's.
+            #[track_caller]
+            pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+                self.0.try_receive(buf).map(|datagram| datagram.len)
+            }
+
+            /// As [`recv_from`](Self::recv_from), without waiting.
+            ///
+            /// # Errors
+            ///
+            /// As [`try_recv`](Self::try_recv).
+            #[track_caller]
+            pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, $address)> {
+                let datagram = self.0.try_receive(buf)?;
+                Ok((datagram.len, $from(&datagram.from)?))
+            }
+
+            /// As [`send`](Self::send), without waiting and without a copy.
+            ///
+            /// # Errors
+            ///
+            /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room; the system's.
+            pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
+                self.0.try_send(buf, None)
             }
 
             /// Copies the next datagram into `buf`, and lets it stay, to be received.

@@ -26,6 +26,8 @@ mod acceptor;
 #[cfg(not(filch_loom))]
 mod addr;
 #[cfg(not(filch_loom))]
+mod batch;
+#[cfg(not(filch_loom))]
 mod close;
 #[cfg(not(filch_loom))]
 mod connection;
@@ -39,6 +41,8 @@ mod lease;
 mod options;
 #[cfg(all(not(filch_loom), any(feature = "futures-io", feature = "tokio-io")))]
 mod polled;
+#[cfg(not(filch_loom))]
+mod ready;
 #[cfg(not(filch_loom))]
 mod socket;
 #[cfg(not(filch_loom))]
@@ -60,6 +64,7 @@ pub(crate) use lease::Pool;
 #[cfg(not(filch_loom))]
 pub use {
     addr::{Resolve, ToSocketAddrs, lookup_host},
+    batch::{Batch, Received},
     stream::Stream,
     tcp::{Keepalive, TcpListener, TcpSocket, TcpStream},
     udp::UdpSocket,

@@ -236,6 +236,32 @@ macro_rules! half {
                 $stream.recv_from(Location::caller())
             }
 
+            /// Waits as [`TcpStream::readable`](super::TcpStream::readable).
+            ///
+            /// # Errors
+            ///
+            /// The system's.
+            ///
+            /// # Cancel safety
+            ///
+            /// Nothing is lost.
+            #[track_caller]
+            pub fn readable(&self) -> impl Future<Output = io::Result<()>> + Send {
+                let $half = self;
+                $stream.readable_from(Location::caller())
+            }
+
+            /// Reads as [`TcpStream::try_read`](super::TcpStream::try_read).
+            ///
+            /// # Errors
+            ///
+            /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing is there, or somebody else reads; the
+            /// system's.
+            pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+                let $half = self;
+                $stream.try_read_from(buf)
+            }
+
             /// Looks at what comes next, as [`TcpStream::peek`](super::TcpStream::peek).
             ///
             /// # Errors
@@ -313,6 +339,32 @@ macro_rules! half {
             ) -> impl Future<Output = (io::Result<()>, B)> + Send {
                 let $half = self;
                 $stream.write_all_vectored_owned_from(bufs, Location::caller())
+            }
+
+            /// Waits as [`TcpStream::writable`](super::TcpStream::writable).
+            ///
+            /// # Errors
+            ///
+            /// The system's; that of an earlier write that was dropped and failed later, once.
+            ///
+            /// # Cancel safety
+            ///
+            /// Nothing is written.
+            #[track_caller]
+            pub fn writable(&self) -> impl Future<Output = io::Result<()>> + Send {
+                let $half = self;
+                $stream.writable_from(Location::caller())
+            }
+
+            /// Writes as [`TcpStream::try_write`](super::TcpStream::try_write).
+            ///
+            /// # Errors
+            ///
+            /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room, somebody else writes, or a write
+            /// that was dropped is under way; the system's.
+            pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+                let $half = self;
+                $stream.try_write_from(buf)
             }
 
             /// Waits for the end of a write that was dropped, and returns how many bytes it wrote: 0 if

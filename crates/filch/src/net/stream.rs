@@ -61,6 +61,24 @@ pub(super) mod sealed {
             at: &'static Location<'static>,
         ) -> impl Future<Output = io::Result<Lease>> + Send;
 
+        /// Waits until a read would not wait.
+        fn readable_from(
+            &self,
+            at: &'static Location<'static>,
+        ) -> impl Future<Output = io::Result<()>> + Send;
+
+        /// Waits until a write would not wait.
+        fn writable_from(
+            &self,
+            at: &'static Location<'static>,
+        ) -> impl Future<Output = io::Result<()>> + Send;
+
+        /// Reads without waiting.
+        fn try_read_from(&self, buf: &mut [u8]) -> io::Result<usize>;
+
+        /// Writes without waiting.
+        fn try_write_from(&self, buf: &[u8]) -> io::Result<usize>;
+
         /// Looks at what comes next.
         fn peek_from(
             &self,
@@ -381,6 +399,7 @@ macro_rules! stream {
             /// Hands the stream on to the standard library, when what is in flight has ended: a read is
             /// given up, a write that was dropped is waited for.
         }
+        $crate::net::ready::ready_stream!($type);
         $crate::net::close::closes! { $type,
             /// Closes the connection, and waits until it is closed. A read that was dropped is given up. A write
             /// that was dropped is waited for first, for as long as it takes: a plain drop gives that up, too.
@@ -429,6 +448,28 @@ macro_rules! stream {
                 at: &'static Location<'static>,
             ) -> impl Future<Output = io::Result<crate::net::Lease>> + Send {
                 self.0.recv(at)
+            }
+
+            fn readable_from(
+                &self,
+                at: &'static Location<'static>,
+            ) -> impl Future<Output = io::Result<()>> + Send {
+                self.0.readable(at)
+            }
+
+            fn writable_from(
+                &self,
+                at: &'static Location<'static>,
+            ) -> impl Future<Output = io::Result<()>> + Send {
+                self.0.writable(at)
+            }
+
+            fn try_read_from(&self, buf: &mut [u8]) -> io::Result<usize> {
+                self.0.try_read(buf)
+            }
+
+            fn try_write_from(&self, buf: &[u8]) -> io::Result<usize> {
+                self.0.try_write(buf)
             }
 
             fn peek_from(

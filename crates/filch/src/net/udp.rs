@@ -1,6 +1,7 @@
 //! UDP.
 
 use super::addr::ToSocketAddrs;
+use super::batch::Batch;
 use super::datagram::{Datagrams, datagrams};
 use super::options::options;
 use super::socket;
@@ -104,6 +105,90 @@ impl UdpSocket {
             let address = resolve.addresses().await?[0];
             self.0.send(buf, Some(address.into()), Vec::new(), at).await
         }
+    }
+
+    /// As [`send_to`](Self::send_to), without waiting and without a copy.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room; the system's.
+    pub fn try_send_to(&self, buf: &[u8], to: SocketAddr) -> io::Result<usize> {
+        self.0.try_send(buf, Some(&to.into()))
+    }
+
+    /// Receives the datagrams that are there, as many as `batch` has room for, by one call; waits until there is
+    /// one. Gives their number.
+    ///
+    /// ```
+    /// # filch::run(async {
+    /// use filch::net::{Batch, UdpSocket};
+    ///
+    /// let one = UdpSocket::bind("127.0.0.1:0").await?;
+    /// let other = UdpSocket::bind("127.0.0.1:0").await?;
+    /// let to = other.local_addr()?;
+    /// let sent = one.send_many_to(&[("first", to), ("second", to), ("third", to)]).await?;
+    /// let (mut batch, mut came) = (Batch::new(32, 1500), Vec::new());
+    /// while came.len() < sent {
+    ///     other.recv_many_from(&mut batch).await?;
+    ///     came.extend(batch.iter().map(|one| one.bytes().to_vec()));
+    /// }
+    /// assert_eq!(came, [&b"first"[..], b"second", b"third"][..sent]);
+    /// # Ok::<(), std::io::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The system's, if no datagram comes before it; those that it has to tell about earlier sends, too.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost: dropped, it has received nothing.
+    #[doc(alias = "recvmmsg")]
+    #[track_caller]
+    pub fn recv_many_from(
+        &self,
+        batch: &mut Batch,
+    ) -> impl Future<Output = io::Result<usize>> + Send {
+        self.0.receive_many(batch, Location::caller())
+    }
+
+    /// Sends datagrams, each to its address, as many as there is room for, at most 1024, by one call and without
+    /// a copy; waits until there is room for one. Gives their number: those behind are to be sent again.
+    ///
+    /// # Errors
+    ///
+    /// The system's, if it comes with the first of them. With another it comes when that is the first.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it has sent nothing.
+    #[doc(alias = "sendmmsg")]
+    #[track_caller]
+    pub fn send_many_to<B: AsRef<[u8]> + Sync>(
+        &self,
+        datagrams: &[(B, SocketAddr)],
+    ) -> impl Future<Output = io::Result<usize>> + Send {
+        let each = datagrams.iter().map(|(bytes, to)| (bytes.as_ref(), Some((*to).into())));
+        self.0.send_many(each, Location::caller())
+    }
+
+    /// As [`send_many_to`](Self::send_many_to), to the peer that the socket is connected to.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_many_to`](Self::send_many_to).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`send_many_to`](Self::send_many_to).
+    #[track_caller]
+    pub fn send_many<B: AsRef<[u8]> + Sync>(
+        &self,
+        datagrams: &[B],
+    ) -> impl Future<Output = io::Result<usize>> + Send {
+        let each = datagrams.iter().map(|bytes| (bytes.as_ref(), None));
+        self.0.send_many(each, Location::caller())
     }
 
     /// Joins an IPv4 multicast group: what is sent to it is received here, too. On the interface that has
