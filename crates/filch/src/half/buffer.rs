@@ -39,7 +39,7 @@ impl ReadBuffer {
     }
 
     /// As one buffer. The first `len` bytes of several are copied into one.
-    pub(super) fn as_one(self, mut len: usize) -> Self {
+    pub(super) fn into_one(self, mut len: usize) -> Self {
         let Self::Many(mut many) = self else { return self };
         let mut all = Vec::with_capacity(len);
         many.parts_mut(&mut |at, room| {

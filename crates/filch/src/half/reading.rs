@@ -221,7 +221,7 @@ impl<T: Inward> Reading<T> {
         let Self::Pending(op, _) = self else { return Poll::Ready(None) };
         let (received, buffer, beside) = ready!(op.poll(site, cx));
         *self = match received {
-            Ok(received) => Self::Left(buffer.as_one(received), 0..received, beside),
+            Ok(received) => Self::Left(buffer.into_one(received), 0..received, beside),
             Err(_) => Self::Idle(buffer.into_memory(MOST_KEPT)),
         };
         Poll::Ready(Some(received))
