@@ -186,6 +186,52 @@ fn large_transfers_between_unix_sockets() {
     });
 }
 
+/// The connection goes while buffers are in flight: they come back, with the reason.
+#[test]
+fn buffers_come_back_from_a_connection_that_is_reset() {
+    let _alone = alone(PATIENCE);
+    runtime(2).block_on(async {
+        for way in 0..4 {
+            let (stream, peer) = pair();
+            socket2::SockRef::from(&peer).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+            let all = pattern(0, 10_000_000);
+            let reset = async {
+                support::breathe().await;
+                drop(peer);
+            };
+            let reading = async {
+                match way {
+                    0 => stream.recv().await.map(drop),
+                    1 => stream.read_vectored_owned(vec![vec![1; 8], vec![2; 8]]).await.0.map(drop),
+                    2 => stream.readable().await,
+                    _ => {
+                        let (read, buf) = stream.read_owned(vec![1; 8]).await;
+                        assert_eq!(buf, [1; 8]);
+                        read.map(drop)
+                    }
+                }
+            };
+            let writing = async {
+                if way % 2 == 0 {
+                    let (written, buf) = stream.write_all_owned(all.clone()).await;
+                    assert!(buf == all);
+                    written
+                } else {
+                    let bufs: Vec<_> = all.chunks(100_000).map(<[u8]>::to_vec).collect();
+                    let (written, bufs) = stream.write_all_vectored_owned(bufs).await;
+                    assert!(bufs.concat() == all);
+                    written
+                }
+            };
+            let (read, written, ()) = filch::join!(reading, writing, reset);
+            // Each error is told once, by the system, to whoever comes first.
+            let kinds = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+            assert!(kinds.contains(&written.unwrap_err().kind()));
+            assert!(read.is_ok() || kinds.contains(&read.unwrap_err().kind()));
+        }
+    });
+}
+
 /// All leases are out, one of them for ever: other connections, and the same one, go on.
 #[test]
 fn nobody_waits_for_a_lease() {

@@ -5,6 +5,7 @@
 mod support;
 
 use filch::Runtime;
+use filch::io::AsyncFd;
 use filch::net::{TcpListener, TcpStream, UdpSocket, UnixStream};
 use filch::time::{sleep, timeout};
 use filch_testkit::child;
@@ -158,6 +159,7 @@ async fn without(stream: UnixStream, other: UnixStream) {
     says_so(filch::fs::File::open("/dev/null").await);
     says_so(filch::fs::read("/dev/null").await);
     says_so(stream.send_with_fds(b"x", &[other.as_fd()]).await);
+    says_so(AsyncFd::new(stream.as_fd()));
     sleep(Duration::from_millis(2)).await;
     assert_eq!(filch::spawn(async { 1 }).await.unwrap(), 1);
     assert_eq!(filch::spawn_blocking(|| 2).await.unwrap(), 2);
@@ -305,8 +307,22 @@ async fn closed_elsewhere() {
     assert_eq!(code(stream.write(b"x").await.unwrap_err()), libc::EBADF);
     assert_eq!(code(stream.shutdown(Shutdown::Both).await.unwrap_err()), libc::EBADF);
     assert_eq!(peer.read(&mut [0; 8]).await.unwrap(), 0);
-    replace(stream.as_raw_fd());
-    drop(stream);
+    // Buffers that were handed over come back.
+    let (read, buf) = stream.read_owned(vec![7; 8]).await;
+    assert_eq!((code(read.unwrap_err()), buf), (libc::EBADF, vec![7; 8]));
+    let (read, bufs) = stream.read_vectored_owned([vec![7], vec![8]]).await;
+    assert_eq!((code(read.unwrap_err()), bufs), (libc::EBADF, [vec![7], vec![8]]));
+    let (written, buf) = stream.write_all_owned("text").await;
+    assert_eq!((code(written.unwrap_err()), buf), (libc::EBADF, "text"));
+    let (written, bufs) = stream.write_all_vectored_owned(("a", "b")).await;
+    assert_eq!((code(written.unwrap_err()), bufs), (libc::EBADF, ("a", "b")));
+    assert_eq!(code(stream.recv().await.unwrap_err()), libc::EBADF);
+    assert_eq!(code(stream.readable().await.unwrap_err()), libc::EBADF);
+    assert_eq!(code(stream.writable().await.unwrap_err()), libc::EBADF);
+    assert_eq!(code(stream.try_read(&mut [0; 8]).unwrap_err()), libc::EBADF);
+    assert_eq!(code(stream.try_write(b"x").unwrap_err()), libc::EBADF);
+    // And closing it tells.
+    assert_eq!(code(stream.close().await.unwrap_err()), libc::EBADF);
 
     // With a read in flight, which has the socket: it ends as if nothing were, and the next one finds out.
     for gone in [close as fn(RawFd), replace] {
