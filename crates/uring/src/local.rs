@@ -13,7 +13,7 @@ use crate::cell::{Handle, Home, Key, Message, Owner};
 use crate::config::{Config, Features, Rescue};
 use crate::error::SetupError;
 use crate::op::Operation;
-use crate::rescue::{Enrolled, OWN};
+use crate::rescue::{Enrolled, OWN, is_own};
 use crate::ring::{Completion, Ring};
 use crate::sys::Wait;
 use crate::wake::Wake;
@@ -27,12 +27,13 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 use std::{io, mem, ptr, thread};
 
-/// `user_data` of the driver's own entries. No cell has such an index.
+/// `user_data` of the driver's own entries, besides a cancel's, which is [`OWN`] and what it cancels. No cell has
+/// such an index.
 const EVENT: u64 = u64::MAX;
-const CANCEL: u64 = u64::MAX - 1;
+const CANCEL_OWN: u64 = u64::MAX - 1;
 const CANCEL_ALL: u64 = u64::MAX - 2;
 const ALARM: u64 = u64::MAX - 3;
-const _: () = assert!(ALARM >= OWN, "a rescuer leaves them to the owner");
+const _: () = assert!(is_own(EVENT & CANCEL_OWN & CANCEL_ALL & ALARM), "they are the owner's");
 
 /// How often a turn enters the kernel again for what is left over there. Bounded for fairness (S6): the
 /// rest waits for the next turn. Enough for whatever fits the completion queue.
@@ -56,10 +57,7 @@ pub(crate) struct Local {
     /// Completions reaped and not yet dispatched. It keeps what is left when a waker panics (D2).
     batch: RefCell<VecDeque<Completion>>,
     mail: RefCell<Vec<Message>>,
-    /// What the kernel was asked to cancel and has not answered for, oldest first; none for the driver's own
-    /// entries.
-    asked: RefCell<VecDeque<Option<Key>>>,
-    /// What it did not find.
+    /// What the kernel was asked to cancel, and did not find.
     not_found: RefCell<Vec<Key>>,
     /// Entries staged whose final completion was not dispatched yet, the driver's own included.
     in_flight: Cell<usize>,
@@ -100,7 +98,6 @@ impl Local {
             backlog: RefCell::default(),
             batch: RefCell::default(),
             mail: RefCell::default(),
-            asked: RefCell::default(),
             not_found: RefCell::default(),
             in_flight: Cell::new(0),
             counts: Box::default(),
@@ -169,14 +166,10 @@ impl Local {
     pub(crate) fn cancel(&self, key: Key) {
         if self.owner.is_running(key) {
             self.home().counters.cancels.add(1);
-            self.stage_cancel(key.user_data(), Some(key));
+            let cancel = opcode::AsyncCancel::new(key.user_data()).build();
+            // It says itself what it was for: the kernel promises nothing about the order of its answers.
+            self.stage(cancel.user_data(key.user_data() | OWN));
         }
-    }
-
-    fn stage_cancel(&self, user_data: u64, key: Option<Key>) {
-        // The kernel answers in the order in which it is asked.
-        self.asked.borrow_mut().push_back(key);
-        self.stage(opcode::AsyncCancel::new(user_data).build().user_data(CANCEL));
     }
 
     /// Asks again for what the kernel did not find and has not finished. An operation that it is about to try
@@ -301,7 +294,7 @@ impl Local {
         loop {
             let Some(entry) = self.backlog.borrow_mut().pop_front() else { return };
             let user_data = entry.get_user_data();
-            if user_data < OWN && self.owner.is_unwanted(Key::from_user_data(user_data)) {
+            if !is_own(user_data) && self.owner.is_unwanted(Key::from_user_data(user_data)) {
                 // Dropped before the kernel heard of it: no need to tell it.
                 self.finish_unsubmitted(user_data);
                 continue;
@@ -421,15 +414,15 @@ impl Local {
             match completion.user_data {
                 EVENT => self.event_armed.set(false),
                 ALARM => self.alarm_armed.set(false),
-                CANCEL => {
-                    let asked = self.asked.borrow_mut().pop_front().flatten();
-                    if completion.result == -libc::ENOENT {
-                        self.not_found.borrow_mut().extend(asked);
-                    }
-                }
+                CANCEL_OWN => {}
                 CANCEL_ALL => {
                     if completion.result == -libc::EINVAL {
                         self.cancel_one_by_one.set(true);
+                    }
+                }
+                cancel if is_own(cancel) => {
+                    if completion.result == -libc::ENOENT {
+                        self.not_found.borrow_mut().push(Key::from_user_data(cancel & !OWN));
                     }
                 }
                 user_data => {

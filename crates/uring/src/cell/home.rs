@@ -18,6 +18,7 @@ use std::{fmt, ptr};
 const FIRST_CHUNK: u32 = if cfg!(filch_loom) { 1 } else { 64 };
 /// With a first chunk of 64 this is room for 2^30 cells, which no machine has the memory for.
 const CHUNKS: usize = if cfg!(filch_loom) { 3 } else { 24 };
+const _: () = assert!(!crate::rescue::is_own(chunk_first(CHUNKS) as u64), "an index tells");
 
 /// A message to the owner of a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

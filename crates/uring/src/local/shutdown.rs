@@ -1,8 +1,9 @@
 //! The end of a driver: cancel what waits, wait for what runs to its end, drain, close; or leak (D7).
 
-use super::{ALARM, CANCEL, CANCEL_ALL, EVENT, Local, Until};
+use super::{ALARM, CANCEL_ALL, CANCEL_OWN, EVENT, Local, Until};
 use crate::cell::Key;
 use crate::error::Leaked;
+use crate::rescue::is_own;
 use io_uring::types::CancelBuilder;
 use io_uring::{opcode, squeue};
 use std::collections::VecDeque;
@@ -49,7 +50,7 @@ impl Local {
         let (stay, go) =
             self.backlog.take().into_iter().partition(|entry| match entry.get_user_data() {
                 EVENT | ALARM => false,
-                CANCEL | CANCEL_ALL => true,
+                cancel if is_own(cancel) => true,
                 user_data => self.owner.runs_to_its_end(Key::from_user_data(user_data)),
             });
         self.backlog.replace(stay);
@@ -105,7 +106,7 @@ impl Local {
                 self.cancel(key);
             }
             for own in [EVENT, ALARM] {
-                self.stage_cancel(own, None);
+                self.stage(opcode::AsyncCancel::new(own).build().user_data(CANCEL_OWN));
             }
         } else {
             let all = opcode::AsyncCancel2::new(CancelBuilder::any().all()).build();

@@ -7,8 +7,13 @@ use filch_atomic::sync::Mutex;
 use filch_atomic::sync::atomic::{AtomicBool, Ordering};
 use std::collections::VecDeque;
 
-/// From here on a `user_data` is the driver's own: no cell has such an index.
-pub const OWN: u64 = u64::MAX - 7;
+/// Set in the `user_data` of the driver's own entries: no cell's index has it.
+pub const OWN: u64 = 1 << 31;
+
+/// Whether an entry is the driver's own.
+pub const fn is_own(user_data: u64) -> bool {
+    user_data & OWN != 0
+}
 
 /// A completion queue, as its holder sees it.
 pub trait Queue {
@@ -144,7 +149,7 @@ impl<Q: Queue> CqLock<Q> {
         // SAFETY: we hold the lock.
         unsafe {
             queue.drain(|completion| {
-                if completion.user_data >= OWN {
+                if is_own(completion.user_data) {
                     set_aside.push_back(completion);
                 } else {
                     batch.push(completion);

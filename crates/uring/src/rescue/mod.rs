@@ -5,7 +5,7 @@ mod handler;
 
 #[cfg(filch_loom)]
 pub use cq_lock::There;
-pub use cq_lock::{CqLock, OWN, Queue};
+pub use cq_lock::{CqLock, OWN, Queue, is_own};
 
 use crate::cell::{Home, Key, Message};
 use crate::driver::unpark;
