@@ -3,6 +3,7 @@
 use crate::context;
 use crate::handle::Handle;
 use filch_atomic::current::unconstrained;
+use filch_atomic::scope;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
@@ -50,7 +51,7 @@ impl Handle {
         let mut cx = Context::from_waker(&waker);
         loop {
             // Whatever this thread is in the midst of: the future is not a part of it.
-            let polled = unconstrained(|| future.as_mut().poll(&mut cx));
+            let polled = scope::outside(|| unconstrained(|| future.as_mut().poll(&mut cx)));
             if let Poll::Ready(output) = polled {
                 return Ok(output);
             }

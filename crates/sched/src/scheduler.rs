@@ -16,6 +16,7 @@ use crate::task::{ErrorHook, Polled, Report, Task, caught, drop_caught, message_
 use crate::timer::Timers;
 use crate::wind_up::WindUp;
 use crate::worker::Worker;
+use filch_atomic::scope;
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -200,6 +201,17 @@ where
     if context::is_worker() {
         return Err(StartError::OnWorker(BlockOnWorker::new()));
     }
+    // Whatever this thread is in the midst of.
+    scope::outside(|| run_here(config, make_park, main))
+}
+
+/// As [`run`], on a thread that is no worker, in no scope.
+fn run_here<P, F, M>(config: Config, make_park: F, main: M) -> Result<M::Output, StartError>
+where
+    P: Park + 'static,
+    F: Fn(usize) -> Result<P, ParkError> + Send + Sync + 'static,
+    M: Future,
+{
     let (grace, seed) = (config.grace, config.seed);
     let mut plan = Plan::new(config);
     let handle = plan.handle.clone();

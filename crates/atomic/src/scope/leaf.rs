@@ -1,18 +1,32 @@
 //! An operation's place in the scope that it is waited for in.
 
+use super::panics::Panics;
 use super::{Inside, Kind, Scope};
 use crate::sync::Arc;
-use crate::sync::atomic::Ordering;
-use std::task::Waker;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use std::fmt;
+use std::task::{Wake, Waker};
+
+/// One that ends, in both halves of `Scope::ending`.
+const BEGUN: u64 = 1 << 32 | 1;
 
 /// What a leaf future has while it waits inside a boundary. It is woken by a cancel in its own right, not
 /// only with its task: whatever combinator is in between will poll it.
 ///
-/// A cancelled leaf may [ask for time](Self::end): until this is dropped the boundary waits (C2).
+/// A cancelled leaf may [ask for time](Self::end): until the last completion, or until this is dropped, the
+/// boundary waits (C2).
 #[derive(Debug)]
 pub struct Leaf {
     inside: Inside,
-    is_ending: bool,
+    ending: Option<std::sync::Arc<Ending>>,
+    was_refused: bool,
+}
+
+/// The time that a leaf asked for.
+struct Ending {
+    leaf: Arc<Scope>,
+    /// It is not counted in `Scope::ending` any more.
+    is_over: AtomicBool,
 }
 
 impl Leaf {
@@ -20,12 +34,21 @@ impl Leaf {
     /// a task that is cancelled it is dropped, and what is shielded hears of no cancel.
     pub fn here() -> Option<Self> {
         super::with_current(|scope| match scope {
-            Some(scope) if scope.kind == Kind::Boundary => {
-                let inside = Inside::new(Kind::Leaf, Some(scope.clone()), None);
-                Some(Self { inside, is_ending: false })
-            }
+            Some(scope) if scope.kind == Kind::Boundary => Some(Self::new(scope, false)),
             _ => None,
         })
+    }
+
+    /// A leaf that may not begin in the scope of this thread, since that is cancelled. It is woken when there is
+    /// a shield inside that scope, or the scope is over: for it may be polled there, and may begin. `None` if
+    /// there is no scope.
+    pub fn refused_here() -> Option<Self> {
+        super::with_current(|scope| scope.map(|scope| Self::new(scope, true)))
+    }
+
+    fn new(scope: &Arc<Scope>, was_refused: bool) -> Self {
+        let inside = Inside::new(Kind::Leaf, Some(scope.clone()), None);
+        Self { inside, ending: None, was_refused }
     }
 
     /// Whether it waits in the scope of this thread.
@@ -33,9 +56,18 @@ impl Leaf {
         super::with_current(|scope| scope.is_some_and(|scope| Arc::ptr_eq(scope, self.parent())))
     }
 
+    /// Whether it [may not begin](Self::refused_here).
+    pub fn was_refused(&self) -> bool {
+        self.was_refused
+    }
+
     /// Has `waker` woken when it is cancelled. Asked for *before* [`is_cancelled`](Self::is_cancelled).
     pub fn register(&self, waker: &Waker) {
         self.inside.scope().register(waker);
+        if self.was_refused {
+            // Relaxed: see `wake_refused`.
+            self.parent().has_refused.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Whether it is cancelled.
@@ -43,33 +75,92 @@ impl Leaf {
         self.inside.scope().is_cancelled()
     }
 
-    /// It waits for the end of what was cancelled: its boundary is not cut before this is dropped, but for
-    /// the end of its patience.
-    pub fn end(&mut self) {
-        if !std::mem::replace(&mut self.is_ending, true) {
-            // Relaxed: as for a hold, the boundary's look follows in the same poll.
-            self.parent().ending.fetch_add(1, Ordering::Relaxed);
-        }
+    /// It waits for the end of what was cancelled: its boundary is not cut before, but for the end of its
+    /// patience. To be called in each poll that finds that it has not ended yet, or cannot say so.
+    ///
+    /// The operation is to wake what this gives in place of its future, which [has registered](Self::register):
+    /// that future may be gone by then, or kept and not polled, and the boundary must not wait for it. Woken
+    /// without need, it is called for again in the poll that follows.
+    pub fn end(&mut self) -> Waker {
+        let leaf = self.inside.scope();
+        // Relaxed: whoever polls the boundary, polls the leaf.
+        leaf.has_acted.store(true, Ordering::Relaxed);
+        let ending = self.ending.get_or_insert_with(|| {
+            let is_over = AtomicBool::new(true);
+            std::sync::Arc::new(Ending { leaf: leaf.clone(), is_over })
+        });
+        ending.begin();
+        Waker::from(ending.clone())
     }
 
-    /// Whether it [waits for the end](Self::end).
+    /// Whether it waits for the end.
     pub fn is_ending(&self) -> bool {
-        self.is_ending
+        // Relaxed: to look at.
+        self.ending.as_ref().is_some_and(|ending| !ending.is_over.load(Ordering::Relaxed))
     }
 
     fn parent(&self) -> &Arc<Scope> {
-        self.inside.scope().parent.as_ref().expect("a leaf is in a boundary")
+        self.inside.scope().around()
+    }
+}
+
+impl Scope {
+    /// The scope that a leaf is in.
+    fn around(&self) -> &Arc<Scope> {
+        self.parent.as_ref().expect("a leaf is in a scope")
+    }
+}
+
+impl Ending {
+    fn begin(&self) {
+        // Acquire: pairs with `over`: what that has taken away is added after it. By one poll at a time.
+        if self.is_over.load(Ordering::Acquire) {
+            // Relaxed: the boundary's look follows in the same poll.
+            self.leaf.around().ending.fetch_add(BEGUN, Ordering::Relaxed);
+            // Release: pairs with `over`, which takes away what was added before.
+            self.is_over.store(false, Ordering::Release);
+        }
+    }
+
+    fn over(&self) {
+        // AcqRel: pairs with both in `begin`.
+        if self.is_over.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let boundary = self.leaf.around();
+        // Release: pairs with the Acquire in `settled`. Acquire: for the last of several.
+        if boundary.ending.fetch_sub(1, Ordering::AcqRel) as u32 == 1 {
+            boundary.look_again();
+        }
+    }
+}
+
+impl Wake for Ending {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &std::sync::Arc<Self>) {
+        let mut panics = Panics::default();
+        // First who waits for it: when the boundary looks, that one is to be polled.
+        panics.caught(|| self.leaf.waker.wake());
+        panics.caught(|| self.over());
+        panics.pass_on();
     }
 }
 
 impl Drop for Leaf {
     fn drop(&mut self) {
-        if self.is_ending {
-            let parent = self.parent();
-            // Release: pairs with the Acquire in `is_ending`.
-            if parent.ending.fetch_sub(1, Ordering::AcqRel) == 1 {
-                parent.look_again();
-            }
+        if let Some(ending) = &self.ending {
+            let mut panics = Panics::default();
+            panics.caught(|| ending.over());
+            panics.pass_on();
         }
+    }
+}
+
+impl fmt::Debug for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ending").finish_non_exhaustive()
     }
 }

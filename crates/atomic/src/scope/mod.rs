@@ -1,16 +1,20 @@
 #![doc = include_str!("README.md")]
 
+mod cancel;
 mod leaf;
+mod panics;
+#[cfg(all(test, not(any(filch_loom, filch_shuttle))))]
+mod tests;
 
 pub use leaf::Leaf;
 
 use crate::WakerCell;
-use crate::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::thread_local;
-use std::any::Any;
+use panics::Panics;
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::mem::MaybeUninit;
 use std::task::Waker;
 use std::time::Instant;
 use std::{fmt, mem, ptr};
@@ -21,6 +25,12 @@ const LIVE: u8 = 0;
 const ASKED: u8 = 1;
 /// All in it were told: it may be cut.
 const CANCELLED: u8 = 2;
+/// The same, of what began in a scope that was cancelled by then. Nobody has told it: it has seen for itself.
+const BORN: u8 = 3;
+
+/// How often a scope is polled once more because something in it was told, and has not acted. More often than
+/// that only where somebody keeps a future that he does not poll, and wakes himself for ever.
+const TURNS: usize = 1_000;
 
 /// What a scope is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +51,15 @@ pub struct Scope {
     kind: Kind,
     /// How many in it, however deep but behind no other shield, hold it up.
     holds: AtomicUsize,
-    /// How many leaves directly in it wait for the end of what was cancelled.
-    ending: AtomicUsize,
+    /// How many leaves directly in it wait for the end of what was cancelled (the lower half), and how many
+    /// began to, ever (the upper).
+    ending: AtomicU64,
+    /// Of a leaf that was told: it was polled since.
+    has_acted: AtomicBool,
+    /// Of one that is cancelled: among the leaves in it may be some that were refused.
+    has_refused: AtomicBool,
+    /// How often it was polled once more.
+    turns: AtomicUsize,
     /// Whoever polls it: to be woken when it is cancelled, and when it is not held up any more.
     waker: WakerCell,
     parent: Option<Arc<Scope>>,
@@ -65,7 +82,10 @@ impl Scope {
             state: AtomicU8::new(LIVE),
             kind,
             holds: AtomicUsize::new(0),
-            ending: AtomicUsize::new(0),
+            ending: AtomicU64::new(0),
+            has_acted: AtomicBool::new(false),
+            has_refused: AtomicBool::new(false),
+            turns: AtomicUsize::new(0),
             waker: WakerCell::new(),
             deadline: deadline.or_else(|| parent.as_ref()?.deadline),
             parent,
@@ -74,47 +94,9 @@ impl Scope {
         }
     }
 
-    /// Cancels all that is in it, innermost first, but for what is shielded, and then itself; wakes each
-    /// where it waits. Once: a second call does nothing, though the first may still be at it.
-    ///
-    /// # Panics
-    ///
-    /// With the panic of a waker, when all is done.
-    pub fn cancel(&self) {
-        let mut panic = None;
-        self.cancel_within(&mut panic);
-        if let Some(payload) = panic {
-            resume_unwind(payload);
-        }
-    }
-
-    fn cancel_within(&self, panic: &mut Option<Box<dyn Any + Send>>) {
-        let children = {
-            let children = self.children.lock();
-            // Relaxed: the lock orders it among those who cancel and those who are born.
-            if self.state.load(Ordering::Relaxed) != LIVE {
-                return;
-            }
-            // Release: pairs with the Acquire in `is_cancelled`. Acquire, and no mere store: pairs with
-            // `look_again`, as the step to CANCELLED does, which finds only what this left.
-            self.state.swap(ASKED, Ordering::AcqRel);
-            children.clone()
-        };
-        for child in &children {
-            child.cancel_within(panic);
-        }
-        // Release: pairs with the Acquire in `is_due`; all inside were told before. Acquire: pairs with
-        // `let_go`, whose decrement whoever we wake has to see.
-        self.state.swap(CANCELLED, Ordering::AcqRel);
-        // Under no lock (D8).
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.waker.wake())) {
-            panic.get_or_insert(payload);
-        }
-    }
-
     /// Whether it is cancelled, or about to be.
     pub fn is_cancelled(&self) -> bool {
-        // Acquire: pairs with the Release in `cancel`: what the canceller did before is visible.
+        // Acquire: pairs with the Release in `ask`: what the canceller did before is visible.
         self.state.load(Ordering::Acquire) != LIVE
     }
 
@@ -122,8 +104,8 @@ impl Scope {
     /// [`register`](Self::register) and *before* the poll of what it holds: only what it finds pending in a
     /// poll that began after that may be cut.
     pub fn is_due(&self) -> bool {
-        // Acquire: pairs with the Release of CANCELLED in `cancel`.
-        self.state.load(Ordering::Acquire) == CANCELLED
+        // Acquire: pairs with the Release of CANCELLED in `tell`.
+        self.state.load(Ordering::Acquire) >= CANCELLED
     }
 
     /// Whether shields or clean-up in it hold it up. Looked at after that poll.
@@ -132,10 +114,30 @@ impl Scope {
         self.holds.load(Ordering::Acquire) != 0
     }
 
-    /// Whether leaves directly in it wait for the end of what was cancelled.
-    pub fn is_ending(&self) -> bool {
-        // Acquire: pairs with the end of a `Leaf`.
-        self.ending.load(Ordering::Acquire) != 0
+    /// `None` if leaves directly in it wait for the end of what was cancelled. Else something that stays the
+    /// same as long as none begins to. Looked at before that poll *and* after it: what came to its end in
+    /// between may not have been told to whoever waits for it.
+    pub fn settled(&self) -> Option<u32> {
+        // Acquire: pairs with `Leaf::over`.
+        let ending = self.ending.load(Ordering::Acquire);
+        (ending as u32 == 0).then_some((ending >> 32) as u32)
+    }
+
+    /// Whether something directly in it was told that it is cancelled, and has not acted upon it: a boundary has
+    /// not given its error, a leaf was not polled. For whoever polls the scope, if that poll was cut short, by a
+    /// combinator that takes turns or at the end of the task's budget: then it comes with the next one. Not more
+    /// often than is good for anything.
+    pub fn has_unheard(&self) -> bool {
+        let unheard = |child: &Arc<Self>| match child.kind {
+            // Acquire: pairs with the Release in `tell`; all were told before this is asked.
+            _ if child.state.load(Ordering::Acquire) != CANCELLED => false,
+            // Relaxed: whoever polls it, polls the leaf.
+            Kind::Leaf => !child.has_acted.load(Ordering::Relaxed),
+            _ => true,
+        };
+        let some = self.children.lock().iter().any(unheard);
+        // Relaxed: a count.
+        some && self.turns.fetch_add(1, Ordering::Relaxed) < TURNS
     }
 
     /// Has `waker` woken when it is cancelled, or not held up any more. By one task at a time, which looks
@@ -164,13 +166,13 @@ impl Scope {
         }
     }
 
-    /// Ends what [`hold_those_around`](Self::hold_those_around) began.
-    fn let_go(&self) {
+    /// Ends what [`hold_those_around`](Self::hold_those_around) began, all of it, whatever wakers do.
+    fn let_go(&self, panics: &mut Panics) {
         let mut next = &self.parent;
         while let Some(scope) = next {
             // Release: pairs with `is_held`: what was done under the hold comes before the cut.
             if scope.holds.fetch_sub(1, Ordering::AcqRel) == 1 {
-                scope.look_again();
+                panics.caught(|| scope.look_again());
             }
             next = if scope.kind == Kind::Shield { &None } else { &scope.parent };
         }
@@ -179,9 +181,20 @@ impl Scope {
     /// Wakes it if it waits to be cut.
     fn look_again(&self) {
         // A read-modify-write, so that it has a place in the order of steps of this word: before one in
-        // `cancel`, which then sees what was done before (Release), and wakes; or after both.
-        if self.state.fetch_or(0, Ordering::AcqRel) == CANCELLED {
+        // `tell`, which then sees what was done before (Release), and wakes; or after both.
+        if self.state.fetch_or(0, Ordering::AcqRel) >= CANCELLED {
             self.waker.wake();
+        }
+    }
+}
+
+impl Drop for Scope {
+    /// Those around it that are left to nobody else, one after the other: not by recursion, for how deep it goes is
+    /// not for us to say.
+    fn drop(&mut self) {
+        let mut next = self.parent.take();
+        while let Some(scope) = next {
+            next = Arc::try_unwrap(scope).ok().and_then(|mut scope| scope.parent.take());
         }
     }
 }
@@ -215,7 +228,7 @@ impl Inside {
             // finds us in the list.
             if parent.state.load(Ordering::Relaxed) != LIVE {
                 // Relaxed: nobody else has it yet, and the lock gives it to others.
-                scope.state.store(CANCELLED, Ordering::Relaxed);
+                scope.state.store(BORN, Ordering::Relaxed);
             }
             scope.place.store(children.len(), Ordering::Relaxed);
             children.push(scope.clone());
@@ -223,6 +236,7 @@ impl Inside {
         let mut this = Self { scope, is_holding: false };
         if kind == Kind::Shield {
             this.hold();
+            this.scope.welcome_refused();
         }
         this
     }
@@ -230,6 +244,18 @@ impl Inside {
     /// The scope.
     pub fn scope(&self) -> &Arc<Scope> {
         &self.scope
+    }
+
+    /// What was in it is gone; it stays where it is. Leaves that were refused in it may begin elsewhere now, and
+    /// are told.
+    ///
+    /// # Panics
+    ///
+    /// With the panic of a waker, when all is done.
+    pub fn vacate(&self) {
+        let mut panics = Panics::default();
+        self.scope.wake_refused(&mut panics);
+        panics.pass_on();
     }
 
     /// Holds up all around it, to the first shield, until this is dropped: none of them is cut before. A
@@ -263,11 +289,14 @@ impl Inside {
 
 impl Drop for Inside {
     fn drop(&mut self) {
+        let mut panics = Panics::default();
         self.leave();
-        self.scope.forget_waker();
+        panics.caught(|| self.scope.forget_waker());
         if self.is_holding {
-            self.scope.let_go();
+            self.scope.let_go(&mut panics);
         }
+        self.scope.wake_refused(&mut panics);
+        panics.pass_on();
     }
 }
 
@@ -286,6 +315,61 @@ pub fn enter<R>(scope: &Arc<Scope>, f: impl FnOnce() -> R) -> R {
     }
     let _restore = Restore(CURRENT.with(|current| current.replace(scope)));
     f()
+}
+
+/// Runs `f` outside of all scopes: what a thread does for others in the midst of code that is in one.
+pub fn outside<R>(f: impl FnOnce() -> R) -> R {
+    struct Leave(Entry);
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            // SAFETY: entered below.
+            unsafe { self.0.leave() };
+        }
+    }
+    let mut entry = Entry::new();
+    // SAFETY: left with `_leave`, whatever `f` does; null is nobody's.
+    unsafe { entry.enter(ptr::null()) };
+    let _leave = Leave(entry);
+    f()
+}
+
+/// As [`enter`], for one who cannot do it with a closure. Costs nothing unless it is used.
+#[derive(Debug)]
+pub struct Entry(MaybeUninit<*const Arc<Scope>>);
+
+impl Entry {
+    /// One that is not used.
+    #[inline(always)]
+    pub const fn new() -> Self {
+        Self(MaybeUninit::uninit())
+    }
+
+    /// From here on `scope` is this thread's [`current`]; nothing is, if it is null.
+    ///
+    /// # Safety
+    ///
+    /// [`leave`](Self::leave) follows on this thread, whatever happens, while the scope is borrowed, and before
+    /// anything is left that was entered earlier.
+    pub unsafe fn enter(&mut self, scope: *const Arc<Scope>) {
+        self.0.write(CURRENT.with(|current| current.replace(scope)));
+    }
+
+    /// From here on what was current before is so again.
+    ///
+    /// # Safety
+    ///
+    /// [`enter`](Self::enter) came before.
+    pub unsafe fn leave(&mut self) {
+        // SAFETY: the caller's word.
+        let former = unsafe { self.0.assume_init() };
+        CURRENT.with(|current| current.set(former));
+    }
+}
+
+impl Default for Entry {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// Lends the scope whose code runs on this thread. `None` where there is no boundary or shield, though

@@ -1,14 +1,15 @@
 //! A future that a cancel ends with a value, so that the code behind it runs on.
 
-use super::Cancelled;
 use super::clean_up::{CleanUp, grace as runtime_grace};
 use super::held::Held;
+use super::{Cancelled, is_unaware, is_woken};
 use crate::timer::Sleep;
 use filch_atomic::current::poll_proceed;
-use filch_atomic::scope::{Kind, Scope};
+use filch_atomic::scope::{Inside, Kind, Scope};
 use filch_atomic::sync::Arc;
 use std::fmt;
 use std::future::{Future, IntoFuture, Ready};
+use std::mem;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -66,6 +67,8 @@ pub fn cancellable<F: IntoFuture>(future: F) -> Cancellable<F::IntoFuture> {
         clean_up: None,
         grace: None,
         patience: None,
+        place: None,
+        was_put_off: false,
         location: Location::caller(),
     }
 }
@@ -82,6 +85,9 @@ pub struct Cancellable<F, C = Never, U = Ready<()>> {
     grace: Option<Duration>,
     /// How long to wait for operations that were asked to stop.
     patience: Option<Sleep>,
+    /// Its place, when what it held is gone: up to its error it has not acted.
+    place: Option<Inside>,
+    was_put_off: bool,
     location: &'static Location<'static>,
 }
 
@@ -113,8 +119,9 @@ impl<F> Cancellable<F> {
             Stage::Over => Stage::Over,
             Stage::CleanUp(_) => unreachable!("there was none"),
         };
-        let Self { grace, patience, location, .. } = self;
-        Cancellable { stage, clean_up: Some(clean_up), grace, patience, location }
+        let Self { grace, patience, place, was_put_off, location, .. } = self;
+        let clean_up = Some(clean_up);
+        Cancellable { stage, clean_up, grace, patience, place, was_put_off, location }
     }
 }
 
@@ -145,10 +152,11 @@ where
                 Stage::Work(held) => {
                     // SAFETY: as above.
                     let pinned = unsafe { Pin::new_unchecked(&mut *held) };
-                    let mut is_due = false;
+                    let (mut is_due, mut settled) = (false, None);
                     let before = |scope: &Arc<Scope>| {
                         scope.register(cx.waker());
                         is_due = scope.is_due();
+                        settled = scope.settled();
                     };
                     let mut cx = Context::from_waker(cx.waker());
                     let polled = pinned.poll(Kind::Boundary, None, before, &mut cx);
@@ -157,19 +165,33 @@ where
                         return Poll::Ready(Ok(output));
                     }
                     let inside = held.inside();
-                    if !is_due || inside.scope().is_held() {
+                    let scope = inside.scope();
+                    if !is_due || scope.is_held() {
                         return Poll::Pending;
                     }
-                    if inside.scope().is_ending() {
-                        inside.hold();
-                        let (grace, at) = (this.grace, this.location);
-                        let patience = this.patience.get_or_insert_with(|| {
-                            Sleep::of(grace.unwrap_or_else(runtime_grace), at)
-                        });
-                        ready!(patience.poll_elapsed(&mut cx));
+                    match scope.settled() {
+                        None => {
+                            inside.hold();
+                            let (grace, at) = (this.grace, this.location);
+                            let patience = this.patience.get_or_insert_with(|| {
+                                Sleep::of(grace.unwrap_or_else(runtime_grace), at)
+                            });
+                            ready!(patience.poll_elapsed(&mut cx));
+                        }
+                        // An operation has ended in the midst of this poll, perhaps behind the back of whoever
+                        // waits for it. Both of us were woken.
+                        now if now != settled => return Poll::Pending,
+                        // No wait, or somebody's turn was over: it is polled again, and so will they be.
+                        _ if is_woken() && scope.has_unheard() => {
+                            cx.waker().wake_by_ref();
+                            return Poll::Pending;
+                        }
+                        _ => {}
                     }
-                    held.end();
+                    let place = this.place.insert(held.end().expect("it has begun"));
                     this.stage = Stage::Cut;
+                    this.patience = None;
+                    place.vacate();
                     if let Some(clean_up) = this.clean_up.take() {
                         let grace = this.grace.unwrap_or_else(runtime_grace);
                         this.stage = Stage::CleanUp(CleanUp::new(clean_up(), grace, this.location));
@@ -183,7 +205,12 @@ where
                 Stage::Cut => {
                     // Else a loop that swallows the error would never suspend, and what is around never act.
                     ready!(poll_proceed(cx));
+                    if is_unaware() && !mem::replace(&mut this.was_put_off, true) {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                     this.stage = Stage::Over;
+                    this.place = None;
                     return Poll::Ready(Err(Cancelled(())));
                 }
                 Stage::Over => panic!("a cancellable future was polled after it had been ready"),

@@ -34,14 +34,16 @@ impl<F> Held<F> {
         self.inside.as_mut().expect("it has begun")
     }
 
-    /// Drops the future, in its scope, and then ends that.
-    pub(super) fn end(&mut self) {
+    /// Drops the future, in its scope, and gives the place of that. `None` unless it [has
+    /// begun](Self::has_begun).
+    pub(super) fn end(&mut self) -> Option<Inside> {
         let inside = self.inside.take();
         let future = &mut self.future;
         match &inside {
             Some(inside) => enter(inside.scope(), || *future = None),
             None => *future = None,
         }
+        inside
     }
 
     /// Polls the future in its scope, which is of that kind. `before` comes first.
@@ -65,7 +67,7 @@ impl<F> Held<F> {
         let future = unsafe { Pin::new_unchecked(future) };
         let polled = enter(inside.scope(), || future.poll(cx));
         if polled.is_ready() {
-            this.end();
+            drop(this.end());
         }
         polled
     }
@@ -73,6 +75,6 @@ impl<F> Held<F> {
 
 impl<F> Drop for Held<F> {
     fn drop(&mut self) {
-        self.end();
+        drop(self.end());
     }
 }

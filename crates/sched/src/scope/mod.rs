@@ -68,3 +68,16 @@ impl From<Cancelled> for io::Error {
 fn around() -> Option<Arc<Scope>> {
     scope::current().or_else(|| task::with_current(|task| task.scope().clone()))
 }
+
+/// Whether the task that runs here was woken since its poll began: it is polled once more, whatever this poll
+/// comes to. True where nobody can tell.
+fn is_woken() -> bool {
+    task::with_current(task::Header::is_woken).unwrap_or(true)
+}
+
+/// Whether the task that runs here is to end, and this poll of it began before it was told: what it runs is in
+/// no scope, and operations behind a boundary would begin (CANCEL-10).
+fn is_unaware() -> bool {
+    scope::with_current(|scope| scope.is_none())
+        && task::with_current(task::Header::is_to_end).unwrap_or(false)
+}

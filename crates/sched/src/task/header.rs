@@ -100,8 +100,17 @@ impl Header {
 
     /// Whether the task was asked to end, or is ended.
     pub(crate) fn is_cancelled(&self) -> bool {
+        self.is_to_end() || self.scope_if_any().is_some_and(|scope| scope.is_cancelled())
+    }
+
+    /// Whether the task is to end, and its next poll knows it.
+    pub(crate) fn is_to_end(&self) -> bool {
         self.state.load().is_to_end()
-            || self.scope_if_any().is_some_and(|scope| scope.is_cancelled())
+    }
+
+    /// Whether the task was woken since its poll began.
+    pub(crate) fn is_woken(&self) -> bool {
+        self.state.load().is_notified()
     }
 
     /// Frees the task's cancel scope. Not a destructor: that would be a call of its own at each end of a task.

@@ -65,6 +65,10 @@ impl<T> JoinHandle<T> {
     /// Awaiting the handle then yields an error that [is cancelled](JoinError::is_cancelled), or the task's
     /// output if it came to its end (C2). A blocking closure that has not begun never does; one that
     /// has runs to its end, and may ask [`is_cancelled`](crate::scope::is_cancelled).
+    ///
+    /// # Panics
+    ///
+    /// With the panic of a waker that somebody in the task made, when all that is in it has been told.
     #[doc(alias = "abort")]
     pub fn cancel(&self) {
         // SAFETY: by this handle's reference.
@@ -311,9 +315,10 @@ unsafe fn cancel(header: NonNull<Header>) {
     if task.state.load().is_complete() {
         return;
     }
+    task.state.ask();
     // First what is in the task, so that the innermost acts first (`filch_atomic::scope`).
     let told = caught(|| task.scope().cancel());
-    if task.state.ask() {
+    if task.state.wake_by_ref() {
         // SAFETY: the step gave us the `Task`; the caller's reference outlasts the call.
         unsafe { (task.vtable.schedule)(header) };
     }

@@ -143,12 +143,13 @@ impl State {
         Snapshot(self.0.fetch_or(bits, Ordering::Release)).is_idle()
     }
 
-    /// Asks that the task end when it can. True if the caller must hand the task to its scheduler.
+    /// Asks that the task end when it can. To be told to what is in it next, and then it is to be woken: so
+    /// that whoever was told, and wakes the task, is run by a poll that knows.
     ///
     /// Without effect on a complete task.
-    pub(super) fn ask(&self) -> bool {
-        // Release: pairs with `start`, like any wake.
-        Snapshot(self.0.fetch_or(NOTIFIED | ASKED, Ordering::Release)).is_idle()
+    pub(super) fn ask(&self) {
+        // Release: as any step; whoever is told later wakes by this word, and the `start` after that sees ASKED.
+        self.0.fetch_or(ASKED, Ordering::Release);
     }
 
     /// The output is in its place: declares the task complete, unless nobody wants the output.
