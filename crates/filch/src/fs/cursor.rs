@@ -1,6 +1,6 @@
 //! Reading and writing a file at its cursor: what of it outlives the future that began it.
 
-use crate::half::{Site, Unheard};
+use crate::half::{Site, Unheard, was_given_up};
 use crate::home::lost_its_ring;
 use filch_uring::{Op, Position, SharedFd, op};
 use std::io::{IoSlice, SeekFrom};
@@ -57,9 +57,27 @@ impl Cursor {
 
     /// As [`poll_settled`](Self::poll_settled), and leaves a read alone.
     pub(super) fn poll_written(&mut self, site: Site<'_>, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.poll_unwritten(site, cx));
         if self.writing.is_some() {
             match ready!(self.poll_write(site, cx)) {
                 Ok(written) => self.unheard.note(mem::take(&mut self.buffer), written),
+                Err(error) => self.failed = Some(error),
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Forgets a write that did not begin, as its scope was cancelled; and waits for one that was to stop, and was
+    /// dropped before it had. What they did not write is not written now (C2).
+    fn poll_unwritten(&mut self, site: Site<'_>, cx: &mut Context<'_>) -> Poll<()> {
+        self.writing.take_if(|op| !op.is_in_flight());
+        if let Some(op) = self.writing.as_mut().filter(|op| op.is_stopping()) {
+            op.cancel();
+            let (written, buffer) = ready!(site.poll(op, cx));
+            self.writing = None;
+            match self.wrote(site, written, buffer) {
+                Ok(written) => self.unheard.note(mem::take(&mut self.buffer), written),
+                Err(error) if was_given_up(&error) => {}
                 Err(error) => self.failed = Some(error),
             }
         }
@@ -168,16 +186,25 @@ impl Cursor {
                 self.write(site, buffer);
                 continue;
             }
-            self.buffer = buffer;
-            if let Ok(written) = written {
-                self.position += written as u64;
-                if self.append {
-                    // Wherever the cursor was, the bytes went to the end.
-                    self.position = end(site.fd).unwrap_or(self.position);
-                }
-            }
-            return Poll::Ready(written);
+            return Poll::Ready(self.wrote(site, written, buffer));
         }
+    }
+
+    /// Takes note of how a write ended.
+    fn wrote(
+        &mut self,
+        site: Site<'_>,
+        written: io::Result<usize>,
+        buffer: Vec<u8>,
+    ) -> io::Result<usize> {
+        self.buffer = buffer;
+        let written = written?;
+        self.position += written as u64;
+        if self.append {
+            // Wherever the cursor was, the bytes went to the end.
+            self.position = end(site.fd).unwrap_or(self.position);
+        }
+        Ok(written)
     }
 }
 
@@ -201,6 +228,7 @@ impl Cursor {
         bufs: &[IoSlice<'_>],
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_unwritten(site, cx));
         loop {
             if self.writing.is_some() {
                 match ready!(self.poll_write(site, cx))? {

@@ -89,6 +89,13 @@ impl<T: Outward> Emptying<T> {
         }
     }
 
+    pub(super) fn is_stopping(&self) -> bool {
+        match self {
+            Self::One(op) => op.is_stopping(),
+            Self::Many(op) => op.is_stopping(),
+        }
+    }
+
     pub(super) fn is_in_flight(&self) -> bool {
         match self {
             Self::One(op) => op.is_in_flight(),

@@ -72,6 +72,7 @@ impl<T: Outward> Writing<T> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         self.forget_unbegun();
+        ready!(self.poll_stopped(site, cx));
         loop {
             if self.is_pending() {
                 match ready!(self.poll(site, cx))? {

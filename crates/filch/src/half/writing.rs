@@ -79,6 +79,7 @@ impl<T: Outward> Writing<T> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         self.forget_unbegun();
+        ready!(self.poll_stopped(site, cx));
         if let Some(pending) = &mut self.pending {
             let whole = pending.whole;
             pending.goes_on |= whole;
@@ -109,6 +110,36 @@ impl<T: Outward> Writing<T> {
         if let Some(Pending { written: written @ 1.., .. }) = cut {
             self.unheard.note(Vec::new(), written);
         }
+    }
+
+    /// Waits for a write that was to stop, as its scope was cancelled, and was dropped before it had. What it has
+    /// not written by then is not written now (C2).
+    pub(super) fn poll_stopped(&mut self, site: Site<'_>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(pending) = &mut self.pending else { return Poll::Ready(()) };
+        match &mut pending.stage {
+            Stage::Begun(op) if op.is_stopping() => {
+                op.cancel();
+                let (sent, buffer, _) = ready!(op.poll(site, cx));
+                let before = pending.written;
+                let whole = pending.whole;
+                self.pending = None;
+                let given_up = |error: &io::Error| was_given_up(error) || would_block(error);
+                match sent {
+                    Err(error) if !given_up(&error) => self.failed = Some(error),
+                    // As in `poll_settled`.
+                    sent if whole => self.unheard.note(Vec::new(), before + sent.unwrap_or(0)),
+                    Ok(sent) => self.unheard.note(buffer.into_vec(), sent),
+                    Err(_) => self.buffer = buffer.into_vec(),
+                }
+            }
+            Stage::Waiting(op, ..) if op.is_stopping() => {
+                let before = pending.written;
+                self.pending = None;
+                self.unheard.note(Vec::new(), before);
+            }
+            _ => {}
+        }
+        Poll::Ready(())
     }
 
     /// Takes note of what a write has written that nobody waits for.

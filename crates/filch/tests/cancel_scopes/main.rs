@@ -5,3 +5,4 @@ mod kit;
 mod shields;
 #[path = "../support/mod.rs"]
 mod support;
+mod turns;

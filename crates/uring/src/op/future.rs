@@ -10,9 +10,10 @@ use filch_atomic::current;
 use filch_atomic::scope::{self, Leaf};
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 
 /// The future of one operation.
 ///
@@ -31,6 +32,8 @@ pub struct Op<T: Operation> {
     state: State<T>,
     /// Somebody asked for it to stop.
     is_cancelled: bool,
+    /// The scope that it was waited for in was cancelled, and the kernel asked to stop it for that.
+    is_stopping: bool,
     /// Its place in the cancel scope that it is waited for in, if there is one.
     leaf: Option<Box<Leaf>>,
     resource: usize,
@@ -69,7 +72,8 @@ impl<T: Operation> Op<T> {
         // Without a descriptor: 0, which stands for nothing in particular.
         let resource = usize::try_from(operation.descriptor()).unwrap_or(0);
         let state = State::New(operation, remote);
-        Self { state, is_cancelled: false, leaf: None, resource, location: Location::caller() }
+        let location = Location::caller();
+        Self { state, is_cancelled: false, is_stopping: false, leaf: None, resource, location }
     }
 
     /// Says where in the source it is waited for from now on, in place of where it was made: an object
@@ -92,22 +96,18 @@ impl<T: Operation> Op<T> {
                     Poll::Pending
                 }
                 Polled::Done => {
-                    ready!(current::poll_proceed(cx));
-                    let (operation, result) = self.take();
-                    if let Some(leaf) = self.leaf.take()
-                        && leaf.is_ending()
-                        && leaf.is_here()
-                        && !self.is_cancelled
-                        && sys::was_given_up(result)
-                    {
-                        // Its scope is cancelled, and nothing has happened (C2). It is the boundary's to say
-                        // so: whoever waits here is dropped. (Not whoever waits somewhere else, because the
-                        // boundary was dropped meanwhile.)
-                        self.state = State::New(operation, None);
-                        return self.refuse();
+                    if current::poll_proceed(cx).is_pending() {
+                        self.tell_later();
+                        return Poll::Pending;
                     }
-                    if result == sys::NOT_BEGUN && !self.is_cancelled {
-                        // The thread that was to stage it is stuck in something.
+                    let (operation, result) = self.take();
+                    self.leaf = None;
+                    let was_stopping = mem::take(&mut self.is_stopping);
+                    let is_unbegun =
+                        result == sys::NOT_BEGUN || was_stopping && sys::was_given_up(result);
+                    if is_unbegun && !self.is_cancelled {
+                        // Nothing has happened (C2): the thread that was to stage it is stuck in something, or
+                        // its scope is cancelled. It begins elsewhere, if it is polled where it may.
                         self.state = State::New(operation, None);
                         return self.start(cx.waker(), remote);
                     }
@@ -126,11 +126,11 @@ impl<T: Operation> Op<T> {
     /// The first poll.
     fn start(&mut self, waker: &Waker, remote: impl FnOnce() -> Option<Remote>) -> Poll<T::Output> {
         if matches!(self.state, State::New(..)) && scope::here_is_cancelled() {
-            return self.refuse();
+            return self.refuse(waker);
         }
         // First, for it may panic: then the operation is as it was.
         let own = waker.clone();
-        let (operation, own_remote) = match std::mem::replace(&mut self.state, State::Finished) {
+        let (operation, own_remote) = match mem::replace(&mut self.state, State::Finished) {
             State::New(operation, own_remote) => (operation, own_remote),
             State::Cancelled(operation) => {
                 return Poll::Ready(operation.complete(Err(NoDriver::Cancelled.into())));
@@ -161,11 +161,30 @@ impl<T: Operation> Op<T> {
         }
     }
 
-    /// Nothing begins in a scope that is cancelled: who waits there is dropped.
+    /// Nothing begins in a scope that is cancelled: who waits there is dropped. Unless it is polled elsewhere: it
+    /// has a place there to hear of that.
     #[cold]
-    fn refuse(&self) -> Poll<T::Output> {
+    fn refuse(&mut self, waker: &Waker) -> Poll<T::Output> {
         current::note_wait(T::WAIT, self.resource, self.location);
+        if !self.leaf.as_ref().is_some_and(|leaf| leaf.was_refused() && leaf.is_here()) {
+            // The former one first.
+            self.leaf = None;
+            self.leaf = Leaf::refused_here().map(Box::new);
+        }
+        if let Some(leaf) = &self.leaf {
+            leaf.register(waker);
+        }
         Poll::Pending
+    }
+
+    /// It is done, and its task has used up its turn. Its boundary waits for it to be told.
+    #[cold]
+    fn tell_later(&mut self) {
+        if let Some(leaf) = &mut self.leaf
+            && leaf.is_cancelled()
+        {
+            leaf.end().wake_by_ref();
+        }
     }
 
     /// It is in flight, and waited for.
@@ -181,22 +200,29 @@ impl<T: Operation> Op<T> {
     /// boundary to wait for the last completion: what was done by then is delivered (C2).
     #[cold]
     fn wait_in_scope(&mut self, waker: &Waker) {
-        if !self.leaf.as_ref().is_some_and(|leaf| leaf.is_here()) {
+        if !self.leaf.as_ref().is_some_and(|leaf| leaf.is_here() && !leaf.was_refused()) {
             // The former one first.
             self.leaf = None;
             self.leaf = Leaf::here().map(Box::new);
         }
-        let (Some(leaf), State::Staged(handle)) = (&mut self.leaf, &self.state) else { return };
+        let (Some(leaf), State::Staged(handle)) = (&mut self.leaf, &mut self.state) else { return };
         leaf.register(waker);
-        if leaf.is_cancelled() && !leaf.is_ending() {
-            leaf.end();
+        if !leaf.is_cancelled() {
+            return;
+        }
+        let ending = leaf.end();
+        if !mem::replace(&mut self.is_stopping, true) && !self.is_cancelled {
             request_cancel(handle);
+        }
+        if handle.poll(&ending) != Polled::Pending {
+            // Just now, and nobody else wakes it.
+            ending.wake_by_ref();
         }
     }
 
     /// Takes an operation that is done out of its cell, and the kernel's result.
     fn take(&mut self) -> (T, i32) {
-        let State::Staged(handle) = std::mem::replace(&mut self.state, State::Finished) else {
+        let State::Staged(handle) = mem::replace(&mut self.state, State::Finished) else {
             unreachable!("only a staged operation is done");
         };
         let local = Local::current();
@@ -208,11 +234,13 @@ impl<T: Operation> Op<T> {
     /// (`ECANCELED`, or [`NoDriver::Cancelled`] if it was never staged) if it stopped, and its ordinary
     /// result if that was faster (C2).
     pub fn cancel(&mut self) {
-        self.is_cancelled = true;
-        match std::mem::replace(&mut self.state, State::Finished) {
+        let was_asked = mem::replace(&mut self.is_cancelled, true) || self.is_stopping;
+        match mem::replace(&mut self.state, State::Finished) {
             State::New(operation, _) => self.state = State::Cancelled(operation),
             State::Staged(handle) => {
-                request_cancel(&handle);
+                if !was_asked {
+                    request_cancel(&handle);
+                }
                 self.state = State::Staged(handle);
             }
             other => self.state = other,
@@ -222,6 +250,12 @@ impl<T: Operation> Op<T> {
     /// Whether it was staged and its output not taken yet.
     pub fn is_in_flight(&self) -> bool {
         matches!(self.state, State::Staged(_))
+    }
+
+    /// Whether the kernel was asked to stop it because the scope that it was waited for in was cancelled. If it
+    /// did, the next poll begins it anew, where it may: who must not have that [cancels](Self::cancel) it.
+    pub fn is_stopping(&self) -> bool {
+        self.is_stopping
     }
 
     /// Whether the output is there for the next poll to take.
@@ -240,7 +274,7 @@ impl<T: Operation> Future for Op<T> {
 
 impl<T: Operation> Drop for Op<T> {
     fn drop(&mut self) {
-        let State::Staged(handle) = std::mem::replace(&mut self.state, State::Finished) else {
+        let State::Staged(handle) = mem::replace(&mut self.state, State::Finished) else {
             return;
         };
         // First the request, then the farewell: after that the cell, and with it what keeps the home
@@ -250,7 +284,8 @@ impl<T: Operation> Drop for Op<T> {
         }
         let Some(mut handle) = handle.leave() else { return };
         // Polled and then dropped, it runs to its end, though a rescuer gave it back meanwhile.
-        if !T::CANCEL_ON_DROP && !self.is_cancelled && handle.was_not_begun() {
+        let is_to_stop = self.is_cancelled || self.is_stopping;
+        if !T::CANCEL_ON_DROP && !is_to_stop && handle.was_not_begun() {
             handle = match handle.begin_unheard() {
                 Ok(()) => return,
                 Err(handle) => handle,
