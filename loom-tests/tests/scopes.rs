@@ -5,6 +5,7 @@
 //! passes that on.
 #![cfg(filch_loom)]
 
+use filch_atomic::scope::{Inside, Kind, Leaf, Scope, enter, here_is_cancelled};
 use filch_atomic::sync::atomic::{AtomicUsize, Ordering};
 use filch_atomic::sync::{Arc, Mutex};
 use filch_atomic::thread;
@@ -344,4 +345,108 @@ fn who_begins_meanwhile_is_told() {
         result(handle).unwrap();
         assert_eq!(told.load(Ordering::SeqCst), 2);
     });
+}
+
+/// Who was told, and goes on behind its boundary, does so in a scope that is cancelled: nothing begins there.
+#[test]
+fn who_is_behind_a_boundary_knows() {
+    check(|| {
+        let queue = Bench::new();
+        let handle = queue.spawn(async {
+            cancellable(pending::<()>()).await.unwrap_err();
+            here_is_cancelled()
+        });
+        let worker = queue.worker();
+        handle.cancel();
+        worker.join().unwrap();
+        queue.run();
+        assert!(result(handle).unwrap());
+    });
+}
+
+/// A cancel from further out, that finds another one at work on a scope within, does not run ahead of it.
+#[test]
+fn of_two_scopes_the_inner_is_first() {
+    check(|| {
+        let outer = Scope::of_task();
+        let inner = Inside::new(Kind::Boundary, Some(outer.clone()), None);
+        let leaf = enter(inner.scope(), Leaf::here).unwrap();
+        let bell = std::sync::Arc::new(Bell::default());
+        leaf.register(&Waker::from(bell.clone()));
+        let canceller = thread::spawn({
+            let inner = inner.scope().clone();
+            move || inner.cancel()
+        });
+        outer.cancel();
+        assert!(outer.is_due() && inner.scope().is_due() && leaf.is_cancelled());
+        canceller.join().unwrap();
+        assert_eq!(bell.0.load(Ordering::SeqCst), 1);
+    });
+}
+
+/// An operation that the kernel was asked to stop, and that has happened all the same, is delivered, whoever is
+/// first; and its boundary does not wait longer.
+#[test]
+fn what_happened_is_delivered() {
+    // One is enough: the kernel, or the poll, is held up in the midst.
+    check_to(1, || {
+        let queue = Bench::new();
+        let kernel = std::sync::Arc::new(Kernel::default());
+        let handle = queue.spawn({
+            let kernel = kernel.clone();
+            async move {
+                let mut leaf = None;
+                let operation = poll_fn(move |cx| kernel.poll(&mut leaf, cx));
+                cancellable(Only::new(operation)).await
+            }
+        });
+        queue.run();
+        let completer = thread::spawn(move || kernel.complete());
+        handle.cancel();
+        queue.run();
+        completer.join().unwrap();
+        queue.run();
+        assert_eq!(result(handle).unwrap(), Ok(7));
+    });
+}
+
+/// One operation: whether it is done, and whom to wake.
+#[derive(Default)]
+struct Kernel(std::sync::Mutex<(bool, Option<Waker>)>);
+
+impl Kernel {
+    /// As an operation of the driver's.
+    fn poll(&self, leaf: &mut Option<Leaf>, cx: &mut Context<'_>) -> Poll<u32> {
+        let mut state = self.0.lock().unwrap();
+        if state.0 {
+            *leaf = None;
+            return Poll::Ready(7);
+        }
+        state.1 = Some(cx.waker().clone());
+        drop(state);
+        let leaf = leaf.get_or_insert_with(|| Leaf::here().unwrap());
+        leaf.register(cx.waker());
+        if leaf.is_cancelled() {
+            let ending = leaf.end();
+            let mut state = self.0.lock().unwrap();
+            if state.0 {
+                drop(state);
+                ending.wake_by_ref();
+            } else {
+                state.1 = Some(ending);
+            }
+        }
+        Poll::Pending
+    }
+
+    fn complete(&self) {
+        let waker = {
+            let mut state = self.0.lock().unwrap();
+            state.0 = true;
+            state.1.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
 }

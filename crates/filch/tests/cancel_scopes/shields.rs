@@ -193,9 +193,9 @@ fn cancel_9_clean_up_has_its_grace() {
 }
 
 #[test]
-fn cancel_9_clean_up_in_clean_up_has_what_is_left() {
+fn cancel_9_clean_up_may_have_a_grace_of_its_own() {
     let _watchdog = watchdog(PATIENCE);
-    // An hour, were it not inside.
+    // An hour otherwise.
     let (runtime, reports) = counting(HOUR);
     let log = Log::default();
     let task = runtime.handle().spawn({
@@ -205,7 +205,6 @@ fn cancel_9_clean_up_in_clean_up_has_what_is_left() {
                 log.add("begun");
                 sleep(HOUR).await;
             };
-            // Nobody cancels the inner one: that takes a scope of one's own. What it inherits is a deadline.
             let clean_up = || async {
                 sleep(HOUR).await;
                 log.add("never");

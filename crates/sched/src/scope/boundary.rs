@@ -1,6 +1,6 @@
 //! A future that a cancel ends with a value, so that the code behind it runs on.
 
-use super::clean_up::{CleanUp, grace as runtime_grace};
+use super::clean_up::{CleanUp, grace as runtime_grace, poll_over};
 use super::held::Held;
 use super::{Cancelled, is_unaware, is_woken};
 use crate::timer::Sleep;
@@ -176,7 +176,7 @@ where
                             let patience = this.patience.get_or_insert_with(|| {
                                 Sleep::of(grace.unwrap_or_else(runtime_grace), at)
                             });
-                            ready!(patience.poll_elapsed(&mut cx));
+                            ready!(poll_over(patience, &mut cx));
                         }
                         // An operation has ended in the midst of this poll, perhaps behind the back of whoever
                         // waits for it. Both of us were woken.

@@ -6,7 +6,7 @@ use filch_atomic::current::{WaitKind, note_wait};
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 /// Runs `future` shielded, for at most its grace.
@@ -46,9 +46,7 @@ impl<F> CleanUp<F> {
             this.future = None;
             return Poll::Ready(());
         }
-        if this.over.poll_elapsed(cx).is_pending() {
-            return Poll::Pending;
-        }
+        ready!(poll_over(&mut this.over, cx));
         this.future = None;
         report(this.grace, this.location);
         Poll::Ready(())
@@ -68,6 +66,18 @@ pub(super) fn grace() -> Duration {
     Duration::MAX
 }
 
+/// Waits for the end of a time.
+#[cfg(not(filch_loom))]
+pub(super) fn poll_over(time: &mut Sleep, cx: &mut Context<'_>) -> Poll<()> {
+    time.poll_elapsed(cx)
+}
+
+/// A model has no time.
+#[cfg(filch_loom)]
+pub(super) fn poll_over(_: &mut Sleep, _: &mut Context<'_>) -> Poll<()> {
+    Poll::Pending
+}
+
 #[cfg(not(filch_loom))]
 fn report(grace: Duration, location: &'static Location<'static>) {
     use crate::task::{Report, name, try_id};
@@ -81,3 +91,68 @@ fn report(grace: Duration, location: &'static Location<'static>) {
 
 #[cfg(filch_loom)]
 fn report(_: Duration, _: &'static Location<'static>) {}
+
+#[cfg(all(test, not(any(filch_loom, filch_shuttle))))]
+mod tests {
+    use super::CleanUp;
+    use crate::scope::{cancellable, shielded};
+    use crate::{Config, ThreadPark, run};
+    use filch_atomic::scope::{Inside, Kind, Scope, enter};
+    use std::future::{Future, pending, poll_fn};
+    use std::panic::Location;
+    use std::pin::pin;
+    use std::task::Poll;
+    use std::time::{Duration, Instant};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const SHORT: Duration = Duration::from_millis(5);
+
+    fn here<T>(main: impl Future<Output = T>) -> T {
+        run(Config::default(), |_worker| Ok(ThreadPark::new()), main).unwrap()
+    }
+
+    /// CANCEL-9. Within other clean-up it has what is left of that, however deep; an hour, were it alone.
+    #[test]
+    fn clean_up_in_clean_up_has_what_is_left() {
+        here(async {
+            let inner = async {
+                // What is in between does not matter.
+                shielded(async {
+                    let deep = pin!(CleanUp::new(pending::<()>(), HOUR, Location::caller()));
+                    let mut deep = deep;
+                    poll_fn(|cx| deep.as_mut().poll(cx)).await;
+                })
+                .await;
+                pending::<()>().await;
+            };
+            let mut outer = pin!(CleanUp::new(inner, SHORT, Location::caller()));
+            poll_fn(|cx| outer.as_mut().poll(cx)).await;
+        });
+    }
+
+    /// The same of a boundary that is cancelled by a scope of its own, in the midst of clean-up.
+    #[test]
+    fn a_boundary_in_clean_up_has_what_is_left_for_its_own() {
+        here(async {
+            let deadline = Instant::now() + SHORT;
+            let shield = Inside::new(Kind::Shield, Some(Scope::of_task()), Some(deadline));
+            let own = Inside::new(Kind::Boundary, Some(shield.scope().clone()), None);
+            let cleaned = std::cell::Cell::new(false);
+            let clean_up = async || {
+                cleaned.set(true);
+                pending::<()>().await;
+            };
+            let mut cut = pin!(cancellable(pending::<()>()).on_cancel(clean_up).grace(HOUR));
+            poll_fn(|cx| {
+                let polled = enter(own.scope(), || cut.as_mut().poll(cx));
+                // By one that is in the same group, say.
+                own.scope().cancel();
+                match polled {
+                    Poll::Ready(ended) => Poll::Ready(assert!(ended.is_err() && cleaned.get())),
+                    Poll::Pending => Poll::Pending,
+                }
+            })
+            .await;
+        });
+    }
+}
