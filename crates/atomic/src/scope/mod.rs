@@ -1,23 +1,25 @@
 #![doc = include_str!("README.md")]
 
 mod cancel;
+mod here;
 mod leaf;
 mod panics;
 #[cfg(all(test, not(any(filch_loom, filch_shuttle))))]
 mod tests;
 
+pub use here::{
+    Ends, Entry, Region, around, current, ends_around, enter, here_is_cancelled, is_bounded,
+    is_cancelled_here, outside, with_current,
+};
 pub use leaf::Leaf;
 
 use crate::WakerCell;
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
-use crate::thread_local;
 use panics::Panics;
-use std::cell::Cell;
-use std::mem::MaybeUninit;
 use std::task::Waker;
 use std::time::Instant;
-use std::{fmt, mem, ptr};
+use std::{fmt, mem};
 
 /// Nobody has cancelled it.
 const LIVE: u8 = 0;
@@ -41,6 +43,8 @@ pub enum Kind {
     Boundary,
     /// A shield: a cancel from outside stops here.
     Shield,
+    /// A region: a part of what a task does that is ended by itself, a timeout's say.
+    Region,
     /// A leaf: an operation that is waited for.
     Leaf,
 }
@@ -58,6 +62,8 @@ pub struct Scope {
     has_acted: AtomicBool,
     /// Of one that is cancelled: among the leaves in it may be some that were refused.
     has_refused: AtomicBool,
+    /// Of a region: a boundary in it was cut.
+    has_cut: AtomicBool,
     /// How often it was polled once more.
     turns: AtomicUsize,
     /// Whoever polls it: to be woken when it is cancelled, and when it is not held up any more.
@@ -85,6 +91,7 @@ impl Scope {
             ending: AtomicU64::new(0),
             has_acted: AtomicBool::new(false),
             has_refused: AtomicBool::new(false),
+            has_cut: AtomicBool::new(false),
             turns: AtomicUsize::new(0),
             waker: WakerCell::new(),
             deadline: deadline.or_else(|| parent.as_ref()?.deadline),
@@ -138,6 +145,25 @@ impl Scope {
         let some = self.children.lock().iter().any(unheard);
         // Relaxed: a count.
         some && self.turns.fetch_add(1, Ordering::Relaxed) < TURNS
+    }
+
+    /// Tells the regions around this boundary, to the first shield, that it is cut: what they come to now may
+    /// not be what they were begun for.
+    pub fn note_cut(&self) {
+        let mut next = &self.parent;
+        while let Some(scope) = next {
+            if scope.kind == Kind::Region {
+                // Release: pairs with `has_cut`, should it be polled elsewhere.
+                scope.has_cut.store(true, Ordering::Release);
+            }
+            next = if scope.kind == Kind::Shield { &None } else { &scope.parent };
+        }
+    }
+
+    /// Whether a boundary in this region was cut.
+    pub fn has_cut(&self) -> bool {
+        // Acquire: pairs with `note_cut`.
+        self.has_cut.load(Ordering::Acquire)
     }
 
     /// Has `waker` woken when it is cancelled, or not held up any more. By one task at a time, which looks
@@ -298,104 +324,4 @@ impl Drop for Inside {
         self.scope.wake_refused(&mut panics);
         panics.pass_on();
     }
-}
-
-thread_local! {
-    /// The scope whose code runs on this thread. Points to what `enter` borrows.
-    static CURRENT: Cell<*const Arc<Scope>> = const { Cell::new(ptr::null()) };
-}
-
-/// Runs `f` inside a scope: then that is this thread's [`current`].
-pub fn enter<R>(scope: &Arc<Scope>, f: impl FnOnce() -> R) -> R {
-    struct Restore(*const Arc<Scope>);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            CURRENT.with(|current| current.set(self.0));
-        }
-    }
-    let _restore = Restore(CURRENT.with(|current| current.replace(scope)));
-    f()
-}
-
-/// Runs `f` outside of all scopes: what a thread does for others in the midst of code that is in one.
-pub fn outside<R>(f: impl FnOnce() -> R) -> R {
-    struct Leave(Entry);
-    impl Drop for Leave {
-        fn drop(&mut self) {
-            // SAFETY: entered below.
-            unsafe { self.0.leave() };
-        }
-    }
-    let mut entry = Entry::new();
-    // SAFETY: left with `_leave`, whatever `f` does; null is nobody's.
-    unsafe { entry.enter(ptr::null()) };
-    let _leave = Leave(entry);
-    f()
-}
-
-/// As [`enter`], for one who cannot do it with a closure. Costs nothing unless it is used.
-#[derive(Debug)]
-pub struct Entry(MaybeUninit<*const Arc<Scope>>);
-
-impl Entry {
-    /// One that is not used.
-    #[inline(always)]
-    pub const fn new() -> Self {
-        Self(MaybeUninit::uninit())
-    }
-
-    /// From here on `scope` is this thread's [`current`]; nothing is, if it is null.
-    ///
-    /// # Safety
-    ///
-    /// [`leave`](Self::leave) follows on this thread, whatever happens, while the scope is borrowed, and before
-    /// anything is left that was entered earlier.
-    pub unsafe fn enter(&mut self, scope: *const Arc<Scope>) {
-        self.0.write(CURRENT.with(|current| current.replace(scope)));
-    }
-
-    /// From here on what was current before is so again.
-    ///
-    /// # Safety
-    ///
-    /// [`enter`](Self::enter) came before.
-    pub unsafe fn leave(&mut self) {
-        // SAFETY: the caller's word.
-        let former = unsafe { self.0.assume_init() };
-        CURRENT.with(|current| current.set(former));
-    }
-}
-
-impl Default for Entry {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// Lends the scope whose code runs on this thread. `None` where there is no boundary or shield, though
-/// there may be a task.
-#[inline]
-pub fn with_current<R>(f: impl FnOnce(Option<&Arc<Scope>>) -> R) -> R {
-    let current = CURRENT.with(Cell::get);
-    // SAFETY: `enter` borrows what it points to, and puts the former one back before it returns or unwinds,
-    // so what stands here is borrowed further up this thread's stack.
-    f(unsafe { current.as_ref() })
-}
-
-/// The scope whose code runs on this thread.
-pub fn current() -> Option<Arc<Scope>> {
-    with_current(|current| current.cloned())
-}
-
-/// Whether there is a boundary directly around the code that runs on this thread.
-#[inline]
-pub fn is_bounded() -> bool {
-    with_current(|current| current.is_some_and(|scope| scope.kind == Kind::Boundary))
-}
-
-/// Whether the code that runs on this thread is in a scope that is cancelled. A task that has no boundaries
-/// and was not asked to end has none.
-#[inline]
-pub fn here_is_cancelled() -> bool {
-    with_current(|current| current.is_some_and(|scope| scope.is_cancelled()))
 }

@@ -26,13 +26,13 @@ struct Cell<F: Future, S> {
 struct Ending {
     entry: scope::Entry,
     /// All in it were told before the poll.
-    is_due: bool,
+    is_due: std::cell::Cell<bool>,
 }
 
 impl Ending {
     #[inline(always)]
     const fn new() -> Self {
-        Self { entry: scope::Entry::new(), is_due: false }
+        Self { entry: scope::Entry::new(), is_due: std::cell::Cell::new(false) }
     }
 }
 
@@ -120,10 +120,10 @@ where
         let poll = || {
             // What is done for a task that is to end is out of the way of the others, before and after: the
             // future's own code is called from one place, where the compiler puts it.
-            let mut ending = Ending::new();
+            let ending = Ending::new();
             if started.is_to_end() {
                 // SAFETY: `start` gave this thread RUNNING.
-                let dropped = unsafe { cell.begin_to_end(header, started, &mut ending) };
+                let dropped = unsafe { cell.begin_to_end(header, started, &ending) };
                 if dropped.is_some() {
                     return dropped;
                 }
@@ -132,7 +132,7 @@ where
             let output = unsafe { cell.poll(header) };
             if started.is_to_end() {
                 // SAFETY: as above, and it has begun to end.
-                return unsafe { cell.end(started, &mut ending, output) };
+                return unsafe { cell.end(started, &ending, output) };
             }
             output
         };
@@ -211,14 +211,14 @@ where
     ///
     /// # Safety
     ///
-    /// The caller has RUNNING, and `header` is this cell's.
+    /// The caller has RUNNING, `header` is this cell's, and `ending` stays where it is until [`end`](Self::end).
     #[cold]
     #[inline(never)]
     unsafe fn begin_to_end(
         &self,
         header: NonNull<Header>,
         state: Snapshot,
-        ending: &mut Ending,
+        ending: &Ending,
     ) -> Option<Output<F>> {
         if state.is_cancelled() {
             // Whatever this thread is in the midst of: a task that its list refuses ends where it is spawned.
@@ -235,9 +235,9 @@ where
         let waker = ManuallyDrop::new(unsafe { waker::from_header(header) });
         scope.register(&waker);
         // If not, the canceller is still at it, and wakes the task again.
-        ending.is_due = scope.is_due();
+        ending.is_due.set(scope.is_due());
         // SAFETY: left by `end`, which follows when the poll, whose panics are caught, has returned; the header
-        // keeps the scope.
+        // keeps the scope, and the caller its `Ending` where it is.
         unsafe { ending.entry.enter(scope) };
         None
     }
@@ -253,11 +253,11 @@ where
     unsafe fn end(
         &self,
         state: Snapshot,
-        ending: &mut Ending,
+        ending: &Ending,
         mut output: Option<Output<F>>,
     ) -> Option<Output<F>> {
         let scope = self.header.scope();
-        if output.is_none() && ending.is_due && !scope.is_held() {
+        if output.is_none() && ending.is_due.get() && !scope.is_held() {
             if self.header.is_woken() && scope.has_unheard() {
                 // No wait, or somebody's turn was over: it is polled again, and so will they be.
             } else {

@@ -1,0 +1,327 @@
+//! Where code runs: the scopes around it, those that are made and those that can be.
+
+use super::{Inside, Kind, Scope};
+use crate::sync::Arc;
+use crate::thread_local;
+use std::cell::{Cell, OnceCell, UnsafeCell};
+use std::fmt;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::time::Instant;
+
+thread_local! {
+    /// The innermost frame of this thread. Points to a local of `run`, or into an `Entry`.
+    static CURRENT: Cell<*const Frame> = const { Cell::new(ptr::null()) };
+}
+
+/// One scope, or one place for a scope, that code runs in. On the stack, while it does.
+struct Frame {
+    outer: *const Frame,
+    place: Place,
+}
+
+enum Place {
+    /// Of a task, a boundary or a shield.
+    Scope(*const Arc<Scope>),
+    Region(*const Region, RawLimit),
+}
+
+impl Frame {
+    fn outer(&self) -> Option<&Frame> {
+        // SAFETY: who made this frame is further down the stack than who made that one (`run`).
+        unsafe { self.outer.as_ref() }
+    }
+
+    /// The scope. `Err` with the region and its limit if it is one.
+    fn scope(&self) -> Result<&Arc<Scope>, (&Region, &RawLimit)> {
+        match &self.place {
+            // SAFETY: borrowed by `enter`, which is further up the stack while the frame can be found.
+            Place::Scope(scope) => Ok(unsafe { &**scope }),
+            // SAFETY: borrowed by `Region::enter`, as above. That has it by `&mut`, and lends it through
+            // nothing but frames meanwhile, which are shared references all.
+            Place::Region(region, limit) => Err((unsafe { &**region }, limit)),
+        }
+    }
+}
+
+/// Puts the frame that was current back, whatever happens meanwhile.
+struct Restore(*const Frame);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        CURRENT.with(|current| current.set(self.0));
+    }
+}
+
+/// Runs `f` with `place` around it.
+#[inline]
+fn run<R>(place: Place, f: impl FnOnce() -> R) -> R {
+    let frame = Frame { outer: CURRENT.with(Cell::get), place };
+    let _restore = Restore(frame.outer);
+    CURRENT.with(|current| current.set(&raw const frame));
+    f()
+}
+
+/// Runs `f` inside a scope: then that is this thread's [`current`].
+#[inline]
+pub fn enter<R>(scope: &Arc<Scope>, f: impl FnOnce() -> R) -> R {
+    run(Place::Scope(scope), f)
+}
+
+/// Runs `f` outside of all scopes: what a thread does for others in the midst of code that is in one.
+pub fn outside<R>(f: impl FnOnce() -> R) -> R {
+    let _restore = Restore(CURRENT.with(|current| current.replace(ptr::null())));
+    f()
+}
+
+/// As [`enter`], for one who cannot do it with a closure. Costs nothing unless it is used.
+pub struct Entry(UnsafeCell<MaybeUninit<Frame>>);
+
+impl Entry {
+    /// One that is not used.
+    #[inline(always)]
+    pub const fn new() -> Self {
+        Self(UnsafeCell::new(MaybeUninit::uninit()))
+    }
+
+    /// From here on `scope` is this thread's [`current`].
+    ///
+    /// # Safety
+    ///
+    /// [`leave`](Self::leave) follows on this thread, whatever happens, while the scope is borrowed and this is
+    /// where it is, and after all is left that was entered meanwhile.
+    pub unsafe fn enter(&self, scope: &Arc<Scope>) {
+        let frame = Frame { outer: CURRENT.with(Cell::get), place: Place::Scope(scope) };
+        // SAFETY: nobody else has it: it is not entered, by the caller's word, and not `Sync`.
+        let frame = unsafe { (*self.0.get()).write(frame) };
+        CURRENT.with(|current| current.set(&raw const *frame));
+    }
+
+    /// From here on what was current before is so again.
+    ///
+    /// # Safety
+    ///
+    /// [`enter`](Self::enter) came before.
+    pub unsafe fn leave(&self) {
+        // SAFETY: the caller's word; it is only read from `enter` to here.
+        let former = unsafe { (*self.0.get()).assume_init_ref() }.outer;
+        CURRENT.with(|current| current.set(former));
+    }
+}
+
+impl Default for Entry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("Entry { .. }")
+    }
+}
+
+/// Lends the innermost frame.
+#[inline]
+fn with_frame<R>(f: impl FnOnce(Option<&Frame>) -> R) -> R {
+    let current = CURRENT.with(Cell::get);
+    // SAFETY: `run` puts the former one back before it returns or unwinds, so what stands here is a local
+    // of a `run` further up this thread's stack.
+    f(unsafe { current.as_ref() })
+}
+
+/// Lends the scope whose code runs on this thread, regions not counted: they are nobody's who waits. `None`
+/// where there is no boundary or shield, though there may be a task.
+#[inline]
+pub fn with_current<R>(f: impl FnOnce(Option<&Arc<Scope>>) -> R) -> R {
+    with_frame(|mut frame| {
+        while let Some(here) = frame {
+            if let Ok(scope) = here.scope() {
+                return f(Some(scope));
+            }
+            frame = here.outer();
+        }
+        f(None)
+    })
+}
+
+/// The scope whose code runs on this thread, regions not counted.
+pub fn current() -> Option<Arc<Scope>> {
+    with_current(|current| current.cloned())
+}
+
+/// The scope whose code runs on this thread, regions counted: one that has no scope yet is given one. `root` is
+/// asked for what is around all of them, the task's.
+pub fn around(root: impl FnOnce() -> Option<Arc<Scope>>) -> Option<Arc<Scope>> {
+    fn of(
+        frame: Option<&Frame>,
+        root: &mut dyn FnMut() -> Option<Arc<Scope>>,
+    ) -> Option<Arc<Scope>> {
+        let Some(here) = frame else { return root() };
+        match here.scope() {
+            Ok(scope) => Some(scope.clone()),
+            Err((region, _)) => Some(region.make(|| of(here.outer(), root)).clone()),
+        }
+    }
+    let mut root = Some(root);
+    with_frame(|frame| of(frame, &mut || root.take().and_then(|root| root())))
+}
+
+/// Whether there is a boundary directly around the code that runs on this thread.
+#[inline]
+pub fn is_bounded() -> bool {
+    with_current(|current| current.is_some_and(|scope| scope.kind == Kind::Boundary))
+}
+
+/// Whether the code that runs on this thread is in a scope that is cancelled, or in a region that is over.
+/// `None` if nothing around it says so, and only its task can tell.
+#[inline]
+pub fn is_cancelled_here() -> Option<bool> {
+    with_frame(|mut frame| {
+        while let Some(here) = frame {
+            match here.scope() {
+                Ok(scope) => return Some(scope.is_cancelled()),
+                Err((region, _)) if region.is_over.get() => return Some(true),
+                Err(_) => frame = here.outer(),
+            }
+        }
+        None
+    })
+}
+
+/// As [`is_cancelled_here`], where a task that has no boundaries and was not asked to end has none.
+#[inline]
+pub fn here_is_cancelled() -> bool {
+    is_cancelled_here().unwrap_or(false)
+}
+
+/// Whether something around the code that runs here, up to the first shield, ends at `moment` or has been
+/// cancelled before. A region of which that is found to be so is over from now on. `None` if only the task can
+/// tell.
+pub fn ends_around(moment: Instant) -> Option<bool> {
+    with_frame(|mut frame| {
+        while let Some(here) = frame {
+            match here.scope() {
+                Ok(scope) if scope.is_cancelled() => return Some(true),
+                Ok(scope) if scope.kind != Kind::Boundary => return Some(false),
+                Ok(_) => {}
+                Err((region, limit)) => {
+                    // SAFETY: borrowed by `Region::enter`, further up the stack.
+                    if region.is_over.get() || unsafe { (limit.ends_by)(limit.of, moment) } {
+                        region.is_over.set(true);
+                        return Some(true);
+                    }
+                }
+            }
+            frame = here.outer();
+        }
+        None
+    })
+}
+
+/// What bounds a [`Region`] in time.
+pub trait Ends {
+    /// Whether it ends at `moment` at the latest. Then it cannot be put off any more.
+    fn ends_by(&self, moment: Instant) -> bool;
+}
+
+/// No bound.
+impl Ends for () {
+    fn ends_by(&self, _: Instant) -> bool {
+        false
+    }
+}
+
+/// How to ask an [`Ends`] of any type.
+struct RawLimit {
+    of: *const (),
+    /// With a pointer to what it was made for, alive.
+    ends_by: unsafe fn(*const (), Instant) -> bool,
+}
+
+impl RawLimit {
+    fn new<T: Ends>(of: &T) -> Self {
+        unsafe fn ends_by<T: Ends>(of: *const (), moment: Instant) -> bool {
+            // SAFETY: the caller's word: made of a `&T` in `new`, and that is still good.
+            unsafe { &*of.cast::<T>() }.ends_by(moment)
+        }
+        Self { of: ptr::from_ref(of).cast(), ends_by: ends_by::<T> }
+    }
+}
+
+/// A part of what a task does that can be ended by itself: a timeout's, an arm of a race. It is a place for a
+/// scope, which is made when a boundary or a shield inside, or whatever else has to know, asks for what is
+/// [`around`] it; most never are.
+///
+/// Who waits in it is in the scope around it: when the region ends, that is dropped.
+pub struct Region {
+    inside: OnceCell<Inside>,
+    is_over: Cell<bool>,
+}
+
+// SAFETY: of a shared region nothing can be asked. Its cells are reached through `&mut`, and through the frames
+// of `enter`, which has that and stays on its thread.
+unsafe impl Sync for Region {}
+
+impl Region {
+    /// One without a scope.
+    pub const fn new() -> Self {
+        Self { inside: OnceCell::new(), is_over: Cell::new(false) }
+    }
+
+    /// Runs `f` inside it. `limit`: when it ends.
+    #[inline]
+    pub fn enter<R>(&mut self, limit: &impl Ends, f: impl FnOnce() -> R) -> R {
+        run(Place::Region(self, RawLimit::new(limit)), f)
+    }
+
+    /// Nothing begins in it any more, but nobody is told: that is left to whoever ends what is around it.
+    pub fn close(&mut self) {
+        self.is_over.set(true);
+    }
+
+    /// Ends it: what is in it is told, innermost first, and whatever begins in it begins cancelled. Once.
+    ///
+    /// # Panics
+    ///
+    /// With the panic of a waker, when all is done.
+    pub fn end(&mut self) {
+        self.close();
+        if let Some(scope) = self.scope() {
+            scope.cancel();
+        }
+    }
+
+    /// Whether it is [closed](Self::close) or has ended, or was found to be at its end by one inside it ([`ends_around`]).
+    pub fn is_over(&mut self) -> bool {
+        self.is_over.get()
+    }
+
+    /// Its scope, if it was asked for.
+    pub fn scope(&mut self) -> Option<&Arc<Scope>> {
+        self.inside.get().map(Inside::scope)
+    }
+
+    fn make(&self, parent: impl FnOnce() -> Option<Arc<Scope>>) -> &Arc<Scope> {
+        let made = self.inside.get_or_init(|| {
+            let inside = Inside::new(Kind::Region, parent(), None);
+            if self.is_over.get() {
+                inside.scope().cancel();
+            }
+            inside
+        });
+        made.scope()
+    }
+}
+
+impl Default for Region {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("Region { .. }")
+    }
+}
