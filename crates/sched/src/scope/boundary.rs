@@ -188,6 +188,7 @@ where
                         }
                         _ => {}
                     }
+                    held.inside().scope().note_cut();
                     let place = this.place.insert(held.end().expect("it has begun"));
                     this.stage = Stage::Cut;
                     this.patience = None;

@@ -8,9 +8,11 @@
 mod boundary;
 mod clean_up;
 mod held;
+mod part;
 mod shielded;
 
 pub use boundary::{Cancellable, Never, cancellable};
+pub use part::Part;
 pub use shielded::{Shielded, shielded};
 
 use crate::task;
@@ -19,19 +21,26 @@ use filch_atomic::sync::Arc;
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::time::Instant;
 
-/// Whether the code that runs here was asked to end: it is in a scope that is cancelled, and not shielded
-/// from that. False where there is no task.
+/// Whether the code that runs here was asked to end: it is in a scope that is cancelled, or in a timeout whose
+/// time is over, and not shielded from that. False where there is no task.
 ///
 /// For code that computes for long between two waits, and for blocking closures. Code that waits need not
 /// ask: it is told, by the wait.
 #[doc(alias = "cancelling")]
 #[doc(alias = "is_canceled")]
 pub fn is_cancelled() -> bool {
-    scope::with_current(|scope| match scope {
-        Some(scope) => scope.is_cancelled(),
-        None => task::with_current(task::Header::is_cancelled).unwrap_or(false),
-    })
+    scope::is_cancelled_here().unwrap_or_else(task_is_cancelled)
+}
+
+fn task_is_cancelled() -> bool {
+    task::with_current(task::Header::is_cancelled).unwrap_or(false)
+}
+
+/// Whether what is around this code, up to the first shield, was asked to end, or does so by itself at `moment`.
+pub(crate) fn ends_around(moment: Instant) -> bool {
+    scope::ends_around(moment).unwrap_or_else(task_is_cancelled)
 }
 
 /// As [`is_cancelled`], for use with `?`.
@@ -63,10 +72,10 @@ impl From<Cancelled> for io::Error {
     }
 }
 
-/// The scope that code which runs here is in: the innermost boundary's or shield's, or its task's. `None`
-/// where there is no task.
-fn around() -> Option<Arc<Scope>> {
-    scope::current().or_else(|| task::with_current(|task| task.scope().clone()))
+/// The scope that code which runs here is in: the innermost boundary's, shield's or [`Part`]'s, or its task's.
+/// `None` where there is no task. What has no scope yet is given one.
+pub fn around() -> Option<Arc<Scope>> {
+    scope::around(|| task::with_current(|task| task.scope().clone()))
 }
 
 /// Whether the task that runs here was woken since its poll began: it is polled once more, whatever this poll

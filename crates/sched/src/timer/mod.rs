@@ -5,6 +5,7 @@
 //! fires or is dropped, whichever thread that happens on. The worker looks at its timers when it looks at
 //! the clock, and sleeps until the next deadline at the longest; the kernel is never asked for a timer.
 
+mod deadline;
 mod interval;
 pub mod registration;
 mod sleep;
@@ -12,6 +13,7 @@ mod timeout;
 mod timers;
 pub mod wheel;
 
+pub use deadline::{Deadline, TimeoutScope, timeout_scope, timeout_scope_at};
 pub use interval::{Interval, MissedTick, interval, interval_at};
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Elapsed, Timeout, timeout, timeout_at};

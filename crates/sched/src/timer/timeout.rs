@@ -1,10 +1,13 @@
 //! A bound on how long a future may take.
 
 use super::sleep::{Sleep, sleep, sleep_until};
+use crate::scope::{Part, ends_around};
 use filch_atomic::current::{WaitKind, has_budget, note_wait, poll_proceed};
+use filch_atomic::scope::Ends;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::io;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -13,8 +16,23 @@ use std::time::{Duration, Instant};
 ///
 /// The future is asked first, whatever the time: if it is ready in the poll that finds the time over, its
 /// output wins (C2), and even a zero `wait` polls it once. A future that is ready at once costs one look
-/// at the clock. When the time is over the future is not polled any more; it is dropped with the
-/// `Timeout`.
+/// at the clock.
+///
+/// When the time is over, what is inside is cancelled, as a task is by
+/// [`JoinHandle::cancel`](crate::task::JoinHandle::cancel): each [`cancellable`](crate::scope::cancellable)
+/// future ends with its error, the innermost first, its clean-up runs, and what is
+/// [shielded](fn@crate::scope::shielded) is waited for. Then the future is dropped where it waits, and that is
+/// `Elapsed`. If there is none of these inside, it is dropped at once. So are filch's own operations that wait
+/// there, in no boundary: what they had in flight is not lost (C1).
+///
+/// A future that comes to its end in spite of all that yields its output, late as it is, unless a boundary in it
+/// was cut: then what it yields is taken for the error that it passes on, and dropped for `Elapsed`. What is to be
+/// kept of work that was cut goes to a variable outside.
+///
+/// Only its own time makes a timeout yield `Elapsed`. A cancel from outside passes through it to what is inside, and
+/// the outermost of several timeouts that end at the same moment is the one that says so.
+///
+/// [`timeout_scope`](super::timeout_scope) is a timeout whose end can be put off.
 ///
 /// # Panics
 ///
@@ -25,8 +43,10 @@ use std::time::{Duration, Instant};
 /// Dropping it drops the future inside and takes its timer out: it is as cancel safe as that future.
 #[track_caller]
 #[doc(alias = "wait_for")]
+#[doc(alias = "fail_after")]
+#[doc(alias = "move_on_after")]
 pub fn timeout<F: IntoFuture>(wait: Duration, future: F) -> Timeout<F::IntoFuture> {
-    Timeout { sleep: sleep(wait), future: future.into_future() }
+    Timeout { sleep: sleep(wait), part: Part::new(future.into_future()) }
 }
 
 /// Runs `future` until `deadline` at the latest. See [`timeout`].
@@ -39,8 +59,10 @@ pub fn timeout<F: IntoFuture>(wait: Duration, future: F) -> Timeout<F::IntoFutur
 ///
 /// As for [`timeout`].
 #[track_caller]
+#[doc(alias = "fail_at")]
+#[doc(alias = "move_on_at")]
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
-    Timeout { sleep: sleep_until(deadline), future: future.into_future() }
+    Timeout { sleep: sleep_until(deadline), part: Part::new(future.into_future()) }
 }
 
 /// The future that [`timeout`] and [`timeout_at`] return.
@@ -49,26 +71,27 @@ pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::Int
 pub struct Timeout<F> {
     sleep: Sleep,
     /// Pinned with the whole.
-    future: F,
+    part: Part<F>,
 }
 
 impl<F> Timeout<F> {
     /// The moment at which the time is over.
+    #[doc(alias = "when")]
     pub fn deadline(&self) -> Instant {
         self.sleep.deadline()
     }
 
-    /// The future inside.
-    pub fn get_ref(&self) -> &F {
-        &self.future
+    /// The future inside. `None` if it was dropped because the time was over.
+    pub fn get_ref(&self) -> Option<&F> {
+        self.part.get_ref()
     }
 
-    /// The future inside, given up its time limit.
-    pub fn into_inner(self) -> F
+    /// The future inside, given up its time limit. `None` if it was dropped because the time was over.
+    pub fn into_inner(self) -> Option<F>
     where
         F: Unpin,
     {
-        self.future
+        self.part.into_inner()
     }
 }
 
@@ -76,26 +99,93 @@ impl<F: Future> Future for Timeout<F> {
     type Output = Result<F::Output, Elapsed>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: `future` is pinned when the whole is: it is not moved out of the reference got here, no
+        // SAFETY: `part` is pinned when the whole is: it is not moved out of the reference got here, no
         // method moves it out of a pinned `Timeout` (`into_inner` takes one by value, and asks for
         // `Unpin`), there is no `Drop` impl, and the type is not packed.
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: as above.
-        let future = unsafe { Pin::new_unchecked(&mut this.future) };
-        // The future inside notes what it waits for over this, if it is one of ours.
-        note_wait(WaitKind::Timer, 0, this.sleep.location());
-        if let Poll::Ready(output) = future.poll(cx) {
-            return Poll::Ready(Ok(output));
-        }
-        ready!(this.sleep.poll_elapsed(cx));
-        // Budget is asked for only while there is some: a future that always uses up its task's would
-        // else keep its timeout from ever firing. And if it did, the task ends its turn all the same,
-        // for the next one that asks has none.
-        if has_budget() {
-            ready!(poll_proceed(cx));
-        }
-        Poll::Ready(Err(Elapsed(())))
+        poll_within(unsafe { Pin::new_unchecked(&mut this.part) }, &mut this.sleep, cx)
     }
+}
+
+/// Whoever keeps a timeout's time.
+pub(super) trait Time: Ends {
+    /// Ready when it is over.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// When it is over, as far as is known.
+    fn deadline(&self) -> Option<Instant>;
+
+    /// Where the timeout was made.
+    fn location(&self) -> &'static Location<'static>;
+}
+
+impl Time for Sleep {
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_elapsed(cx)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        Some(Self::deadline(self))
+    }
+
+    fn location(&self) -> &'static Location<'static> {
+        Self::location(self)
+    }
+}
+
+impl Ends for Sleep {
+    fn ends_by(&self, moment: Instant) -> bool {
+        self.deadline() <= moment
+    }
+}
+
+/// Polls a future that has so much time.
+#[inline]
+pub(super) fn poll_within<F: Future>(
+    mut part: Pin<&mut Part<F>>,
+    time: &mut impl Time,
+    cx: &mut Context<'_>,
+) -> Poll<Result<F::Output, Elapsed>> {
+    // The future inside notes what it waits for over this, if it is one of ours.
+    note_wait(WaitKind::Timer, 0, time.location());
+    if part.as_mut().is_over() {
+        return poll_late(part, time, false, cx);
+    }
+    if let Poll::Ready(output) = part.as_mut().poll(time, cx) {
+        return Poll::Ready(Ok(output));
+    }
+    // Something inside, which ends at the same moment or later, may have found that this is over.
+    if !part.as_mut().is_over() {
+        ready!(time.poll_over(cx));
+    }
+    // Budget is asked for only while there is some: a future that always uses up its task's would
+    // else keep its timeout from ever firing. And if it did, the task ends its turn all the same,
+    // for the next one that asks has none.
+    if has_budget() {
+        ready!(poll_proceed(cx));
+    }
+    poll_late(part, time, true, cx)
+}
+
+/// As [`poll_within`], when the time is over. `is_polled`: the future has just been polled.
+#[cold]
+fn poll_late<F: Future>(
+    mut part: Pin<&mut Part<F>>,
+    time: &mut impl Time,
+    is_polled: bool,
+    cx: &mut Context<'_>,
+) -> Poll<Result<F::Output, Elapsed>> {
+    if time.deadline().is_some_and(ends_around) {
+        // That is under way, comes to what is inside, and then drops this: it is not for us to give a result, and
+        // go on, where all is to end.
+        part.as_mut().close();
+        return if is_polled { Poll::Pending } else { part.poll(time, cx).map(Ok) };
+    }
+    Poll::Ready(match ready!(part.as_mut().poll_end(cx)) {
+        Some(output) if !part.has_cut() => Ok(output),
+        _ => Err(Elapsed(())),
+    })
 }
 
 /// The time was over before the future was ready.
