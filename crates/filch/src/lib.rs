@@ -78,6 +78,10 @@ pub use task::{
     Cancelled, JoinError, JoinHandle, cancellable, check_cancelled, is_cancelled, shield, shielded,
     spawn, spawn_blocking,
 };
+#[cfg(not(filch_loom))]
+pub use task::{
+    TaskSet, Until, as_completed, gather, gather_all, race, race_all, try_gather, try_gather_all,
+};
 
 /// Synchronisation primitives, usable on any executor.
 pub mod sync {

@@ -28,6 +28,12 @@ pub use filch_sched::task::{
     AbortHandle, ErrorHook, JoinError, JoinHandle, Report, TaskId, YieldNow, id, name, try_id,
     yield_now,
 };
+#[doc(inline)]
+pub use filch_structured::{
+    All, Arms, AsCompleted, AsCompletedWithin, Children, Condition, First, FirstError, Gather,
+    GatherResults, Race, TaskSet, TryChildren, TryGather, Until, Wait, Waited, as_completed,
+    gather, gather_all, race, race_all, try_gather, try_gather_all,
+};
 
 /// Spawns a task onto the runtime of this thread.
 ///

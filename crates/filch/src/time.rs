@@ -13,7 +13,7 @@
 
 #[doc(inline)]
 pub use filch_sched::timer::{
-    Elapsed, Interval, MissedTick, Sleep, Timeout, interval, interval_at, sleep, sleep_until,
-    timeout, timeout_at,
+    Deadline, Elapsed, Interval, MissedTick, Sleep, Timeout, TimeoutScope, interval, interval_at,
+    sleep, sleep_until, timeout, timeout_at, timeout_scope, timeout_scope_at,
 };
 pub use std::time::{Duration, Instant};

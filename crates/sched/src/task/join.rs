@@ -102,6 +102,13 @@ impl<T> JoinHandle<T> {
         self.header().state.load().is_complete()
     }
 
+    /// Ready when the task is over, as [`is_finished`](Self::is_finished) has it. Its output stays, to be awaited.
+    ///
+    /// As with the handle itself, the waker of the last poll is the one that is woken.
+    pub fn poll_finished(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.register(cx.waker()) { Poll::Pending } else { Poll::Ready(()) }
+    }
+
     /// The task's number.
     pub fn id(&self) -> TaskId {
         self.header().id

@@ -23,6 +23,8 @@ pub use join::{AbortHandle, JoinHandle};
 pub use owned::{OwnedTasks, TaskInfo};
 pub use polled::{Polled, Who};
 pub(crate) use report::caught;
+#[cfg(not(filch_loom))]
+pub use report::report_panic;
 pub use report::{ErrorHook, Report};
 #[cfg(not(filch_loom))]
 pub(crate) use report::{drop_caught, message_of};

@@ -250,6 +250,23 @@ impl ErrorHook {
     }
 }
 
+/// Reports, to the hook of this thread's scheduler, the panic of a task that was awaited and has nobody else to tell.
+/// An error that is none is dropped. `location`: where the task was spawned.
+#[cfg(not(filch_loom))]
+pub fn report_panic(error: JoinError, location: &'static Location<'static>) {
+    if !error.is_panic() {
+        return;
+    }
+    let (id, name) = (error.id(), error.name().map(str::to_owned));
+    let payload = error.into_panic();
+    let message = message_of(&*payload);
+    drop_caught(payload);
+    let hook = crate::with_handle(|handle| handle.map(|handle| handle.shared().hook.clone()));
+    if let Some(hook) = hook {
+        hook.report(&Report::TaskPanicked { id, name, location, message });
+    }
+}
+
 impl Default for ErrorHook {
     fn default() -> Self {
         Self::new(|report| {

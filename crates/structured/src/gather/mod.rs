@@ -1,0 +1,367 @@
+//! Several futures, each a task of its own, and all their outputs.
+
+mod children;
+mod list;
+mod tuple;
+
+pub use children::{Children, TryChildren};
+
+use crate::place::Place;
+use children::{Failure, Tasks};
+use filch_atomic::current::{WaitKind, note_wait};
+use filch_sched::task::report_panic;
+use std::fmt;
+use std::future::Future;
+use std::mem;
+use std::panic::{Location, resume_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+/// Runs all `children`, each as a task of its own, and gives their outputs in order: a tuple of up to twelve futures, an
+/// array or a `Vec`; [`gather_all`] takes an iterator.
+///
+/// The tasks are spawned by the first poll. If one of them panics, the panic goes on here at once, and the others
+/// run on, on their own. [`results`](Gather::results) gives panics as errors in their places, and
+/// [`try_gather`] is for children that may fail.
+///
+/// A cancel of the task, or the end of a timeout, is passed on to all children, and what is around waits until they
+/// have ended. If all of them come to their ends nevertheless, their outputs are given (C2).
+///
+/// ```
+/// # use filch_sched::{Config, ThreadPark, run};
+/// # use filch_structured::gather;
+/// # run(Config::default(), |_worker| Ok(ThreadPark::new()), async {
+/// let (number, word) = gather((async { 1 + 1 }, async { "two" })).await;
+/// assert_eq!((number, word), (2, "two"));
+/// # }).unwrap();
+/// ```
+///
+/// # Panics
+///
+/// When it is polled: with the panic of a child; if there is no runtime on this thread, or it has shut down.
+///
+/// # Cancel safety
+///
+/// Dropping it asks all children to end, as [`JoinHandle::cancel`](filch_sched::task::JoinHandle::cancel) does, and does
+/// not wait for that: they clean up on their own.
+#[track_caller]
+#[doc(alias = "join_all")]
+#[doc(alias = "zip")]
+pub fn gather<C: Children>(children: C) -> Gather<C> {
+    Gather(Work::new(children, C::spawn))
+}
+
+/// As [`gather`], of however many children there are.
+///
+/// # Panics
+///
+/// As for [`gather`].
+///
+/// # Cancel safety
+///
+/// As for [`gather`].
+#[track_caller]
+#[doc(alias = "join_all")]
+pub fn gather_all<I>(children: I) -> Gather<Vec<I::Item>>
+where
+    I: IntoIterator,
+    Vec<I::Item>: Children,
+{
+    gather(children.into_iter().collect())
+}
+
+/// Runs all `children`, each as a task of its own, until all have succeeded, or one fails: then the others are
+/// cancelled, and when all have ended this gives the error of the one that failed first.
+///
+/// Takes what [`gather`] takes, of futures that yield a `Result` with the same kind of error, and passes a cancel on as
+/// it does. A child that panics counts as failed: the panic goes on here, when the others have ended.
+///
+/// ```
+/// # use filch_sched::{Config, ThreadPark, run};
+/// # use filch_structured::try_gather;
+/// # run(Config::default(), |_worker| Ok(ThreadPark::new()), async {
+/// let parse = async |text: &'static str| text.parse::<u8>();
+/// let numbers = try_gather((parse("1"), parse("2"))).await;
+/// assert_eq!(numbers, Ok((1, 2)));
+/// assert!(try_gather([parse("1"), parse("?")]).await.is_err());
+/// # }).unwrap();
+/// ```
+///
+/// # Errors
+///
+/// The first that a child yielded.
+///
+/// # Panics
+///
+/// As for [`gather`].
+///
+/// # Cancel safety
+///
+/// As for [`gather`].
+#[track_caller]
+#[doc(alias = "try_join")]
+#[doc(alias = "gather")]
+pub fn try_gather<C: TryChildren>(children: C) -> TryGather<C> {
+    let work = Work::new(children, C::spawn_to_try);
+    TryGather { work, failure: None, rest: Rest::Cancelled }
+}
+
+/// As [`try_gather`], of however many children there are.
+///
+/// # Errors
+///
+/// As for [`try_gather`].
+///
+/// # Panics
+///
+/// As for [`gather`].
+///
+/// # Cancel safety
+///
+/// As for [`gather`].
+#[track_caller]
+#[doc(alias = "try_join_all")]
+pub fn try_gather_all<I>(children: I) -> TryGather<Vec<I::Item>>
+where
+    I: IntoIterator,
+    Vec<I::Item>: TryChildren,
+{
+    try_gather(children.into_iter().collect())
+}
+
+/// The future that [`gather`] and [`gather_all`] return.
+#[must_use = "it spawns nothing unless it is awaited"]
+pub struct Gather<C: Children>(Work<C>);
+
+impl<C: Children> Gather<C> {
+    /// Gives the outputs when all children have ended, and for one that panicked the error in its place.
+    #[doc(alias = "return_exceptions")]
+    #[doc(alias = "allSettled")]
+    pub fn results(self) -> GatherResults<C> {
+        GatherResults(self.0)
+    }
+}
+
+/// The future that [`Gather::results`] returns.
+#[must_use = "it spawns nothing unless it is awaited"]
+pub struct GatherResults<C: Children>(Work<C>);
+
+/// The future that [`try_gather`] and [`try_gather_all`] return.
+#[must_use = "it spawns nothing unless it is awaited"]
+pub struct TryGather<C: TryChildren> {
+    work: Work<C>,
+    failure: Option<Failure<C::Error>>,
+    rest: Rest,
+}
+
+impl<C: TryChildren> TryGather<C> {
+    /// When one child fails, gives its error at once, and lets the others run on, on their own. What becomes of
+    /// them then is told as of any task that nobody awaits.
+    #[doc(alias = "gather")]
+    pub fn detach_rest(mut self) -> Self {
+        self.rest = Rest::Detached;
+        self
+    }
+}
+
+/// What becomes of the others when one fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    Cancelled,
+    Detached,
+}
+
+/// The children, before they are spawned and after.
+struct Work<C: Children> {
+    stage: Stage<C>,
+    place: Place,
+    /// Whether the children were asked to end.
+    is_asked: bool,
+    location: &'static Location<'static>,
+}
+
+type Spawn<C> = fn(C, &'static Location<'static>) -> <C as Children>::Tasks;
+
+enum Stage<C: Children> {
+    New(C, Spawn<C>),
+    Running(C::Tasks),
+    /// Cancelled from outside, and joined: it will be dropped.
+    Cut,
+    Over,
+}
+
+impl<C: Children> Work<C> {
+    #[track_caller]
+    fn new(children: C, spawn: Spawn<C>) -> Self {
+        let (stage, place) = (Stage::New(children, spawn), Place::default());
+        Self { stage, place, is_asked: false, location: Location::caller() }
+    }
+
+    /// Polls all, and hears of a cancel. Ready when all have ended.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Stage::New(..) = &self.stage
+            && let Stage::New(children, spawn) = mem::replace(&mut self.stage, Stage::Over)
+        {
+            self.stage = Stage::Running(spawn(children, self.location));
+        }
+        let tasks = match &mut self.stage {
+            Stage::Running(tasks) => tasks,
+            Stage::Cut => return Poll::Pending,
+            _ => panic!("a gather was polled after it had been ready"),
+        };
+        let polled = tasks.poll_all(cx);
+        if polled.is_pending() && !self.is_asked && self.place.is_cancelled(cx) {
+            self.cancel();
+        }
+        if polled.is_pending() {
+            note_wait(WaitKind::Join, 0, self.location);
+        }
+        polled
+    }
+
+    /// Asks all to end, and has what is around wait for that.
+    fn cancel(&mut self) {
+        if !mem::replace(&mut self.is_asked, true) {
+            self.place.hold();
+            self.tasks().cancel_all();
+        }
+    }
+
+    fn tasks(&mut self) -> &mut C::Tasks {
+        match &mut self.stage {
+            Stage::Running(tasks) => tasks,
+            _ => unreachable!("it has been polled and is not over"),
+        }
+    }
+
+    /// It is over. Who still runs runs on.
+    fn finish(&mut self) -> C::Tasks {
+        self.place.leave();
+        match mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Running(tasks) => tasks,
+            _ => unreachable!("it has been polled and is not over"),
+        }
+    }
+
+    /// It is over by the failure of one: what the others have to say is not lost, if it is a panic.
+    fn fail(&mut self) {
+        let location = self.location;
+        self.finish().each_error(&mut |error| report_panic(error, location));
+    }
+
+    /// All have ended, and none has failed; but one may have been cancelled.
+    fn joined(&mut self) -> Poll<C::Tasks> {
+        if !self.tasks().has_cancelled() {
+            return Poll::Ready(self.finish());
+        }
+        assert!(self.is_asked, "a child of a gather was cancelled: its runtime has shut down");
+        // What is around may be cut now. It does not wait for this any more, nor does anybody else.
+        drop(self.finish());
+        self.stage = Stage::Cut;
+        Poll::Pending
+    }
+}
+
+impl<C: Children> Drop for Work<C> {
+    fn drop(&mut self) {
+        if let Stage::Running(tasks) = &mut self.stage {
+            tasks.cancel_all();
+        }
+    }
+}
+
+// The futures of children are moved into tasks, and never polled here.
+impl<C: Children> Unpin for Work<C> {}
+
+impl<C: Children> Future for Gather<C> {
+    type Output = C::Outputs;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<C::Outputs> {
+        let work = &mut self.0;
+        let polled = work.poll(cx);
+        if work.is_asked {
+            ready!(polled);
+        }
+        if matches!(work.stage, Stage::Running(_))
+            && let Some(panicked) = work.tasks().take_panic()
+        {
+            work.fail();
+            resume_unwind(panicked.into_panic());
+        }
+        ready!(polled);
+        work.joined().map(Tasks::outputs)
+    }
+}
+
+impl<C: Children> Future for GatherResults<C> {
+    type Output = C::Results;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<C::Results> {
+        let work = &mut self.0;
+        ready!(work.poll(cx));
+        let tasks = if work.is_asked { ready!(work.joined()) } else { work.finish() };
+        Poll::Ready(tasks.results())
+    }
+}
+
+impl<C: TryChildren> Future for TryGather<C> {
+    type Output = Result<C::Values, C::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { work, failure, rest } = &mut *self;
+        let polled = work.poll(cx);
+        if failure.is_none() && matches!(work.stage, Stage::Running(_)) {
+            *failure = C::take_failure(work.tasks());
+            if failure.is_some() && (*rest == Rest::Cancelled || work.is_asked) {
+                work.cancel();
+            }
+        }
+        if failure.is_none() || work.is_asked {
+            ready!(polled);
+        }
+        match failure.take() {
+            None => work.joined().map(|tasks| Ok(C::values(tasks))),
+            Some(failure) => {
+                work.fail();
+                Poll::Ready(Err(match failure {
+                    Failure::Error(error) => error,
+                    Failure::Panic(panicked) => resume_unwind(panicked.into_panic()),
+                }))
+            }
+        }
+    }
+}
+
+impl<E> Unpin for Failure<E> {}
+impl<C: TryChildren> Unpin for TryGather<C> {}
+
+impl<C: Children> fmt::Debug for Work<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stage = match &self.stage {
+            Stage::New(..) => "new",
+            Stage::Running(_) if self.is_asked => "ending",
+            Stage::Running(_) => "running",
+            Stage::Cut => "cut",
+            Stage::Over => "over",
+        };
+        f.debug_struct("Gather").field("stage", &stage).finish_non_exhaustive()
+    }
+}
+
+impl<C: Children> fmt::Debug for Gather<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<C: Children> fmt::Debug for GatherResults<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<C: TryChildren> fmt::Debug for TryGather<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.work.fmt(f)
+    }
+}
