@@ -7,6 +7,7 @@ use std::fmt::Debug;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 /// Tasks: enough for the executor rows.
 pub trait Runtime: 'static {
@@ -31,6 +32,11 @@ pub trait Runtime: 'static {
 
     /// Lets the other tasks run once.
     fn yield_now() -> impl Future<Output = ()> + Send;
+
+    /// Gives a future so much time.
+    fn timeout<F>(wait: Duration, future: F) -> impl Future<Output: Send> + Send
+    where
+        F: Future<Output: Send> + Send;
 }
 
 /// Streams over loopback TCP, read into and written from a borrowed buffer.

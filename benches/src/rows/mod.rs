@@ -10,6 +10,7 @@ mod hog;
 mod ping_pong;
 mod spawn_join;
 mod sync;
+mod timeout;
 mod yield_now;
 
 use std::io;
@@ -24,6 +25,7 @@ pub static ROWS: &[&Row] = &[
     &ping_pong::ROW,
     &yield_now::ROW,
     &chained_spawn::ROW,
+    &timeout::ROW,
     &echo::ROW,
     &echo::SIZES,
     &hog::ROW,

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use filch::fs::File;
 use filch::io::Write;
@@ -38,6 +39,13 @@ impl Runtime for Filch {
 
     fn yield_now() -> impl Future<Output = ()> + Send {
         filch::task::yield_now()
+    }
+
+    fn timeout<F>(wait: Duration, future: F) -> impl Future<Output: Send> + Send
+    where
+        F: Future<Output: Send> + Send,
+    {
+        filch::time::timeout(wait, future)
     }
 }
 

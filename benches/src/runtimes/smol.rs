@@ -9,6 +9,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::{TcpListener, TcpStream};
@@ -64,6 +65,19 @@ impl Runtime for Smol {
 
     fn yield_now() -> impl Future<Output = ()> + Send {
         smol::future::yield_now()
+    }
+
+    fn timeout<F>(wait: Duration, future: F) -> impl Future<Output: Send> + Send
+    where
+        F: Future<Output: Send> + Send,
+    {
+        // It has none of its own; this is what its documentation shows.
+        let output = async { Some(future.await) };
+        let over = async move {
+            smol::Timer::after(wait).await;
+            None
+        };
+        smol::future::or(output, over)
     }
 }
 

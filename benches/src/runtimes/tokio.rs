@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -54,6 +55,13 @@ macro_rules! runtime {
 
             fn yield_now() -> impl Future<Output = ()> + Send {
                 tokio::task::yield_now()
+            }
+
+            fn timeout<F>(wait: Duration, future: F) -> impl Future<Output: Send> + Send
+            where
+                F: Future<Output: Send> + Send,
+            {
+                tokio::time::timeout(wait, future)
             }
         }
     };
