@@ -130,6 +130,22 @@ pub fn note_wait(kind: WaitKind, resource: usize, location: &'static Location<'s
     });
 }
 
+/// As [`note_wait`], unless something was noted in this poll already: for what waits around a leaf, after that.
+#[inline]
+pub fn note_outer_wait(kind: WaitKind, resource: usize, location: &'static Location<'static>) {
+    CURRENT.with(|current| {
+        let record = current.record.get();
+        if !record.is_null() {
+            // SAFETY: as in `note_wait`.
+            let record = unsafe { &*record };
+            // Relaxed: its own thread wrote it.
+            if record.kind.load(Ordering::Relaxed) == WaitKind::None as u8 {
+                record.set(kind, resource, location);
+            }
+        }
+    });
+}
+
 /// What a task waits for. Written by its leaves while it is polled, read by anybody at any time: three
 /// words that may be of different waits when read in between, which for a look at a running process is
 /// accurate enough.

@@ -207,7 +207,8 @@ pub fn ends_around(moment: Instant) -> Option<bool> {
                 Ok(_) => {}
                 Err((region, limit)) => {
                     // SAFETY: borrowed by `Region::enter`, further up the stack.
-                    if region.is_over.get() || unsafe { (limit.ends_by)(limit.of, moment) } {
+                    let ends = || unsafe { (limit.ends_by)(limit.of, region.begun.get(), moment) };
+                    if region.is_over.get() || ends() {
                         region.is_over.set(true);
                         return Some(true);
                     }
@@ -219,15 +220,31 @@ pub fn ends_around(moment: Instant) -> Option<bool> {
     })
 }
 
+/// Tells the regions around this code, however far out, that it is now `now`. For one who has looked at the clock to
+/// begin to count: who is around it and has not begun to, began no later.
+pub fn begin_around(now: Instant) {
+    with_frame(|mut frame| {
+        while let Some(here) = frame {
+            if let Err((region, _)) = here.scope()
+                && region.begun.get().is_none()
+            {
+                region.begun.set(Some(now));
+            }
+            frame = here.outer();
+        }
+    });
+}
+
 /// What bounds a [`Region`] in time.
 pub trait Ends {
-    /// Whether it ends at `moment` at the latest. Then it cannot be put off any more.
-    fn ends_by(&self, moment: Instant) -> bool;
+    /// Whether it ends at `moment` at the latest, having [begun](Region::begun) when that says. Then it cannot be put
+    /// off any more.
+    fn ends_by(&self, begun: Option<Instant>, moment: Instant) -> bool;
 }
 
 /// No bound.
 impl Ends for () {
-    fn ends_by(&self, _: Instant) -> bool {
+    fn ends_by(&self, _: Option<Instant>, _: Instant) -> bool {
         false
     }
 }
@@ -236,14 +253,14 @@ impl Ends for () {
 struct RawLimit {
     of: *const (),
     /// With a pointer to what it was made for, alive.
-    ends_by: unsafe fn(*const (), Instant) -> bool,
+    ends_by: unsafe fn(*const (), Option<Instant>, Instant) -> bool,
 }
 
 impl RawLimit {
     fn new<T: Ends>(of: &T) -> Self {
-        unsafe fn ends_by<T: Ends>(of: *const (), moment: Instant) -> bool {
+        unsafe fn ends_by<T: Ends>(of: *const (), begun: Option<Instant>, moment: Instant) -> bool {
             // SAFETY: the caller's word: made of a `&T` in `new`, and that is still good.
-            unsafe { &*of.cast::<T>() }.ends_by(moment)
+            unsafe { &*of.cast::<T>() }.ends_by(begun, moment)
         }
         Self { of: ptr::from_ref(of).cast(), ends_by: ends_by::<T> }
     }
@@ -257,6 +274,8 @@ impl RawLimit {
 pub struct Region {
     inside: OnceCell<Inside>,
     is_over: Cell<bool>,
+    /// When something inside first began to count time.
+    begun: Cell<Option<Instant>>,
 }
 
 // SAFETY: of a shared region nothing can be asked. Its cells are reached through `&mut`, and through the frames
@@ -266,7 +285,7 @@ unsafe impl Sync for Region {}
 impl Region {
     /// One without a scope.
     pub const fn new() -> Self {
-        Self { inside: OnceCell::new(), is_over: Cell::new(false) }
+        Self { inside: OnceCell::new(), is_over: Cell::new(false), begun: Cell::new(None) }
     }
 
     /// Runs `f` inside it. `limit`: when it ends.
@@ -295,6 +314,11 @@ impl Region {
     /// Whether it is [closed](Self::close) or has ended, or was found to be at its end by one inside it ([`ends_around`]).
     pub fn is_over(&mut self) -> bool {
         self.is_over.get()
+    }
+
+    /// When something inside first [began](begin_around) to count time: it had begun by then.
+    pub fn begun(&mut self) -> Option<Instant> {
+        self.begun.get()
     }
 
     /// Its scope, if it was asked for.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 /// A future that whoever holds it can end, as a cancel ends a task: the boundaries in it act, innermost first,
 /// their clean-up runs, shields hold it up, and then it is dropped where it waits. One that has neither is
@@ -52,6 +53,11 @@ impl<F> Part<F> {
     /// Whether a boundary in it was cut.
     pub fn has_cut(self: Pin<&mut Self>) -> bool {
         self.region().scope().is_some_and(|scope| scope.has_cut())
+    }
+
+    /// When something in it first [began](filch_atomic::scope::begin_around) to count time.
+    pub fn begun(self: Pin<&mut Self>) -> Option<Instant> {
+        self.region().begun()
     }
 
     fn region(self: Pin<&mut Self>) -> &mut Region {

@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 /// # }).unwrap();
 /// ```
 ///
-/// It costs an allocation more than a `timeout`.
+/// Here `wait` is counted from now, so that the deadline is known. It costs an allocation more than a `timeout`.
 ///
 /// # Panics
 ///
@@ -207,7 +207,7 @@ pub(super) struct Moving {
 }
 
 impl Time for Moving {
-    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_over(&mut self, _: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             // First, then the look: a change that this look misses wakes.
             self.deadline.0.waker.register(cx.waker());
@@ -235,7 +235,7 @@ impl Time for Moving {
         }
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self, _: Option<Instant>) -> Option<Instant> {
         self.deadline.when()
     }
 
@@ -245,7 +245,7 @@ impl Time for Moving {
 }
 
 impl Ends for Moving {
-    fn ends_by(&self, moment: Instant) -> bool {
+    fn ends_by(&self, _: Option<Instant>, moment: Instant) -> bool {
         self.deadline.expire_by(moment)
     }
 }

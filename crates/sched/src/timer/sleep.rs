@@ -28,9 +28,7 @@ use std::time::{Duration, Instant};
 #[track_caller]
 #[doc(alias = "delay")]
 pub fn sleep(wait: Duration) -> Sleep {
-    let deadline = saturating_add(now(), wait);
-    let state = if wait.is_zero() { State::Elapsed } else { State::Timed };
-    Sleep { deadline, state, location: Location::caller() }
+    Sleep::from(now(), wait, Location::caller())
 }
 
 /// Waits until `deadline`; ready at once if that has passed. See [`sleep`].
@@ -87,6 +85,12 @@ impl Sleep {
     /// As [`sleep_until`], made on behalf of the code at `location`.
     pub(crate) fn of_deadline(deadline: Instant, location: &'static Location<'static>) -> Self {
         Self { location, ..sleep_until(deadline) }
+    }
+
+    /// One of `wait` from `now` on, which it is: as [`sleep`], by one who knows the time.
+    pub(super) fn from(now: Instant, wait: Duration, location: &'static Location<'static>) -> Self {
+        let state = if wait.is_zero() { State::Elapsed } else { State::Timed };
+        Self { deadline: saturating_add(now, wait), state, location }
     }
 
     /// The moment it waits for.
@@ -174,11 +178,6 @@ impl Sleep {
             return Poll::Pending;
         }
         panic!("the filch runtime that the sleep made at {} waits on was shut down", self.location);
-    }
-
-    /// Where it was made.
-    pub(super) fn location(&self) -> &'static Location<'static> {
-        self.location
     }
 }
 

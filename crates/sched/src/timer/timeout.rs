@@ -1,9 +1,10 @@
 //! A bound on how long a future may take.
 
-use super::sleep::{Sleep, sleep, sleep_until};
+use super::sleep::{Sleep, now, sleep_until};
+use crate::clock::saturating_add;
 use crate::scope::{Part, ends_around};
-use filch_atomic::current::{WaitKind, has_budget, note_wait, poll_proceed};
-use filch_atomic::scope::Ends;
+use filch_atomic::current::{WaitKind, has_budget, note_outer_wait, poll_proceed};
+use filch_atomic::scope::{Ends, begin_around};
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::io;
@@ -12,11 +13,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-/// Runs `future` for at most `wait`, counted from now: its output, or [`Elapsed`].
+/// Runs `future` for at most `wait`: its output, or [`Elapsed`].
+///
+/// The time is counted from its first poll, or to be exact from where that has to wait. So a future that is ready at
+/// once costs no look at the clock. [`timeout_at`] has a deadline from the start.
 ///
 /// The future is asked first, whatever the time: if it is ready in the poll that finds the time over, its
-/// output wins (C2), and even a zero `wait` polls it once. A future that is ready at once costs one look
-/// at the clock.
+/// output wins (C2), and even a zero `wait` polls it once.
 ///
 /// When the time is over, what is inside is cancelled, as a task is by
 /// [`JoinHandle::cancel`](crate::task::JoinHandle::cancel): each [`cancellable`](crate::scope::cancellable)
@@ -46,7 +49,8 @@ use std::time::{Duration, Instant};
 #[doc(alias = "fail_after")]
 #[doc(alias = "move_on_after")]
 pub fn timeout<F: IntoFuture>(wait: Duration, future: F) -> Timeout<F::IntoFuture> {
-    Timeout { sleep: sleep(wait), part: Part::new(future.into_future()) }
+    let time = Span::new(Limit::Wait(wait), Location::caller());
+    Timeout { time, part: Part::new(future.into_future()) }
 }
 
 /// Runs `future` until `deadline` at the latest. See [`timeout`].
@@ -62,23 +66,27 @@ pub fn timeout<F: IntoFuture>(wait: Duration, future: F) -> Timeout<F::IntoFutur
 #[doc(alias = "fail_at")]
 #[doc(alias = "move_on_at")]
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
-    Timeout { sleep: sleep_until(deadline), part: Part::new(future.into_future()) }
+    let time = Span::new(Limit::Until(sleep_until(deadline)), Location::caller());
+    Timeout { time, part: Part::new(future.into_future()) }
 }
 
 /// The future that [`timeout`] and [`timeout_at`] return.
 #[derive(Debug)]
 #[must_use = "a timeout does nothing unless it is awaited"]
 pub struct Timeout<F> {
-    sleep: Sleep,
+    time: Span,
     /// Pinned with the whole.
     part: Part<F>,
 }
 
 impl<F> Timeout<F> {
-    /// The moment at which the time is over.
+    /// The moment at which the time is over. `None` while it is not counted yet.
     #[doc(alias = "when")]
-    pub fn deadline(&self) -> Instant {
-        self.sleep.deadline()
+    pub fn deadline(&self) -> Option<Instant> {
+        match &self.time.limit {
+            Limit::Wait(_) => None,
+            Limit::Until(sleep) => Some(sleep.deadline()),
+        }
     }
 
     /// The future inside. `None` if it was dropped because the time was over.
@@ -104,39 +112,74 @@ impl<F: Future> Future for Timeout<F> {
         // `Unpin`), there is no `Drop` impl, and the type is not packed.
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: as above.
-        poll_within(unsafe { Pin::new_unchecked(&mut this.part) }, &mut this.sleep, cx)
+        poll_within(unsafe { Pin::new_unchecked(&mut this.part) }, &mut this.time, cx)
     }
 }
 
 /// Whoever keeps a timeout's time.
 pub(super) trait Time: Ends {
-    /// Ready when it is over.
-    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+    /// Ready when it is over. `begun`: since when it is counted, if that is known.
+    fn poll_over(&mut self, begun: Option<Instant>, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// When it is over, as far as is known.
-    fn deadline(&self) -> Option<Instant>;
+    /// When it is over. `begun` as above.
+    fn deadline(&self, begun: Option<Instant>) -> Option<Instant>;
 
     /// Where the timeout was made.
     fn location(&self) -> &'static Location<'static>;
 }
 
-impl Time for Sleep {
-    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_elapsed(cx)
-    }
+/// The time of a [`timeout`].
+#[derive(Debug)]
+struct Span {
+    limit: Limit,
+    location: &'static Location<'static>,
+}
 
-    fn deadline(&self) -> Option<Instant> {
-        Some(Self::deadline(self))
-    }
+#[derive(Debug)]
+enum Limit {
+    /// So much, not counted yet.
+    Wait(Duration),
+    Until(Sleep),
+}
 
-    fn location(&self) -> &'static Location<'static> {
-        Self::location(self)
+impl Span {
+    const fn new(limit: Limit, location: &'static Location<'static>) -> Self {
+        Self { limit, location }
     }
 }
 
-impl Ends for Sleep {
-    fn ends_by(&self, moment: Instant) -> bool {
-        self.deadline() <= moment
+impl Time for Span {
+    fn poll_over(&mut self, begun: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Limit::Wait(wait) = self.limit {
+            let begun = begun.unwrap_or_else(|| {
+                let now = now();
+                // Who is around this began before, if not by much: so its time is over before, or as soon.
+                begin_around(now);
+                now
+            });
+            self.limit = Limit::Until(Sleep::from(begun, wait, self.location));
+        }
+        match &mut self.limit {
+            Limit::Until(sleep) => sleep.poll_elapsed(cx),
+            Limit::Wait(_) => unreachable!("it is counted"),
+        }
+    }
+
+    fn deadline(&self, begun: Option<Instant>) -> Option<Instant> {
+        match &self.limit {
+            Limit::Wait(wait) => begun.map(|begun| saturating_add(begun, *wait)),
+            Limit::Until(sleep) => Some(sleep.deadline()),
+        }
+    }
+
+    fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+}
+
+impl Ends for Span {
+    fn ends_by(&self, begun: Option<Instant>, moment: Instant) -> bool {
+        self.deadline(begun).is_some_and(|deadline| deadline <= moment)
     }
 }
 
@@ -147,8 +190,6 @@ pub(super) fn poll_within<F: Future>(
     time: &mut impl Time,
     cx: &mut Context<'_>,
 ) -> Poll<Result<F::Output, Elapsed>> {
-    // The future inside notes what it waits for over this, if it is one of ours.
-    note_wait(WaitKind::Timer, 0, time.location());
     if part.as_mut().is_over() {
         return poll_late(part, time, false, cx);
     }
@@ -157,7 +198,10 @@ pub(super) fn poll_within<F: Future>(
     }
     // Something inside, which ends at the same moment or later, may have found that this is over.
     if !part.as_mut().is_over() {
-        ready!(time.poll_over(cx));
+        // The future inside has noted what it waits for, if it is one of ours.
+        note_outer_wait(WaitKind::Timer, 0, time.location());
+        let begun = part.as_mut().begun();
+        ready!(time.poll_over(begun, cx));
     }
     // Budget is asked for only while there is some: a future that always uses up its task's would
     // else keep its timeout from ever firing. And if it did, the task ends its turn all the same,
@@ -176,10 +220,12 @@ fn poll_late<F: Future>(
     is_polled: bool,
     cx: &mut Context<'_>,
 ) -> Poll<Result<F::Output, Elapsed>> {
-    if time.deadline().is_some_and(ends_around) {
+    let begun = part.as_mut().begun();
+    if time.deadline(begun).is_some_and(ends_around) {
         // That is under way, comes to what is inside, and then drops this: it is not for us to give a result, and
         // go on, where all is to end.
         part.as_mut().close();
+        note_outer_wait(WaitKind::Timer, 0, time.location());
         return if is_polled { Poll::Pending } else { part.poll(time, cx).map(Ok) };
     }
     Poll::Ready(match ready!(part.as_mut().poll_end(cx)) {

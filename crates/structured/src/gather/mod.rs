@@ -47,7 +47,7 @@ use std::task::{Context, Poll, ready};
 #[track_caller]
 #[doc(alias = "join_all")]
 #[doc(alias = "zip")]
-pub fn gather<C: Children>(children: C) -> Gather<C> {
+pub fn gather<C: Children>(children: C) -> Gather<C, C::Tasks> {
     Gather(Work::new(children, C::spawn))
 }
 
@@ -62,12 +62,12 @@ pub fn gather<C: Children>(children: C) -> Gather<C> {
 /// As for [`gather`].
 #[track_caller]
 #[doc(alias = "join_all")]
-pub fn gather_all<I>(children: I) -> Gather<Vec<I::Item>>
+pub fn gather_all<I>(children: I) -> Gather<Vec<I::Item>, <Vec<I::Item> as Children>::Tasks>
 where
     I: IntoIterator,
     Vec<I::Item>: Children,
 {
-    gather(children.into_iter().collect())
+    gather::<Vec<_>>(children.into_iter().collect())
 }
 
 /// Runs all `children`, each as a task of its own, until all have succeeded, or one fails: then the others are
@@ -101,7 +101,7 @@ where
 #[track_caller]
 #[doc(alias = "try_join")]
 #[doc(alias = "gather")]
-pub fn try_gather<C: TryChildren>(children: C) -> TryGather<C> {
+pub fn try_gather<C: TryChildren>(children: C) -> TryGather<C, C::Tasks, C::Error> {
     let work = Work::new(children, C::spawn_to_try);
     TryGather { work, failure: None, rest: Rest::Cancelled }
 }
@@ -121,40 +121,47 @@ pub fn try_gather<C: TryChildren>(children: C) -> TryGather<C> {
 /// As for [`gather`].
 #[track_caller]
 #[doc(alias = "try_join_all")]
-pub fn try_gather_all<I>(children: I) -> TryGather<Vec<I::Item>>
+pub fn try_gather_all<I>(children: I) -> TryGatherAll<I::Item>
 where
     I: IntoIterator,
     Vec<I::Item>: TryChildren,
 {
-    try_gather(children.into_iter().collect())
+    try_gather::<Vec<_>>(children.into_iter().collect())
 }
+
+type TryGatherAll<F> =
+    TryGather<Vec<F>, <Vec<F> as Children>::Tasks, <Vec<F> as TryChildren>::Error>;
+
+// These have the types of the tasks, and not only of the children, as parameters: a type that is named through a trait
+// makes the compiler prove that trait's bounds wherever it asks whether a task that awaits this is `Send`, and that is
+// where it gives up on references ("not general enough").
 
 /// The future that [`gather`] and [`gather_all`] return.
 #[must_use = "it spawns nothing unless it is awaited"]
-pub struct Gather<C: Children>(Work<C>);
+pub struct Gather<C, T: Tasks>(Work<C, T>);
 
-impl<C: Children> Gather<C> {
+impl<C, T: Tasks> Gather<C, T> {
     /// Gives the outputs when all children have ended, and for one that panicked the error in its place.
     #[doc(alias = "return_exceptions")]
     #[doc(alias = "allSettled")]
-    pub fn results(self) -> GatherResults<C> {
+    pub fn results(self) -> GatherResults<C, T> {
         GatherResults(self.0)
     }
 }
 
 /// The future that [`Gather::results`] returns.
 #[must_use = "it spawns nothing unless it is awaited"]
-pub struct GatherResults<C: Children>(Work<C>);
+pub struct GatherResults<C, T: Tasks>(Work<C, T>);
 
 /// The future that [`try_gather`] and [`try_gather_all`] return.
 #[must_use = "it spawns nothing unless it is awaited"]
-pub struct TryGather<C: TryChildren> {
-    work: Work<C>,
-    failure: Option<Failure<C::Error>>,
+pub struct TryGather<C, T: Tasks, E> {
+    work: Work<C, T>,
+    failure: Option<Failure<E>>,
     rest: Rest,
 }
 
-impl<C: TryChildren> TryGather<C> {
+impl<C, T: Tasks, E> TryGather<C, T, E> {
     /// When one child fails, gives its error at once, and lets the others run on, on their own. What becomes of
     /// them then is told as of any task that nobody awaits.
     #[doc(alias = "gather")]
@@ -172,27 +179,27 @@ enum Rest {
 }
 
 /// The children, before they are spawned and after.
-struct Work<C: Children> {
-    stage: Stage<C>,
+struct Work<C, T: Tasks> {
+    stage: Stage<C, T>,
     place: Place,
     /// Whether the children were asked to end.
     is_asked: bool,
     location: &'static Location<'static>,
 }
 
-type Spawn<C> = fn(C, &'static Location<'static>) -> <C as Children>::Tasks;
+type Spawn<C, T> = fn(C, &'static Location<'static>) -> T;
 
-enum Stage<C: Children> {
-    New(C, Spawn<C>),
-    Running(C::Tasks),
+enum Stage<C, T> {
+    New(C, Spawn<C, T>),
+    Running(T),
     /// Cancelled from outside, and joined: it will be dropped.
     Cut,
     Over,
 }
 
-impl<C: Children> Work<C> {
+impl<C, T: Tasks> Work<C, T> {
     #[track_caller]
-    fn new(children: C, spawn: Spawn<C>) -> Self {
+    fn new(children: C, spawn: Spawn<C, T>) -> Self {
         let (stage, place) = (Stage::New(children, spawn), Place::default());
         Self { stage, place, is_asked: false, location: Location::caller() }
     }
@@ -227,7 +234,7 @@ impl<C: Children> Work<C> {
         }
     }
 
-    fn tasks(&mut self) -> &mut C::Tasks {
+    fn tasks(&mut self) -> &mut T {
         match &mut self.stage {
             Stage::Running(tasks) => tasks,
             _ => unreachable!("it has been polled and is not over"),
@@ -235,7 +242,7 @@ impl<C: Children> Work<C> {
     }
 
     /// It is over. Who still runs runs on.
-    fn finish(&mut self) -> C::Tasks {
+    fn finish(&mut self) -> T {
         self.place.leave();
         match mem::replace(&mut self.stage, Stage::Over) {
             Stage::Running(tasks) => tasks,
@@ -250,7 +257,7 @@ impl<C: Children> Work<C> {
     }
 
     /// All have ended, and none has failed; but one may have been cancelled.
-    fn joined(&mut self) -> Poll<C::Tasks> {
+    fn joined(&mut self) -> Poll<T> {
         if !self.tasks().has_cancelled() {
             return Poll::Ready(self.finish());
         }
@@ -262,7 +269,7 @@ impl<C: Children> Work<C> {
     }
 }
 
-impl<C: Children> Drop for Work<C> {
+impl<C, T: Tasks> Drop for Work<C, T> {
     fn drop(&mut self) {
         if let Stage::Running(tasks) = &mut self.stage {
             tasks.cancel_all();
@@ -271,12 +278,12 @@ impl<C: Children> Drop for Work<C> {
 }
 
 // The futures of children are moved into tasks, and never polled here.
-impl<C: Children> Unpin for Work<C> {}
+impl<C, T: Tasks> Unpin for Work<C, T> {}
 
-impl<C: Children> Future for Gather<C> {
-    type Output = C::Outputs;
+impl<C, T: Tasks> Future for Gather<C, T> {
+    type Output = T::Outputs;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<C::Outputs> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Outputs> {
         let work = &mut self.0;
         let polled = work.poll(cx);
         if work.is_asked {
@@ -293,10 +300,10 @@ impl<C: Children> Future for Gather<C> {
     }
 }
 
-impl<C: Children> Future for GatherResults<C> {
-    type Output = C::Results;
+impl<C, T: Tasks> Future for GatherResults<C, T> {
+    type Output = T::Results;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<C::Results> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Results> {
         let work = &mut self.0;
         ready!(work.poll(cx));
         let tasks = if work.is_asked { ready!(work.joined()) } else { work.finish() };
@@ -304,7 +311,7 @@ impl<C: Children> Future for GatherResults<C> {
     }
 }
 
-impl<C: TryChildren> Future for TryGather<C> {
+impl<C: TryChildren> Future for TryGather<C, C::Tasks, C::Error> {
     type Output = Result<C::Values, C::Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -333,9 +340,9 @@ impl<C: TryChildren> Future for TryGather<C> {
 }
 
 impl<E> Unpin for Failure<E> {}
-impl<C: TryChildren> Unpin for TryGather<C> {}
+impl<C, T: Tasks, E> Unpin for TryGather<C, T, E> {}
 
-impl<C: Children> fmt::Debug for Work<C> {
+impl<C, T: Tasks> fmt::Debug for Work<C, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match &self.stage {
             Stage::New(..) => "new",
@@ -348,19 +355,19 @@ impl<C: Children> fmt::Debug for Work<C> {
     }
 }
 
-impl<C: Children> fmt::Debug for Gather<C> {
+impl<C, T: Tasks> fmt::Debug for Gather<C, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl<C: Children> fmt::Debug for GatherResults<C> {
+impl<C, T: Tasks> fmt::Debug for GatherResults<C, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl<C: TryChildren> fmt::Debug for TryGather<C> {
+impl<C, T: Tasks, E> fmt::Debug for TryGather<C, T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.work.fmt(f)
     }

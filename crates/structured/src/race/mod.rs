@@ -46,7 +46,7 @@ use std::task::{Context, Poll, ready};
 #[doc(alias = "select")]
 #[doc(alias = "FIRST_COMPLETED")]
 #[doc(alias = "or")]
-pub fn race<A: Arms>(arms: A) -> Race<A> {
+pub fn race<A: Arms>(arms: A) -> Race<A::Output, A::Parts> {
     Race { parts: arms.into_parts(), won: None, is_over: false }
 }
 
@@ -60,7 +60,7 @@ pub fn race<A: Arms>(arms: A) -> Race<A> {
 ///
 /// As for [`race`].
 #[doc(alias = "select_all")]
-pub fn race_all<I>(arms: I) -> Race<Vec<I::Item>>
+pub fn race_all<I>(arms: I) -> RaceAll<I::Item>
 where
     I: IntoIterator,
     Vec<I::Item>: Arms,
@@ -68,20 +68,23 @@ where
     race(arms.into_iter().collect::<Vec<_>>())
 }
 
+type RaceAll<F> = Race<<Vec<F> as Arms>::Output, <Vec<F> as Arms>::Parts>;
+
 /// The future that [`race`] and [`race_all`] return.
 #[must_use = "it does nothing unless it is awaited"]
-pub struct Race<A: Arms> {
+// Its parameters are types and no trait's, for the reason that `Gather` gives.
+pub struct Race<T, P> {
     /// Pinned with the whole.
-    parts: A::Parts,
+    parts: P,
     /// What the winner yielded.
-    won: Option<A::Output>,
+    won: Option<T>,
     is_over: bool,
 }
 
-impl<A: Arms> Future for Race<A> {
-    type Output = A::Output;
+impl<T, P: Parts<Output = T>> Future for Race<T, P> {
+    type Output = T;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<A::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         // SAFETY: `parts` is pinned when the whole is: it is not moved out of the reference got here, there is no
         // `Drop` impl, and the type is not packed. The rest is not pinned.
         let this = unsafe { self.get_unchecked_mut() };
@@ -98,7 +101,7 @@ impl<A: Arms> Future for Race<A> {
     }
 }
 
-impl<A: Arms> fmt::Debug for Race<A> {
+impl<T, P> fmt::Debug for Race<T, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Race").field("won", &self.won.is_some()).finish_non_exhaustive()
     }

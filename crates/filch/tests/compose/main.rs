@@ -1,0 +1,12 @@
+//! Composition: timeouts as scopes, `gather`, `race`, sets of tasks, each by the number of its rule in
+//! `docs/semantics.md`.
+
+mod anywhere;
+mod gather;
+#[path = "../cancel_scopes/kit.rs"]
+mod kit;
+mod race;
+mod set;
+#[path = "../support/mod.rs"]
+mod support;
+mod timeout;
