@@ -1,5 +1,6 @@
 //! A future in a region: one that can be ended by itself.
 
+use super::is_woken;
 use filch_atomic::scope::{Ends, Region};
 use std::fmt;
 use std::future::Future;
@@ -108,7 +109,13 @@ impl<F> Part<F> {
         if let Poll::Ready(output) = self.as_mut().poll(&(), cx) {
             return Poll::Ready(Some(output));
         }
-        if !is_due || self.as_mut().region().scope().is_some_and(|scope| scope.is_held()) {
+        let scope = self.as_mut().region().scope().expect("it was made before");
+        if !is_due || scope.is_held() {
+            return Poll::Pending;
+        }
+        if is_woken() && scope.has_unheard() {
+            // No wait, or somebody's turn was over: it is polled again, and so will they be.
+            cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         self.drop_in_region();
