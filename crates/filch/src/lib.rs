@@ -75,8 +75,8 @@ pub use handle::{Handle, Metrics, RingMetrics};
 pub use runtime::{Builder, Runtime, run};
 #[cfg(not(filch_loom))]
 pub use task::{
-    Cancelled, JoinError, JoinHandle, cancellable, check_cancelled, is_cancelled, shield, shielded,
-    spawn, spawn_blocking,
+    Cancelled, GroupError, JoinError, JoinHandle, TaskGroup, cancellable, check_cancelled, group,
+    is_cancelled, shield, shielded, spawn, spawn_blocking,
 };
 #[cfg(not(filch_loom))]
 pub use task::{

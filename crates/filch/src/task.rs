@@ -30,9 +30,11 @@ pub use filch_sched::task::{
 };
 #[doc(inline)]
 pub use filch_structured::{
-    All, Arms, AsCompleted, AsCompletedWithin, Children, Condition, First, FirstError, Gather,
-    GatherResults, Race, TaskSet, TryChildren, TryGather, Until, Wait, Waited, as_completed,
-    gather, gather_all, race, race_all, try_gather, try_gather_all,
+    All, Arms, AsCompleted, AsCompletedWithin, BoxError, ChildHandle, Children, Condition, Failure,
+    First, FirstError, Gather, GatherResults, Group, GroupError, Named, NotReady, OrNone,
+    OutcomeOf, Panicked, Race, Ready, Start, TaskGroup, TaskSet, TryChildren, TryGather, Until,
+    Wait, Waited, as_completed, gather, gather_all, group, race, race_all, try_gather,
+    try_gather_all,
 };
 
 /// Spawns a task onto the runtime of this thread.

@@ -4,7 +4,7 @@ use crate::blocking::{BlockingPool, NoThread};
 use crate::context::{self, Enter};
 use crate::metrics::WorkerMetrics;
 use crate::shared::{Shard, Shared};
-use crate::task::{JoinHandle, Meta, spawn_task};
+use crate::task::{JoinHandle, Meta, Report, spawn_task};
 use crate::timer::Timers;
 use std::any::Any;
 use std::fmt;
@@ -87,6 +87,11 @@ impl Handle {
     /// (a spawn, a sleep) finds it.
     pub fn enter(&self) -> Enter {
         context::enter(self.clone())
+    }
+
+    /// Tells the error hook.
+    pub fn report(&self, report: &Report) {
+        self.shared().hook.report(report);
     }
 
     /// The pool for closures that block.

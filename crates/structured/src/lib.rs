@@ -2,6 +2,15 @@
 //!
 //! This crate promises nothing to outsiders: `filch` is the one to depend on.
 
+mod group;
+
+#[cfg(filch_loom)]
+pub use group::model;
+pub use group::{
+    BoxError, ChildHandle, Failure, Group, GroupError, Named, NotReady, OrNone, OutcomeOf,
+    Panicked, Ready, Start, TaskGroup, group,
+};
+
 // In a model there are no workers to spawn on.
 #[cfg(not(filch_loom))]
 mod gather;

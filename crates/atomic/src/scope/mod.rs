@@ -172,6 +172,12 @@ impl Scope {
         self.waker.register(waker);
     }
 
+    /// Wakes whoever polls it, for a reason of the caller's. After that has come about: whoever
+    /// [registers](Self::register) and then looks for it misses neither.
+    pub fn wake(&self) {
+        self.waker.wake();
+    }
+
     /// Forgets the waker that was [registered](Self::register).
     pub fn forget_waker(&self) {
         drop(self.waker.take());

@@ -57,6 +57,14 @@ pub fn check_cancelled() -> Result<(), Cancelled> {
 #[doc(alias = "CancelledError")]
 pub struct Cancelled(());
 
+impl Cancelled {
+    /// For those who tell of a cancel; what was cancelled is theirs to say.
+    #[doc(hidden)]
+    pub const fn new() -> Self {
+        Self(())
+    }
+}
+
 impl fmt::Display for Cancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("cancelled")

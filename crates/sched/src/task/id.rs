@@ -1,6 +1,6 @@
 //! Who a task is: its number and, if it was given one, its name.
 
-use super::header::Header;
+use super::header::{Header, Meta};
 use filch_atomic::current;
 use std::cell::Cell;
 use std::fmt;
@@ -116,6 +116,17 @@ pub fn try_id() -> Option<TaskId> {
 /// The name of the task that runs this code, if one does and has a name.
 pub fn name() -> Option<Name> {
     with_current(|header| header.name.clone()).flatten()
+}
+
+/// What the spawner of the task that runs this code said of it, if one does.
+pub fn meta() -> Option<Meta> {
+    with_current(|task| Meta { id: task.id, name: task.name.clone(), location: task.location })
+}
+
+/// Whether somebody may still ask for the output of the task that runs this code: its handle exists. If
+/// not, nobody ever will.
+pub fn is_awaited() -> bool {
+    with_current(|task| task.state.load().has_join_interest()).unwrap_or(false)
 }
 
 /// Lends the header of the task being polled on this thread.

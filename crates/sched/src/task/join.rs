@@ -255,6 +255,14 @@ unsafe impl Send for AbortHandle {}
 unsafe impl Sync for AbortHandle {}
 
 impl AbortHandle {
+    /// Of the task that runs this code, if one does.
+    pub fn of_current() -> Option<Self> {
+        // The pointer as it was entered, which is good for the whole cell.
+        let header = NonNull::new(current::task().cast::<Header>().cast_mut())?;
+        super::with_current(|task| task.state.retain());
+        Some(Self(header))
+    }
+
     /// As [`JoinHandle::cancel`].
     pub fn cancel(&self) {
         // SAFETY: by this handle's reference.

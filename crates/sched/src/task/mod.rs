@@ -18,7 +18,7 @@ pub use builder::Builder;
 pub use error::JoinError;
 pub use header::{Header, Meta};
 pub(crate) use id::with_current;
-pub use id::{Name, TaskId, id, name, try_id};
+pub use id::{Name, TaskId, id, is_awaited, meta, name, try_id};
 pub use join::{AbortHandle, JoinHandle};
 pub use owned::{OwnedTasks, TaskInfo};
 pub use polled::{Polled, Who};

@@ -3,7 +3,7 @@
 #[cfg(not(filch_loom))]
 use super::Who;
 use super::error::Label;
-use super::{JoinError, TaskId};
+use super::{JoinError, Meta, TaskId};
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -146,9 +146,22 @@ pub enum Report {
 }
 
 impl Report {
+    /// A [`TaskPanicked`](Self::TaskPanicked), of the payload of its panic.
+    pub fn task_panicked(task: &Meta, payload: Box<dyn Any + Send>) -> Self {
+        let message = message_of(&*payload);
+        drop_caught(payload);
+        let name = task.name.as_deref().map(str::to_owned);
+        Self::TaskPanicked { id: task.id, name, location: task.location, message }
+    }
+
+    /// A [`TaskFailed`](Self::TaskFailed).
+    pub fn task_failed(task: &Meta, error: impl Into<String>) -> Self {
+        let name = task.name.as_deref().map(str::to_owned);
+        Self::TaskFailed { id: task.id, name, location: task.location, error: error.into() }
+    }
+
     /// A [`ForeignWakerPanicked`](Self::ForeignWakerPanicked), of the payload of its panic.
-    #[cfg(not(filch_loom))]
-    pub(crate) fn foreign_waker(worker: usize, payload: Box<dyn Any + Send>) -> Self {
+    pub fn foreign_waker(worker: usize, payload: Box<dyn Any + Send>) -> Self {
         let message = message_of(&*payload);
         drop_caught(payload);
         Self::ForeignWakerPanicked { worker, message }

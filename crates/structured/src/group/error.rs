@@ -1,0 +1,331 @@
+//! What went wrong in a group.
+
+use super::BoxError;
+use filch_atomic::sync::Mutex;
+use filch_sched::scope::Cancelled;
+use filch_sched::task::{Meta, TaskId};
+use std::any::Any;
+use std::error::Error;
+use std::panic::Location;
+use std::{fmt, io};
+
+/// What went wrong in a [`group`](super::group()): the error of each child that failed, and of the body, in the
+/// order in which they came.
+///
+/// Displayed, it is a tree, with the name of each task and where it was spawned: the errors of a group in the
+/// group are below it.
+///
+/// ```text
+/// 2 errors in the group at src/main.rs:10:5
+/// ├─ task 7 "fetch", spawned at src/main.rs:12:11: connection refused
+/// └─ task 9, spawned at src/main.rs:13:11: 1 error in the group at src/fetch.rs:40:9
+///    └─ the body: not found
+/// ```
+///
+/// It [is cancelled](Self::is_cancelled), and empty, where nothing went wrong but the body was cut.
+#[doc(alias = "ExceptionGroup")]
+#[doc(alias = "BaseExceptionGroup")]
+pub struct GroupError {
+    failures: Vec<Failure>,
+    location: &'static Location<'static>,
+}
+
+impl GroupError {
+    pub(super) fn new(location: &'static Location<'static>, failures: Vec<Failure>) -> Self {
+        Self { failures, location }
+    }
+
+    /// Whether there is no error, only no output: the group was cancelled before its body had one.
+    pub fn is_cancelled(&self) -> bool {
+        self.failures.is_empty()
+    }
+
+    /// How many failed, a group in the group being one.
+    pub fn len(&self) -> usize {
+        self.failures.len()
+    }
+
+    /// The same as [`is_cancelled`](Self::is_cancelled).
+    pub fn is_empty(&self) -> bool {
+        self.is_cancelled()
+    }
+
+    /// Where the group was made.
+    pub fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+
+    /// Those that failed, in order. A group in the group is one of them.
+    pub fn iter(&self) -> std::slice::Iter<'_, Failure> {
+        self.failures.iter()
+    }
+
+    /// Parts those that satisfy `predicate` from those that do not. What failed in a group in the group is asked
+    /// for one by one, and stays below it.
+    #[doc(alias = "except*")]
+    #[doc(alias = "subgroup")]
+    pub fn split(
+        self,
+        mut predicate: impl FnMut(&Failure) -> bool,
+    ) -> (Option<Self>, Option<Self>) {
+        self.split_by(&mut predicate)
+    }
+
+    fn split_by(self, predicate: &mut dyn FnMut(&Failure) -> bool) -> (Option<Self>, Option<Self>) {
+        let (mut those, mut others) = (Vec::new(), Vec::new());
+        for failure in self.failures {
+            let (meta, nested) = match failure.into_group() {
+                Ok(parts) => parts,
+                Err(failure) => {
+                    if predicate(&failure) { &mut those } else { &mut others }.push(failure);
+                    continue;
+                }
+            };
+            let (these, rest) = nested.split_by(predicate);
+            those.extend(these.map(|group| Failure::of(meta.clone(), group)));
+            others.extend(rest.map(|group| Failure::of(meta, group)));
+        }
+        let group = |failures: Vec<_>| {
+            (!failures.is_empty()).then_some(Self { failures, location: self.location })
+        };
+        (group(those), group(others))
+    }
+
+    /// Takes out every error that is an `E`, also from groups in the group, and gives these and what is left.
+    #[doc(alias = "except*")]
+    pub fn downcast<E: Error + Send + Sync + 'static>(self) -> (Vec<E>, Option<Self>) {
+        let mut those = Vec::new();
+        let rest = self.downcast_to(&mut those);
+        (those, rest)
+    }
+
+    fn downcast_to<E: Error + Send + Sync + 'static>(self, those: &mut Vec<E>) -> Option<Self> {
+        let mut rest = Vec::new();
+        for failure in self.failures {
+            match failure.downcast::<E>() {
+                Ok(error) => those.push(error),
+                Err(failure) => match failure.into_group() {
+                    Ok((meta, nested)) => {
+                        let left = nested.downcast_to(those);
+                        rest.extend(left.map(|group| Failure::of(meta, group)));
+                    }
+                    Err(failure) => rest.push(failure),
+                },
+            }
+        }
+        (!rest.is_empty()).then_some(Self { failures: rest, location: self.location })
+    }
+
+    /// The same errors with no group in the group: what failed in one stands in its place.
+    #[must_use]
+    pub fn flatten(self) -> Self {
+        let (location, mut flat) = (self.location, Vec::new());
+        self.flatten_to(&mut flat);
+        Self { failures: flat, location }
+    }
+
+    fn flatten_to(self, flat: &mut Vec<Failure>) {
+        for failure in self.failures {
+            match failure.into_group() {
+                Ok((_, nested)) => nested.flatten_to(flat),
+                Err(failure) => flat.push(failure),
+            }
+        }
+    }
+}
+
+impl IntoIterator for GroupError {
+    type Item = Failure;
+    type IntoIter = std::vec::IntoIter<Failure>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.failures.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a GroupError {
+    type Item = &'a Failure;
+    type IntoIter = std::slice::Iter<'a, Failure>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// Its display has all that is known, so it has no `source`.
+impl Error for GroupError {}
+
+/// One that failed: a child, or the body.
+pub struct Failure {
+    /// `None`: the body.
+    task: Option<Meta>,
+    cause: Cause,
+}
+
+impl Failure {
+    pub(super) fn of(task: Option<Meta>, cause: impl Into<Cause>) -> Self {
+        Self { task, cause: cause.into() }
+    }
+
+    pub(super) fn task(&self) -> Option<&Meta> {
+        self.task.as_ref()
+    }
+
+    /// The child's number. `None` is the body.
+    pub fn id(&self) -> Option<TaskId> {
+        self.task.as_ref().map(|task| task.id)
+    }
+
+    /// The child's name, if it has one.
+    pub fn name(&self) -> Option<&str> {
+        self.task.as_ref()?.name.as_deref()
+    }
+
+    /// Where the child was spawned. `None` is the body.
+    pub fn spawn_location(&self) -> Option<&'static Location<'static>> {
+        self.task.as_ref().map(|task| task.location)
+    }
+
+    /// The error.
+    pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
+        match &self.cause {
+            Cause::Boxed(error) => &**error,
+            #[cfg(feature = "anyhow")]
+            Cause::Anyhow(error) => error.as_ref(),
+        }
+    }
+
+    /// The error.
+    pub fn into_error(self) -> BoxError {
+        match self.cause {
+            Cause::Boxed(error) => error,
+            #[cfg(feature = "anyhow")]
+            Cause::Anyhow(error) => error.into(),
+        }
+    }
+
+    /// Whether the error is an `E`.
+    pub fn is<E: Error + Send + Sync + 'static>(&self) -> bool {
+        self.downcast_ref::<E>().is_some()
+    }
+
+    /// The error, if it is an `E`.
+    pub fn downcast_ref<E: Error + Send + Sync + 'static>(&self) -> Option<&E> {
+        match &self.cause {
+            Cause::Boxed(error) => error.downcast_ref(),
+            #[cfg(feature = "anyhow")]
+            Cause::Anyhow(error) => error.downcast_ref(),
+        }
+    }
+
+    /// The error, if it is an `E`.
+    ///
+    /// # Errors
+    ///
+    /// All of it, if it is not.
+    pub fn downcast<E: Error + Send + Sync + 'static>(self) -> Result<E, Self> {
+        let Self { task, cause } = self;
+        match cause {
+            Cause::Boxed(error) => match error.downcast() {
+                Ok(error) => Ok(*error),
+                Err(error) => Err(Self { task, cause: Cause::Boxed(error) }),
+            },
+            #[cfg(feature = "anyhow")]
+            Cause::Anyhow(error) => {
+                error.downcast().map_err(|error| Self { task, cause: Cause::Anyhow(error) })
+            }
+        }
+    }
+
+    /// The group in the group that this is.
+    fn into_group(self) -> Result<(Option<Meta>, GroupError), Self> {
+        let task = self.task.clone();
+        self.downcast().map(|group| (task, group))
+    }
+}
+
+/// An error as it is kept.
+pub(super) enum Cause {
+    Boxed(BoxError),
+    /// Boxed, it could not be asked what it is.
+    #[cfg(feature = "anyhow")]
+    Anyhow(anyhow::Error),
+}
+
+impl Cause {
+    /// The cause that a child's error is. `None` if it says no more than that the child was cancelled.
+    pub(super) fn of<E: Into<BoxError> + 'static>(error: E) -> Option<Self> {
+        #[cfg(feature = "anyhow")]
+        let error = {
+            let mut error = Some(error);
+            if let Some(error) =
+                (&mut error as &mut dyn Any).downcast_mut::<Option<anyhow::Error>>()
+            {
+                return Self::of_anyhow(error.take()?);
+            }
+            error?
+        };
+        Self::of_boxed(error.into())
+    }
+
+    /// As [`of`](Self::of), of one that is boxed. It is taken as it is.
+    pub(super) fn of_boxed(error: BoxError) -> Option<Self> {
+        let is_cancelled = error.is::<Cancelled>()
+            || error.downcast_ref::<GroupError>().is_some_and(GroupError::is_cancelled)
+            || error.downcast_ref::<io::Error>().is_some_and(is_cancelled_io);
+        (!is_cancelled).then_some(Self::Boxed(error))
+    }
+
+    #[cfg(feature = "anyhow")]
+    fn of_anyhow(error: anyhow::Error) -> Option<Self> {
+        let is_cancelled = error.is::<Cancelled>()
+            || error.downcast_ref::<GroupError>().is_some_and(GroupError::is_cancelled)
+            || error.downcast_ref::<io::Error>().is_some_and(is_cancelled_io);
+        (!is_cancelled).then_some(Self::Anyhow(error))
+    }
+}
+
+/// `From<Cancelled> for io::Error` makes these.
+fn is_cancelled_io(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Cancelled>())
+}
+
+impl<E: Error + Send + Sync + 'static> From<E> for Cause {
+    fn from(error: E) -> Self {
+        Self::Boxed(Box::new(error))
+    }
+}
+
+/// What a panic in a child is to the supervisor of its group.
+pub struct Panicked {
+    message: String,
+    payload: Mutex<Box<dyn Any + Send>>,
+}
+
+impl Panicked {
+    pub(super) fn new(payload: Box<dyn Any + Send>) -> Self {
+        let text = payload.downcast_ref::<&'static str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let message = text.unwrap_or("(a payload that is not text)").to_owned();
+        Self { message, payload: Mutex::new(payload) }
+    }
+
+    /// What the child panicked with, for [`std::panic::resume_unwind`].
+    pub fn into_payload(self) -> Box<dyn Any + Send> {
+        self.payload.into_inner()
+    }
+}
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "panicked: {}", self.message)
+    }
+}
+
+impl fmt::Debug for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Panicked({:?})", self.message)
+    }
+}
+
+impl Error for Panicked {}
