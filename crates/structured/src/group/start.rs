@@ -147,7 +147,7 @@ impl<V> End<V> {
         if !matches!(self.0.0.lock().0, State::Starting) {
             return ended;
         }
-        let error = ended.map_or_else(Into::into, |()| Box::new(NotReady(())).into());
+        let error = ended.map_or_else(Into::into, |()| NotReady(()).into());
         let _ = self.0.say(State::Over(error));
         Ok(())
     }

@@ -1,0 +1,15 @@
+//! The rules of groups, each by its number in `docs/semantics.md`.
+
+mod adoption;
+mod cancelling;
+mod drops;
+mod errors;
+mod failing;
+mod joining;
+mod kinds;
+#[path = "../cancel_scopes/kit.rs"]
+mod kit;
+mod random;
+mod seen;
+#[path = "../support/mod.rs"]
+mod support;
