@@ -39,6 +39,12 @@ pub trait Runtime: 'static {
         F: Future<Output: Send> + Send;
 }
 
+/// Groups of tasks, as the library has them.
+pub trait Groups: Runtime {
+    /// Spawns so many trivial tasks as a group, and waits for all.
+    fn group(tasks: u64) -> impl Future<Output = ()> + Send;
+}
+
 /// Streams over loopback TCP, read into and written from a borrowed buffer.
 pub trait Net: Runtime {
     /// Accepts connections.

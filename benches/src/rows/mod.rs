@@ -6,6 +6,7 @@
 mod chained_spawn;
 mod echo;
 pub(crate) mod file_rand;
+mod group;
 mod hog;
 mod ping_pong;
 mod spawn_join;
@@ -22,6 +23,7 @@ use crate::sys::Stopwatch;
 /// All rows, in the order in which they run.
 pub static ROWS: &[&Row] = &[
     &spawn_join::ROW,
+    &group::ROW,
     &ping_pong::ROW,
     &yield_now::ROW,
     &chained_spawn::ROW,

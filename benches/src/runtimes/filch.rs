@@ -10,7 +10,7 @@ use filch::io::Write;
 use filch::net::{TcpListener, TcpStream};
 use filch::task::{JoinError, JoinHandle};
 
-use crate::runtime::{Files, Net, Runtime};
+use crate::runtime::{Files, Groups, Net, Runtime};
 
 /// filch, as its builder makes it.
 #[derive(Debug)]
@@ -46,6 +46,18 @@ impl Runtime for Filch {
         F: Future<Output: Send> + Send,
     {
         filch::time::timeout(wait, future)
+    }
+}
+
+impl Groups for Filch {
+    async fn group(tasks: u64) {
+        let all = filch::group(async |g| {
+            for _ in 0..tasks {
+                g.spawn_ok(async {});
+            }
+            Ok(())
+        });
+        all.await.expect("none of them fails");
     }
 }
 

@@ -30,6 +30,13 @@ macro_rules! with_runtime {
     };
 }
 
+/// `with_runtime!` for the runtimes that have groups of tasks, or stand in for one.
+macro_rules! with_groups {
+    ($name:expr, $runtime:ident => $body:expr) => {
+        $crate::runtimes::choose!($name, $runtime => $body, Filch, TokioMt, TokioCt, Smol)
+    };
+}
+
 /// `with_runtime!` for the runtimes that have streams.
 macro_rules! with_net {
     ($name:expr, $runtime:ident => $body:expr) => {
@@ -59,4 +66,4 @@ macro_rules! choose {
     }};
 }
 
-pub(crate) use {choose, with_files, with_net, with_runtime};
+pub(crate) use {choose, with_files, with_groups, with_net, with_runtime};

@@ -14,7 +14,7 @@ use std::time::Duration;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::{TcpListener, TcpStream};
 
-use crate::runtime::{Net, Runtime};
+use crate::runtime::{Groups, Net, Runtime};
 
 /// The global executor.
 #[derive(Debug)]
@@ -78,6 +78,16 @@ impl Runtime for Smol {
             None
         };
         smol::future::or(output, over)
+    }
+}
+
+impl Groups for Smol {
+    /// By hand: there is none.
+    async fn group(tasks: u64) {
+        let all: Vec<_> = (0..tasks).map(|_| smol::spawn(async {})).collect();
+        for task in all {
+            task.await;
+        }
     }
 }
 

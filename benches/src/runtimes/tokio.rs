@@ -14,9 +14,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 
-use crate::runtime::{Files, Net, Runtime};
+use crate::runtime::{Files, Groups, Net, Runtime};
 
 /// The multi-thread runtime; files by `spawn_blocking`.
 #[derive(Debug)]
@@ -76,6 +76,25 @@ fn multi_thread(workers: usize) -> Builder {
 runtime!(TokioMt, "tokio-mt", multi_thread);
 runtime!(TokioCt, "tokio-ct", |_| Builder::new_current_thread());
 runtime!(TokioFs, "tokio-fs", multi_thread);
+
+macro_rules! groups {
+    ($flavour:ident) => {
+        impl Groups for $flavour {
+            async fn group(tasks: u64) {
+                let mut all = JoinSet::new();
+                for _ in 0..tasks {
+                    all.spawn(async {});
+                }
+                while let Some(ended) = all.join_next().await {
+                    ended.expect("the task finishes");
+                }
+            }
+        }
+    };
+}
+
+groups!(TokioMt);
+groups!(TokioCt);
 
 macro_rules! net {
     ($flavour:ident) => {

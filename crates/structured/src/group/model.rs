@@ -62,14 +62,20 @@ impl Spawner {
 
     /// Runs what is ready, as a worker does. Groups that open there spawn here.
     pub fn run(&self) {
+        while self.step() {}
+    }
+
+    /// Runs one task, if one is ready.
+    pub fn step(&self) -> bool {
+        let Some(task) = self.0.ready.lock().pop_front() else { return false };
         HERE.with(|here| *here.borrow_mut() = Some(self.clone()));
-        loop {
-            let Some(task) = self.0.ready.lock().pop_front() else { break };
-            if let Some(task) = task.run() {
-                self.0.schedule(task);
-            }
+        if let Some(task) = task.run() {
+            self.0.schedule(task);
+            // It may wait for another thread, as one does that is just being woken.
+            filch_atomic::thread::yield_now();
         }
         HERE.with(|here| *here.borrow_mut() = None);
+        true
     }
 
     pub(super) fn here() -> Self {
