@@ -329,3 +329,37 @@ impl fmt::Debug for Panicked {
 }
 
 impl Error for Panicked {}
+
+#[cfg(all(test, feature = "anyhow", not(filch_loom)))]
+mod tests {
+    use super::*;
+
+    /// GROUP-4, GROUP-16.
+    #[test]
+    fn an_anyhow_error_is_asked_what_it_is() {
+        assert!(Cause::of(anyhow::Error::new(Cancelled::new())).is_none());
+        assert!(Cause::of(anyhow::Error::new(io::Error::from(Cancelled::new()))).is_none());
+        let none = GroupError::new(Location::caller(), Vec::new());
+        assert!(Cause::of(anyhow::Error::new(none).context("above")).is_none());
+
+        let cause = Cause::of(anyhow::Error::new(io::Error::other("below")).context("above"));
+        let failure = Failure::of(None, cause.expect("that is one"));
+        assert_eq!(failure.to_string(), "the body: above");
+        assert!(!failure.is::<GroupError>());
+        let error = failure.downcast::<io::Error>().expect("it was one before");
+        assert_eq!(error.to_string(), "below");
+
+        // In another one, it keeps what it had.
+        let nested = GroupError::new(Location::caller(), vec![Failure::of(None, error)]);
+        let cause = Cause::of(anyhow::Error::new(nested)).expect("that is one");
+        let outer = GroupError::new(Location::caller(), vec![Failure::of(None, cause)]);
+        assert_eq!(outer.flatten().iter().filter(|failure| failure.is::<io::Error>()).count(), 1);
+    }
+
+    /// GROUP-4. Boxed, it cannot be asked: a body has to say so itself.
+    #[test]
+    fn a_boxed_anyhow_error_is_an_error() {
+        let boxed: BoxError = anyhow::Error::new(Cancelled::new()).into();
+        assert!(Cause::of(boxed).is_some());
+    }
+}
