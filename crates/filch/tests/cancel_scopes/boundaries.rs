@@ -121,6 +121,14 @@ fn cancel_2_reaches_those_whom_only_their_own_waker_wakes() {
 }
 
 #[test]
+fn cancel_2_reaches_more_than_a_task_may_do_in_one_poll() {
+    each_is_told(1000, |children| async move {
+        let mut all: FuturesUnordered<_> = children.into_iter().collect();
+        while all.next().await.is_some() {}
+    });
+}
+
+#[test]
 fn cancel_2_reaches_through_join_all() {
     each_is_told(3, |children| join_all(children).map(drop));
     // So many that it is a `FuturesUnordered`.
