@@ -10,6 +10,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ptr;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 thread_local! {
     /// The worker whose loop runs on this thread.
@@ -125,6 +126,27 @@ impl fmt::Debug for Enter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad("Enter { .. }")
     }
+}
+
+/// Runs `f`, which may take long, and is meant to: if this thread is a worker, its present poll is not reported
+/// as stuck meanwhile. Its neighbours are helped all the same (S5).
+pub fn deliberately<R>(f: impl FnOnce() -> R) -> R {
+    struct Restore<'a>(Option<&'a AtomicBool>, bool);
+    impl Drop for Restore<'_> {
+        fn drop(&mut self) {
+            if let Some(flag) = self.0 {
+                // Relaxed: as below.
+                flag.store(self.1, Ordering::Relaxed);
+            }
+        }
+    }
+    with_local(|local| {
+        let flag = local.map(|local| &local.remote().is_deliberate);
+        // Relaxed: only this thread writes it; pairs with the load of whoever is about to report.
+        let before = flag.is_some_and(|flag| flag.swap(true, Ordering::Relaxed));
+        let _restore = Restore(flag, before);
+        f()
+    })
 }
 
 /// The timers that a sleep first polled on this thread goes to.

@@ -70,6 +70,23 @@ impl Handle {
         })
     }
 
+    /// As [`spawn`](Self::spawn), for whichever worker is free first: also on a worker's thread the task is
+    /// offered to all. For a poll that goes on for long and wants help.
+    pub fn spawn_for_others<F>(&self, future: F, meta: Meta) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        // Relaxed: as in `spawn`.
+        let next = self.0.next_shard.fetch_add(1, Ordering::Relaxed);
+        let shard = &self.0.shards[next % self.0.shards.len()];
+        let (task, handle) = spawn_task(future, shard.clone(), meta);
+        if let Some(task) = task {
+            self.shared().inject(task);
+        }
+        handle
+    }
+
     /// Runs a closure that blocks on a thread made for that.
     ///
     /// # Errors

@@ -77,7 +77,7 @@ mod worker;
 #[cfg(not(filch_loom))]
 pub use {
     block_on::BlockOnWorker,
-    context::{Enter, NO_RUNTIME, is_worker, with_handle, worker_index},
+    context::{Enter, NO_RUNTIME, deliberately, is_worker, with_handle, worker_index},
     handle::Handle,
     metrics::WorkerMetrics,
     scheduler::{Config, ParkError, Scheduler, StartError, run},

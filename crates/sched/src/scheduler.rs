@@ -305,6 +305,7 @@ fn remote(seat: &Seat, clock: &Clock) -> Remote {
         timers: Timers::new(clock.clone(), move || unpark.unpark()),
         counters: Default::default(),
         polled: Polled::new(),
+        is_deliberate: Default::default(),
         peer,
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Remote {
     pub(crate) counters: Counters,
     /// The task that it polls.
     pub(crate) polled: Polled,
+    /// Its present poll is meant to be long.
+    pub(crate) is_deliberate: AtomicBool,
     pub(crate) peer: Arc<PeerCell>,
 }
 

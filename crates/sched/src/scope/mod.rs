@@ -10,10 +10,12 @@ mod clean_up;
 mod held;
 mod part;
 mod shielded;
+mod witness;
 
 pub use boundary::{Cancellable, Never, cancellable};
 pub use part::Part;
 pub use shielded::{Shielded, shielded};
+pub use witness::Witness;
 
 use crate::task;
 use filch_atomic::scope::{self, Scope};
@@ -35,7 +37,8 @@ pub fn is_cancelled() -> bool {
 }
 
 fn task_is_cancelled() -> bool {
-    task::with_current(task::Header::is_cancelled).unwrap_or(false)
+    let by_task = || task::with_current(task::Header::is_cancelled).unwrap_or(false);
+    witness::is_cancelled().unwrap_or_else(by_task)
 }
 
 /// Whether what is around this code, up to the first shield, was asked to end, or does so by itself at `moment`.

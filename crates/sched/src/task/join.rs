@@ -263,6 +263,11 @@ impl AbortHandle {
         Some(Self(header))
     }
 
+    /// Whether the task was asked to end, or is ended.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.header().is_cancelled()
+    }
+
     /// As [`JoinHandle::cancel`].
     pub fn cancel(&self) {
         // SAFETY: by this handle's reference.

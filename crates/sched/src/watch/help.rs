@@ -5,6 +5,7 @@ use super::{Finding, Found};
 use crate::local::{BATCH, Local};
 use crate::task::Report;
 use filch_atomic::deque::Steal;
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -109,7 +110,8 @@ fn steal_half(local: &Local, stuck: usize) -> Option<crate::task::Task> {
 /// Names what the worker is inside of, if it is time to, and if it is still inside of that.
 fn report(local: &Local, stuck: usize, now: u64, so_long: u64, still: impl Fn() -> bool) {
     let shared = local.shared();
-    if !still() {
+    // Relaxed: pairs with the stores in `deliberately`; advisory, as is the report.
+    if !still() || shared.remotes[stuck].is_deliberate.load(Ordering::Relaxed) {
         return;
     }
     match shared.reports.due(stuck, now, so_long) {
