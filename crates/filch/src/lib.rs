@@ -70,6 +70,8 @@ pub use filch_macros::{main, test};
 #[cfg(not(filch_loom))]
 pub use filch_sched::{BlockOnWorker, Enter, WorkerMetrics};
 #[cfg(not(filch_loom))]
+pub use filch_structured::local_scope;
+#[cfg(not(filch_loom))]
 pub use handle::{Handle, Metrics, RingMetrics};
 #[cfg(not(filch_loom))]
 pub use runtime::{Builder, Runtime, run};

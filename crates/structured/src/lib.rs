@@ -35,3 +35,10 @@ pub use set::{
     All, AsCompleted, AsCompletedWithin, Condition, First, FirstError, TaskSet, Until, Wait,
     Waited, as_completed,
 };
+
+// In a model there are no workers.
+#[cfg(not(filch_loom))]
+mod local;
+
+#[cfg(not(filch_loom))]
+pub use local::{LocalHandle, LocalScope, local_scope};

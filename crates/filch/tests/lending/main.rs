@@ -1,0 +1,8 @@
+//! The rules of the scopes that lend, each by its number in `docs/semantics.md`.
+
+mod dropped;
+#[path = "../cancel_scopes/kit.rs"]
+mod kit;
+mod local;
+#[path = "../support/mod.rs"]
+mod support;

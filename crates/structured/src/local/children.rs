@@ -1,0 +1,243 @@
+//! The children of a scope, as the task has them that polls them.
+
+use super::woken::{Member, Next, Woken};
+use filch_atomic::scope::{Inside, Kind, Scope, enter};
+use filch_atomic::sync::{Arc as ScopeArc, Mutex};
+use filch_sched::scope::around;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::{fmt, mem};
+
+/// A child: what it yields, it has given to its handle.
+pub(super) type Child<'env> = Pin<Box<dyn Future<Output = ()> + Send + 'env>>;
+
+/// So many polls for each member, and so many besides, before the others of the worker have a turn: members
+/// that wake one another would else keep it for themselves (S6).
+const POLLS_EACH: usize = 4;
+const POLLS_BESIDES: usize = 32;
+
+/// What the handles of a scope and the task have in common.
+pub(super) struct Shared<'env> {
+    /// What a cancel of the children reaches.
+    pub(super) scope: ScopeArc<Scope>,
+    pub(super) woken: Arc<Woken>,
+    /// Children that the task has not seen yet. `None` when the scope is over.
+    new: Mutex<Option<Vec<Child<'env>>>>,
+}
+
+impl<'env> Shared<'env> {
+    /// Has the child polled. Gives it back if the scope is over.
+    pub(super) fn add(&self, child: Child<'env>) -> Result<(), Child<'env>> {
+        match &mut *self.new.lock() {
+            Some(new) => new.push(child),
+            None => return Err(child),
+        }
+        self.woken.tell_of_new();
+        Ok(())
+    }
+}
+
+/// The children, and which of them, and of the body, to poll.
+pub(super) struct Children<'env> {
+    shared: Arc<Shared<'env>>,
+    body: Arc<Member>,
+    places: Vec<Option<Held<'env>>>,
+    free: Vec<usize>,
+    /// How many there have been.
+    born: u64,
+    /// Once the scope is cancelled.
+    end: Option<End>,
+    /// Left last.
+    _inside: Inside,
+}
+
+/// What is around waits until all who were there when the scope was cancelled have had their say, which may take
+/// more than one poll.
+struct End {
+    /// How many there had been then.
+    born: u64,
+    /// So many of them are not over.
+    left: usize,
+    /// Holds up what is around.
+    hold: Option<Inside>,
+    /// The body has had a poll after the last of them.
+    is_told: bool,
+}
+
+struct Held<'env> {
+    child: Child<'env>,
+    member: Arc<Member>,
+    born: u64,
+}
+
+impl<'env> Children<'env> {
+    /// None yet. The scope is in the one that this is called in.
+    pub(super) fn new() -> Self {
+        let inside = Inside::new(Kind::Boundary, around(), None);
+        let woken = Woken::new();
+        let body = woken.member(None);
+        let new = Mutex::new(Some(Vec::new()));
+        let shared = Arc::new(Shared { scope: inside.scope().clone(), woken, new });
+        Self {
+            shared,
+            body,
+            places: Vec::new(),
+            free: Vec::new(),
+            born: 0,
+            end: None,
+            _inside: inside,
+        }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared<'env>> {
+        &self.shared
+    }
+
+    fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    /// Polls those that were woken; the body by `poll_body`, which says whether it is over and is not called
+    /// again then. Ready when all are over.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        is_body_over: &mut bool,
+        mut poll_body: impl FnMut(&mut Context<'_>) -> bool,
+    ) -> Poll<()> {
+        self.shared.woken.begin();
+        if self.end.is_none() && self.shared.scope.is_cancelled() {
+            self.take_in();
+            let hold = Inside::new(Kind::Shield, Some(self.shared.scope.clone()), None);
+            let (born, left) = (self.born, self.len());
+            self.end = Some(End { born, left, hold: Some(hold), is_told: false });
+        }
+        let polled = self.poll_woken(cx, is_body_over, &mut poll_body);
+        if polled.is_pending()
+            && let Some(End { left: 0, hold: hold @ Some(_), is_told, .. }) = &mut self.end
+        {
+            if mem::replace(is_told, true) {
+                *hold = None;
+            } else {
+                cx.waker().wake_by_ref();
+            }
+        }
+        polled
+    }
+
+    fn poll_woken(
+        &mut self,
+        cx: &mut Context<'_>,
+        is_body_over: &mut bool,
+        poll_body: &mut dyn FnMut(&mut Context<'_>) -> bool,
+    ) -> Poll<()> {
+        let (mut polls, mut most) = (0, self.len());
+        loop {
+            match self.shared.woken.next(cx.waker()) {
+                Next::New => {
+                    self.take_in();
+                    most = most.max(self.len());
+                }
+                Next::Nothing => {
+                    let is_over = *is_body_over && self.len() == 0;
+                    return if is_over { Poll::Ready(()) } else { Poll::Pending };
+                }
+                Next::Poll(member) => {
+                    polls += 1;
+                    match member.place {
+                        Some(place) => self.poll_child(place, &member),
+                        None if *is_body_over => {}
+                        None => {
+                            let waker = Waker::from(member);
+                            *is_body_over = poll_body(&mut Context::from_waker(&waker));
+                            if *is_body_over {
+                                self.body.is_over();
+                            }
+                        }
+                    }
+                    if polls >= POLLS_EACH * (most + 1) + POLLS_BESIDES {
+                        self.shared.woken.pause(cx.waker());
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+    }
+
+    fn poll_child(&mut self, place: usize, member: &Arc<Member>) {
+        // It may be over, and another one be in its place.
+        let Some(held) =
+            self.places[place].as_mut().filter(|held| Arc::ptr_eq(&held.member, member))
+        else {
+            return;
+        };
+        let waker = Waker::from(member.clone());
+        let child = &mut held.child;
+        let scope = &self.shared.scope;
+        if enter(scope, || child.as_mut().poll(&mut Context::from_waker(&waker))).is_ready() {
+            member.is_over();
+            let over = self.places[place].take();
+            self.free.push(place);
+            if let (Some(end), Some(over)) = (&mut self.end, &over)
+                && over.born <= end.born
+            {
+                end.left -= 1;
+            }
+            enter(scope, || drop(over));
+        }
+    }
+
+    /// Finds a place for those that came.
+    fn take_in(&mut self) {
+        let new = self.shared.new.lock().as_mut().map(mem::take);
+        for child in new.into_iter().flatten() {
+            let place = self.free.pop().unwrap_or_else(|| {
+                self.places.push(None);
+                self.places.len() - 1
+            });
+            self.born += 1;
+            let member = self.shared.woken.member(Some(place));
+            self.places[place] = Some(Held { child, member, born: self.born });
+        }
+    }
+}
+
+impl Drop for Children<'_> {
+    /// The youngest is dropped first. No more come.
+    fn drop(&mut self) {
+        self.shared.woken.close();
+        // Their destructors, under no lock (D8), find that there is no more to be spawned.
+        let new = self.shared.new.lock().take();
+        let mut all: Vec<_> = self.places.drain(..).flatten().collect();
+        all.sort_unstable_by_key(|held| held.born);
+        let all = Reversed(
+            all.into_iter().map(|held| held.child).chain(new.into_iter().flatten()).collect(),
+        );
+        enter(&self.shared.scope, || drop(all));
+    }
+}
+
+/// Dropped from the end. If a destructor panics, the others run all the same.
+struct Reversed<'env>(Vec<Child<'env>>);
+
+impl Drop for Reversed<'_> {
+    fn drop(&mut self) {
+        while let Some(child) = self.0.pop() {
+            drop(child);
+        }
+    }
+}
+
+impl fmt::Debug for Children<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Children").field("alive", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Shared<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("scope", &self.scope).finish_non_exhaustive()
+    }
+}

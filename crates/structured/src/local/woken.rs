@@ -1,0 +1,176 @@
+//! Which of the futures of one task are to be polled.
+
+use filch_atomic::sync::Mutex;
+use filch_sched::wake_flag::WakeFlag;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::{fmt, mem};
+
+/// The members that were woken, in order, and whom to tell.
+pub(super) struct Woken(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    list: VecDeque<Arc<Member>>,
+    /// Woken in the midst of their own polls: they have had their turn.
+    yielded: VecDeque<Arc<Member>>,
+    /// There are members whom the poller has not seen yet.
+    has_new: bool,
+    /// The task that polls them all. `None` while it does so: it will see for itself.
+    task: Option<Waker>,
+    /// The member that is being polled.
+    polled: Option<Arc<Member>>,
+    /// The scope is over.
+    is_closed: bool,
+}
+
+/// What is to be done next.
+pub(super) enum Next {
+    /// There are members that were not seen yet.
+    New,
+    /// This one is to be polled.
+    Poll(Arc<Member>),
+    /// Nothing, until the task is woken.
+    Nothing,
+}
+
+/// A waker of one of the futures.
+pub(super) struct Member {
+    /// Where its future is; `None` for the body.
+    pub(super) place: Option<usize>,
+    /// Raised while it is in a list, and for good when it is over.
+    flag: WakeFlag,
+    woken: Arc<Woken>,
+}
+
+impl Woken {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::default()))
+    }
+
+    /// A new member, which is to be polled.
+    pub(super) fn member(self: &Arc<Self>, place: Option<usize>) -> Arc<Member> {
+        let member = Arc::new(Member { place, flag: WakeFlag::new(), woken: self.clone() });
+        self.add(member.clone());
+        member
+    }
+
+    /// Has the poller look for members whom it has not seen.
+    pub(super) fn tell_of_new(&self) {
+        let task = {
+            let mut state = self.0.lock();
+            state.has_new = true;
+            state.task.take()
+        };
+        wake(task);
+    }
+
+    /// The task begins to poll its members.
+    pub(super) fn begin(&self) {
+        // From here on nobody need wake the task. The old waker goes under no lock (D8).
+        let old = self.0.lock().task.take();
+        drop(old);
+    }
+
+    /// What the task is to do next. With nothing, it is woken by `task` when there is something.
+    pub(super) fn next(&self, task: &Waker) -> Next {
+        // A waker is anybody's code, so it is not cloned under the lock.
+        let mut waker = None;
+        loop {
+            let mut state = self.0.lock();
+            state.polled = None;
+            if mem::take(&mut state.has_new) {
+                return Next::New;
+            }
+            if let Some(member) = state.list.pop_front() {
+                state.polled = Some(member.clone());
+                drop(state);
+                member.flag.lower();
+                return Next::Poll(member);
+            }
+            if !state.yielded.is_empty() {
+                let State { list, yielded, .. } = &mut *state;
+                list.append(yielded);
+                drop(state);
+                task.wake_by_ref();
+                return Next::Nothing;
+            }
+            match waker.take() {
+                Some(waker) => {
+                    state.task = Some(waker);
+                    return Next::Nothing;
+                }
+                None => {
+                    drop(state);
+                    waker = Some(task.clone());
+                }
+            }
+        }
+    }
+
+    /// The task stops, though there may be something to do: `task` is woken at once.
+    pub(super) fn pause(&self, task: &Waker) {
+        self.0.lock().polled = None;
+        task.wake_by_ref();
+    }
+
+    fn add(&self, member: Arc<Member>) {
+        let task = {
+            let mut state = self.0.lock();
+            if state.is_closed {
+                None
+            } else if state.polled.as_ref().is_some_and(|polled| Arc::ptr_eq(polled, &member)) {
+                state.yielded.push_back(member);
+                None
+            } else {
+                state.list.push_back(member);
+                state.task.take()
+            }
+        };
+        wake(task);
+    }
+
+    /// Nobody is polled any more.
+    pub(super) fn close(&self) {
+        let state = {
+            let mut state = self.0.lock();
+            mem::replace(&mut *state, State { is_closed: true, ..State::default() })
+        };
+        drop(state);
+    }
+}
+
+fn wake(task: Option<Waker>) {
+    if let Some(task) = task {
+        task.wake();
+    }
+}
+
+impl Member {
+    /// It is over: nobody wakes it any more.
+    pub(super) fn is_over(&self) {
+        let _was_down = self.flag.raise();
+    }
+}
+
+impl Wake for Member {
+    fn wake(self: Arc<Self>) {
+        if self.flag.raise() {
+            let woken = self.woken.clone();
+            woken.add(self);
+        }
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.flag.raise() {
+            self.woken.add(self.clone());
+        }
+    }
+}
+
+impl fmt::Debug for Woken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Woken").field("woken", &self.0.lock().list.len()).finish_non_exhaustive()
+    }
+}
