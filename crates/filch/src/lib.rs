@@ -70,7 +70,7 @@ pub use filch_macros::{main, test};
 #[cfg(not(filch_loom))]
 pub use filch_sched::{BlockOnWorker, Enter, WorkerMetrics};
 #[cfg(not(filch_loom))]
-pub use filch_structured::local_scope;
+pub use filch_structured::{local_scope, scope_with};
 #[cfg(not(filch_loom))]
 pub use handle::{Handle, Metrics, RingMetrics};
 #[cfg(not(filch_loom))]

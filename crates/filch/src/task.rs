@@ -37,6 +37,7 @@ pub use filch_structured::{
     try_gather_all,
 };
 pub use filch_structured::{LocalHandle, LocalScope};
+pub use filch_structured::{EnvHandle, EnvScope, EnvTask, LocalHandle, LocalScope};
 
 /// Spawns a task onto the runtime of this thread.
 ///

@@ -38,7 +38,11 @@ pub use set::{
 
 // In a model there are no workers.
 #[cfg(not(filch_loom))]
+mod lend;
+#[cfg(not(filch_loom))]
 mod local;
 
+#[cfg(not(filch_loom))]
+pub use lend::{EnvHandle, EnvScope, EnvTask, scope_with};
 #[cfg(not(filch_loom))]
 pub use local::{LocalHandle, LocalScope, local_scope};

@@ -4,6 +4,7 @@ use crate::support::everywhere;
 use filch::local_scope;
 use filch::task::yield_now;
 use filch::time::{Duration, sleep};
+use filch::{local_scope, scope_with};
 use filch_testkit::Cut;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -61,4 +62,38 @@ impl Drop for Inside {
 #[test]
 fn local_8_dropped_anywhere_nothing_is_left() {
     everywhere(3, in_this_task);
+}
+
+async fn in_tasks(cut: Cut) {
+    let count = Arc::new(AtomicUsize::new(0));
+    let lent = Inside::new(count.clone());
+    let ended = Arc::new(AtomicUsize::new(0));
+    let ends = ended.clone();
+    let work = scope_with(lent, async move |s, _| {
+        for number in 0..3 {
+            let ends = ends.clone();
+            let again = s.clone();
+            s.spawn(async move |_| {
+                yield_now().await;
+                sleep(Duration::from_millis(number)).await;
+                again.spawn(async |_| yield_now().await);
+                ends.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        s.spawn(async |_| sleep(Duration::from_millis(1)).await).await.unwrap();
+    });
+    if let Some(((), lent)) = cut.run(work).await {
+        assert_eq!((count.load(Ordering::Relaxed), ended.load(Ordering::Relaxed)), (1, 3));
+        drop(lent);
+    }
+    // It goes with the last of those that it was lent to, which were asked to end.
+    while count.load(Ordering::Relaxed) > 0 {
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// LEND-8, at every poll.
+#[test]
+fn lend_8_dropped_anywhere_what_was_lent_goes_with_the_last() {
+    everywhere(3, in_tasks);
 }

@@ -3,6 +3,7 @@
 mod dropped;
 #[path = "../cancel_scopes/kit.rs"]
 mod kit;
+mod lend;
 mod local;
 #[path = "../support/mod.rs"]
 mod support;

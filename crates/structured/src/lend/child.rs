@@ -1,0 +1,121 @@
+//! A child: a task that tells its scope when it is over.
+
+use super::state::Shared;
+use filch_sched::scope::Cancelled;
+use filch_sched::task::JoinHandle;
+use pin_project_lite::pin_project;
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+pin_project! {
+    /// What the task of a child runs. Yields nothing if the child panicked.
+    pub(super) struct Child<F, E> {
+        // Has a share in what is lent, and is dropped first.
+        #[pin]
+        running: Option<F>,
+        place: Place<E>,
+    }
+}
+
+/// A child's place in its scope. Given up when all of the child is dropped, wherever that happens.
+pub(super) struct Place<E> {
+    pub(super) shared: Arc<Shared<E>>,
+    pub(super) number: usize,
+}
+
+impl<E> Drop for Place<E> {
+    fn drop(&mut self) {
+        self.shared.leave(self.number);
+    }
+}
+
+impl<F, E> Child<F, E> {
+    pub(super) fn new(future: F, place: Place<E>) -> Self {
+        Self { running: Some(future), place }
+    }
+}
+
+impl<F: Future, E> Future for Child<F, E> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let Some(running) = this.running.as_mut().as_pin_mut() else {
+            panic!("a child was polled after it had been ready");
+        };
+        let polled = caught(|| running.poll(cx));
+        let output = match polled {
+            Ok(polled) => Ok(ready!(polled)),
+            Err(payload) => Err(payload),
+        };
+        // Its destructor may panic as well: the first panic counts.
+        let dropped = caught(|| this.running.set(None));
+        match (output, dropped) {
+            (Ok(output), Ok(())) => Poll::Ready(Some(output)),
+            (Err(payload), _) | (_, Err(payload)) => {
+                this.place.shared.panicked(payload);
+                Poll::Ready(None)
+            }
+        }
+    }
+}
+
+/// What is caught ends the scope, and nobody looks at what the panic left behind but destructors.
+pub(super) fn caught<R>(run: impl FnOnce() -> R) -> Result<R, Box<dyn Any + Send>> {
+    catch_unwind(AssertUnwindSafe(run))
+}
+
+/// The output to come of a child of a [`scope_with`](super::scope_with()): a future of `Result<T, Cancelled>`.
+/// Dropping it ends nothing.
+///
+/// There is no output if the child was cancelled. Nor if it panicked; but then the scope is about to panic, and
+/// whoever waits in it is cancelled.
+///
+/// # Cancel safety
+///
+/// Awaiting `&mut handle` is cancel safe: the output stays until it is taken.
+///
+/// # Panics
+///
+/// Polling it again after it was ready panics.
+pub struct EnvHandle<T> {
+    /// `None` if the scope was over.
+    pub(super) task: Option<JoinHandle<Option<T>>>,
+}
+
+impl<T> EnvHandle<T> {
+    /// Asks the child to end. See [`JoinHandle::cancel`]. Its scope goes on.
+    pub fn cancel(&self) {
+        if let Some(task) = &self.task {
+            task.cancel();
+        }
+    }
+
+    /// Whether the child is over: awaiting the handle does not wait.
+    #[doc(alias = "done")]
+    pub fn is_finished(&self) -> bool {
+        self.task.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+impl<T> Future for EnvHandle<T> {
+    type Output = Result<T, Cancelled>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(task) = &mut self.task else { return Poll::Ready(Err(Cancelled::new())) };
+        let output = ready!(Pin::new(task).poll(cx));
+        // A task of this kind does not panic.
+        Poll::Ready(output.ok().flatten().ok_or_else(Cancelled::new))
+    }
+}
+
+impl<T> fmt::Debug for EnvHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnvHandle").field("finished", &self.is_finished()).finish()
+    }
+}

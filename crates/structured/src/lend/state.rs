@@ -1,0 +1,226 @@
+//! Who is in a scope, and its end.
+
+use filch_atomic::WakerCell;
+use filch_atomic::scope::{Inside, Kind, Scope, enter};
+use filch_atomic::sync::{Arc as ScopeArc, Mutex};
+use filch_sched::scope::around;
+use filch_sched::task::AbortHandle;
+use std::any::Any;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::{fmt, mem};
+
+pub(super) type Payload = Box<dyn Any + Send>;
+
+/// What a scope, its handles and its children have in common.
+pub(super) struct Shared<E> {
+    /// Of the body. Cancelled from outside, or by a child that panics.
+    pub(super) scope: ScopeArc<Scope>,
+    /// Whoever waits for the end of the last child.
+    waiter: WakerCell,
+    state: Mutex<State<E>>,
+}
+
+struct State<E> {
+    /// What is lent. `None` when the scope is over, and takes no more children.
+    env: Option<Arc<E>>,
+    running: usize,
+    children: Vec<Known>,
+    free: Vec<usize>,
+    /// The children were asked to end, and so are those that are yet to come.
+    is_asked: bool,
+    /// The first.
+    panic: Option<Payload>,
+}
+
+/// What is known of a child.
+enum Known {
+    /// Nothing: the place is free.
+    Free,
+    /// It is about to be spawned.
+    Begun,
+    /// It was over before it was spawned, as far as the spawner knows.
+    Over,
+    Running(AbortHandle),
+}
+
+impl<E> Shared<E> {
+    /// A place for a new child, and what is lent to it. `None` if the scope is over.
+    pub(super) fn begin(&self) -> Option<(usize, Arc<E>)> {
+        let mut state = self.state.lock();
+        let env = state.env.clone()?;
+        state.running += 1;
+        let number = state.free.pop().unwrap_or_else(|| {
+            state.children.push(Known::Free);
+            state.children.len() - 1
+        });
+        state.children[number] = Known::Begun;
+        Some((number, env))
+    }
+
+    /// The child in this place was spawned.
+    pub(super) fn begun(&self, number: usize, child: AbortHandle) {
+        let ask = {
+            let mut state = self.state.lock();
+            match state.children[number] {
+                Known::Begun => {
+                    state.children[number] = Known::Running(child.clone());
+                    state.is_asked
+                }
+                _ => {
+                    state.children[number] = Known::Free;
+                    state.free.push(number);
+                    false
+                }
+            }
+        };
+        if ask {
+            child.cancel();
+        }
+    }
+
+    /// The child in this place is over, and has given back what it was lent.
+    pub(super) fn leave(&self, number: usize) {
+        let (known, is_last) = {
+            let mut state = self.state.lock();
+            let known = mem::replace(&mut state.children[number], Known::Free);
+            if let Known::Begun = known {
+                state.children[number] = Known::Over;
+            } else {
+                state.free.push(number);
+            }
+            state.running -= 1;
+            (known, state.running == 0)
+        };
+        drop(known);
+        if is_last {
+            self.waiter.wake();
+        }
+    }
+
+    /// A child, or the body, panicked: all are to end.
+    pub(super) fn panicked(&self, payload: Payload) {
+        // Only the first is passed on. Another's destructor runs under no lock.
+        let _other = {
+            let mut state = self.state.lock();
+            match &state.panic {
+                None => state.panic.replace(payload),
+                Some(_) => Some(payload),
+            }
+        };
+        self.scope.cancel();
+    }
+
+    /// Asks all children to end, and those that are yet to come.
+    pub(super) fn ask(&self) {
+        let asked: Vec<_> = {
+            let mut state = self.state.lock();
+            if mem::replace(&mut state.is_asked, true) {
+                return;
+            }
+            let running = state.children.iter().filter_map(|known| match known {
+                Known::Running(child) => Some(child.clone()),
+                _ => None,
+            });
+            running.collect()
+        };
+        for child in asked {
+            child.cancel();
+        }
+    }
+
+    /// Takes the scope's own share in what is lent, if there is no child: then none can come any more.
+    fn close_if_empty(&self) -> bool {
+        let env = {
+            let mut state = self.state.lock();
+            if state.running > 0 {
+                return false;
+            }
+            state.env.take()
+        };
+        drop(env);
+        true
+    }
+}
+
+/// The scope, as the task has it that waits for it.
+pub(super) struct Joiner<E> {
+    shared: Arc<Shared<E>>,
+    inside: Inside,
+    is_body_over: bool,
+}
+
+impl<E> Joiner<E> {
+    /// A scope in the one that this is called in.
+    pub(super) fn new(env: Arc<E>) -> Self {
+        let inside = Inside::new(Kind::Boundary, around(), None);
+        let state = State {
+            env: Some(env),
+            running: 0,
+            children: Vec::new(),
+            free: Vec::new(),
+            is_asked: false,
+            panic: None,
+        };
+        let shared = Arc::new(Shared {
+            scope: inside.scope().clone(),
+            waiter: WakerCell::new(),
+            state: Mutex::new(state),
+        });
+        Self { shared, inside, is_body_over: false }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared<E>> {
+        &self.shared
+    }
+
+    /// Polls the body, which says whether it is over and is not polled again then. Ready when all are over.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut poll_body: impl FnMut(&mut Context<'_>) -> Result<bool, Payload>,
+    ) -> Poll<()> {
+        let scope = self.inside.scope();
+        scope.register(cx.waker());
+        self.shared.waiter.register(cx.waker());
+        if !self.is_body_over {
+            match enter(scope, || poll_body(cx)) {
+                Ok(is_over) => self.is_body_over = is_over,
+                Err(payload) => {
+                    self.is_body_over = true;
+                    self.shared.panicked(payload);
+                }
+            }
+        }
+        if scope.is_cancelled() {
+            // What is around waits until all are over.
+            self.inside.hold();
+            self.shared.ask();
+        }
+        if self.is_body_over && self.shared.close_if_empty() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// The first panic. For when all are over.
+    pub(super) fn take_panic(&self) -> Option<Payload> {
+        self.shared.state.lock().panic.take()
+    }
+}
+
+impl<E> Drop for Joiner<E> {
+    /// Nobody waits any more: the children are asked to end, and have what they were lent until they do.
+    fn drop(&mut self) {
+        let env = self.shared.state.lock().env.take();
+        drop(env);
+        self.shared.ask();
+    }
+}
+
+impl<E> fmt::Debug for Shared<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("scope", &self.scope).finish_non_exhaustive()
+    }
+}
