@@ -38,6 +38,8 @@ compile_error!("filch runs on Linux only: it is built on io_uring");
 
 // In a model there are no workers: only what outlives futures is there.
 #[cfg(not(filch_loom))]
+pub mod cpu;
+#[cfg(not(filch_loom))]
 mod error;
 #[cfg(not(filch_loom))]
 pub mod fs;

@@ -36,6 +36,7 @@ pub use set::{
     Waited, as_completed,
 };
 
+pub mod cpu;
 // In a model there are no workers.
 #[cfg(not(filch_loom))]
 mod lend;

@@ -1,5 +1,6 @@
 //! The rules of the scopes that lend, each by its number in `docs/semantics.md`.
 
+mod cpu;
 mod dropped;
 #[path = "../cancel_scopes/kit.rs"]
 mod kit;
