@@ -114,3 +114,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/cancellation.md")]
 struct Cancellation;
+
+/// The examples of the page on borrowing do what it says.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/borrowing.md")]
+struct Borrowing;
