@@ -174,6 +174,40 @@ fn local_3_wakes_from_other_threads_come_through() {
     }
 }
 
+/// LOCAL-3: wakers may outlive their member, and the scope.
+#[test]
+fn local_3_wakers_of_what_is_over_wake_nobody() {
+    let (wakers, gates) = (Mutex::new(Vec::new()), Gates::new(1));
+    let mut scope = Probe::pending(local_scope(async |s| {
+        s.spawn(poll_fn(|cx| {
+            wakers.lock().unwrap().push(cx.waker().clone());
+            Poll::Ready(())
+        }));
+        s.spawn(poll_fn(|cx| -> Poll<()> {
+            wakers.lock().unwrap().push(cx.waker().clone());
+            Poll::Pending
+        }));
+        // In the place of the first.
+        gates.pass(0).await;
+        s.spawn(pending::<()>());
+        pending::<()>().await;
+    }));
+    gates.open(0);
+    assert!(scope.poll().is_pending());
+    let [over, waits] = &wakers.lock().unwrap().clone()[..] else { panic!("two were polled") };
+    let wakes = scope.wakes();
+    over.wake_by_ref();
+    assert_eq!(scope.wakes(), wakes);
+    waits.wake_by_ref();
+    waits.wake_by_ref();
+    assert_eq!(scope.wakes(), wakes + 1);
+    assert!(scope.poll().is_pending());
+    drop(scope);
+    waits.wake_by_ref();
+    over.wake_by_ref();
+    assert_eq!(wakers.lock().unwrap().len(), 3);
+}
+
 /// LOCAL-4: the handle yields the output, whenever it is asked; dropping it ends nothing.
 #[test]
 fn local_4_a_handle_yields_the_output() {

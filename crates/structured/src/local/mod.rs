@@ -73,6 +73,12 @@ use std::task::Poll;
 ///
 /// Dropping it drops the children, the youngest first, and then the body. They are cancelled as what they are: code
 /// of the task; each in a [boundary](cancellable) of its own, so its handle then gives `Err(Cancelled)`.
+///
+/// # Deadlocks
+///
+/// Members that wait for one another wait for ever, as anywhere. One that blocks the thread blocks all of them. A scope
+/// that is kept and not polled any more, when it was about to tell its members of a cancel, holds that up, as a
+/// [shield](fn@filch_sched::scope::shielded) does.
 #[doc(alias = "scope")]
 #[doc(alias = "moro")]
 pub async fn local_scope<'env, B, F>(body: B) -> F::Output
@@ -120,9 +126,10 @@ impl<'env> LocalScope<'env> {
         F::Output: Send + 'env,
     {
         let (giver, handle) = handle::output(Location::caller());
+        let bounded = cancellable(future);
         // The future is dropped before its output is given.
         let child = async move {
-            let output = cancellable(future).await;
+            let output = bounded.await;
             giver.give(output);
         };
         // One that is refused is dropped here.
