@@ -2,6 +2,7 @@
 
 use crate::kit::{Log, run};
 use crate::support::{PATIENCE, runtime};
+use filch::task::Builder;
 use filch::time::{Duration, sleep};
 use filch::{Runtime, cancellable, check_cancelled, cpu, is_cancelled};
 use filch_testkit::limits::watchdog;
@@ -295,16 +296,17 @@ fn cpu_6_neighbours_go_on_and_nothing_is_reported() {
     let to = reports.clone();
     let runtime = Runtime::builder()
         .workers(3)
-        .report_stuck_after(Some(Duration::from_millis(5)))
+        .report_stuck_after(Some(Duration::from_millis(50)))
         .on_error(move |report| to.lock().unwrap().push(report.to_string()))
         .build()
         .unwrap();
     let computing = runtime.handle().spawn(async {
         let (tell, told) = mpsc::channel();
         let timer = tell.clone();
-        filch::spawn(async move { tell.send("a task").unwrap() });
-        filch::spawn(async move {
-            sleep(Duration::from_millis(20)).await;
+        let neighbour = Builder::new().name("neighbour");
+        neighbour.clone().spawn(async move { tell.send("a task").unwrap() });
+        neighbour.spawn(async move {
+            sleep(Duration::from_millis(200)).await;
             timer.send("a timer").unwrap();
         });
         let barrier = Barrier::new(2);
@@ -320,7 +322,10 @@ fn cpu_6_neighbours_go_on_and_nothing_is_reported() {
     });
     assert_eq!(runtime.block_on(computing).unwrap(), ["a task", "a timer"]);
     drop(runtime);
-    assert_eq!(*reports.lock().unwrap(), Vec::<String>::new());
+    // On a busy machine any other poll may be long.
+    let mut reports = reports.lock().unwrap().clone();
+    reports.retain(|report| !report.contains("neighbour"));
+    assert_eq!(reports, Vec::<String>::new());
 }
 
 /// CPU-6: after it the worker is as any: a poll that is long without having said so is reported.

@@ -8,7 +8,7 @@ use filch_sched::{Handle, deliberately, is_worker};
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 /// Runs `body`, which may begin jobs that borrow from outside of it, on this worker and whichever others are free,
@@ -62,6 +62,7 @@ use std::sync::Arc;
 ///
 /// A job that waits for another one, or for a task, may wait for ever: there may be nobody to run that. So may one
 /// that wants a lock that whoever waits for it has.
+#[track_caller]
 #[doc(alias = "rayon")]
 #[doc(alias = "block_in_place")]
 pub fn scope<'env, F, R>(body: F) -> R
@@ -70,18 +71,22 @@ where
 {
     match current() {
         Some(outer) => run(Work::new(outer.crew().clone(), Some(outer)), body),
-        None => deliberately(|| run(Work::new(crew(), None), body)),
+        None => {
+            let crew = crew(Location::caller());
+            deliberately(|| run(Work::new(crew, None), body))
+        }
     }
 }
 
 /// Those who work for an outermost scope that is made here.
-fn crew() -> Arc<Crew> {
+fn crew(location: &'static Location<'static>) -> Arc<Crew> {
     let Some(handle) = Handle::try_current() else { return Crew::new(0, drop) };
     let witness = Arc::new(Witness::here());
     let most_helpers = handle.workers() - usize::from(is_worker());
     Crew::new(most_helpers, move |helper| {
         // Not for this worker, which is busy.
-        drop(handle.spawn_for_others(help(helper, witness.clone()), Meta::here()));
+        let meta = Meta { location, ..Meta::here() };
+        drop(handle.spawn_for_others(help(helper, witness.clone()), meta));
     })
 }
 
@@ -135,6 +140,7 @@ where
 /// # Deadlocks
 ///
 /// As in a [`scope`].
+#[track_caller]
 pub fn join<A, B, RA, RB>(first: A, second: B) -> (RA, RB)
 where
     A: FnOnce() -> RA,
@@ -165,6 +171,7 @@ where
 /// # Deadlocks
 ///
 /// As in a [`scope`].
+#[track_caller]
 #[doc(alias = "par_chunks_mut")]
 pub fn for_each_chunk<T: Send>(items: &mut [T], size: usize, each: impl Fn(&mut [T]) + Sync) {
     let each = &each;
