@@ -36,7 +36,6 @@ pub use filch_structured::{
     Wait, Waited, as_completed, gather, gather_all, group, race, race_all, try_gather,
     try_gather_all,
 };
-pub use filch_structured::{LocalHandle, LocalScope};
 pub use filch_structured::{EnvHandle, EnvScope, EnvTask, LocalHandle, LocalScope};
 
 /// Spawns a task onto the runtime of this thread.

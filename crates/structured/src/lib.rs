@@ -1,7 +1,15 @@
 //! Structured concurrency for filch: what is begun inside a piece of code is over when that code is.
 //!
+//! * Tasks: [`group`] with one fate for all, [`gather`], [`race`] and [`TaskSet`] for their results.
+//! * Borrowing: [`local_scope`] within one task, [`scope_with`] from a value that is handed over, [`cpu`] from a
+//!   frame that waits.
+//!
+//! All of it stands on the cancel scopes of `filch-sched`: it is cancelled from the inside out, and nothing of it
+//! runs on when it has returned.
+//!
 //! This crate promises nothing to outsiders: `filch` is the one to depend on.
 
+pub mod cpu;
 mod group;
 
 #[cfg(filch_loom)]
@@ -11,9 +19,13 @@ pub use group::{
     Panicked, Ready, Start, TaskGroup, group,
 };
 
-// In a model there are no workers to spawn on.
+// The rest spawns, and in a model there are no workers to spawn on.
 #[cfg(not(filch_loom))]
 mod gather;
+#[cfg(not(filch_loom))]
+mod lend;
+#[cfg(not(filch_loom))]
+mod local;
 #[cfg(not(filch_loom))]
 mod members;
 #[cfg(not(filch_loom))]
@@ -24,26 +36,16 @@ mod race;
 mod set;
 
 #[cfg(not(filch_loom))]
-pub use gather::{
-    Children, Gather, GatherResults, TryChildren, TryGather, gather, gather_all, try_gather,
-    try_gather_all,
+pub use {
+    gather::{
+        Children, Gather, GatherResults, TryChildren, TryGather, gather, gather_all, try_gather,
+        try_gather_all,
+    },
+    lend::{EnvHandle, EnvScope, EnvTask, scope_with},
+    local::{LocalHandle, LocalScope, local_scope},
+    race::{Arms, Race, race, race_all},
+    set::{
+        All, AsCompleted, AsCompletedWithin, Condition, First, FirstError, TaskSet, Until, Wait,
+        Waited, as_completed,
+    },
 };
-#[cfg(not(filch_loom))]
-pub use race::{Arms, Race, race, race_all};
-#[cfg(not(filch_loom))]
-pub use set::{
-    All, AsCompleted, AsCompletedWithin, Condition, First, FirstError, TaskSet, Until, Wait,
-    Waited, as_completed,
-};
-
-pub mod cpu;
-// In a model there are no workers.
-#[cfg(not(filch_loom))]
-mod lend;
-#[cfg(not(filch_loom))]
-mod local;
-
-#[cfg(not(filch_loom))]
-pub use lend::{EnvHandle, EnvScope, EnvTask, scope_with};
-#[cfg(not(filch_loom))]
-pub use local::{LocalHandle, LocalScope, local_scope};

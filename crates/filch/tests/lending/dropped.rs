@@ -1,7 +1,6 @@
 //! Dropped at every poll, on every kind of thread (C1): nothing that was lent is kept, and nothing is polled again.
 
 use crate::support::everywhere;
-use filch::local_scope;
 use filch::task::yield_now;
 use filch::time::{Duration, sleep};
 use filch::{local_scope, scope_with};
