@@ -38,9 +38,9 @@ impl ReadBuffer {
         matches!(self, Self::Many(_))
     }
 
-    /// As one buffer. The first `len` bytes of several are copied into one.
-    pub(super) fn into_one(self, mut len: usize) -> Self {
-        let Self::Many(mut many) = self else { return self };
+    /// As one buffer. The first `len` bytes of several are copied into one; then these are there, too.
+    pub(super) fn into_one(self, mut len: usize) -> (Self, Option<Box<dyn AnyBufsMut>>) {
+        let Self::Many(mut many) = self else { return (self, None) };
         let mut all = Vec::with_capacity(len);
         many.parts_mut(&mut |at, room| {
             let here = room.min(len);
@@ -48,7 +48,7 @@ impl ReadBuffer {
             all.extend_from_slice(unsafe { slice::from_raw_parts(at, here) });
             len -= here;
         });
-        Self::Vec(all)
+        (Self::Vec(all), Some(many))
     }
 
     /// One that was handed over.

@@ -83,7 +83,8 @@ impl<T: Inward> Reading<T> {
         while !matches!(self, Self::Left(..)) {
             if let Self::Waiting(op, buffer) = self {
                 let ready = ready!(site.poll(op, cx));
-                *self = Self::Idle(taken(buffer).into_memory(MOST_KEPT));
+                let buffer = taken(buffer);
+                self.rest(buffer);
                 if let Err(error) = ready
                     && !lost_its_ring(&error)
                 {
@@ -130,7 +131,8 @@ impl<T: Inward> Reading<T> {
                 }
                 Self::Waiting(op, buffer) => {
                     let ready = ready!(site.poll(op, cx));
-                    *self = Self::Idle(taken(buffer).into_memory(MOST_KEPT));
+                    let buffer = taken(buffer);
+                    self.rest(buffer);
                     match ready {
                         Err(error) if lost_its_ring(&error) => {}
                         ready => return Poll::Ready(ready.map(drop)),
@@ -220,11 +222,23 @@ impl<T: Inward> Reading<T> {
     ) -> Poll<Option<io::Result<usize>>> {
         let Self::Pending(op, _) = self else { return Poll::Ready(None) };
         let (received, buffer, beside) = ready!(op.poll(site, cx));
-        *self = match received {
-            Ok(received) => Self::Left(buffer.into_one(received), 0..received, beside),
-            Err(_) => Self::Idle(buffer.into_memory(MOST_KEPT)),
-        };
+        match received {
+            Ok(received) => {
+                let (bytes, buffers) = buffer.into_one(received);
+                *self = Self::Left(bytes, 0..received, beside);
+                // Somebody's own, as in `rest`.
+                drop(buffers);
+            }
+            Err(_) => self.rest(buffer),
+        }
         Poll::Ready(Some(received))
+    }
+
+    /// Nothing is in flight any more, nor left. Keeps the memory. First of all it says so: a buffer that was
+    /// handed over goes, and its destructor, anybody's code, may panic.
+    fn rest(&mut self, buffer: ReadBuffer) {
+        *self = Self::new();
+        *self = Self::Idle(buffer.into_memory(MOST_KEPT));
     }
 
     /// Waits for something to come, before another operation is begun.
@@ -330,7 +344,8 @@ impl<T: Inward> Reading<T> {
     /// What is left is not wanted any more. Keeps the memory.
     fn forget(&mut self) {
         if let Self::Left(buffer, ..) = self {
-            *self = Self::Idle(taken(buffer).into_memory(MOST_KEPT));
+            let buffer = taken(buffer);
+            self.rest(buffer);
         }
     }
 
@@ -377,7 +392,8 @@ impl<T: Inward> Reading<T> {
             Self::Waiting(op, buffer) => {
                 op.cancel();
                 let _given_up = ready!(site.poll(op, cx));
-                *self = Self::Idle(taken(buffer).into_memory(MOST_KEPT));
+                let buffer = taken(buffer);
+                self.rest(buffer);
             }
             Self::Idle(_) | Self::Left(..) => {}
         }
