@@ -20,7 +20,9 @@ pub(crate) use unheard::Unheard;
 pub(crate) use writing::Writing;
 
 use crate::home::Home;
-use filch_uring::{IoBuf, IoBufMut, IoBufs, IoBufsMut, Op, Operation, Position, SharedFd, op};
+use filch_uring::{
+    IoBuf, IoBufMut, IoBufs, IoBufsMut, NoDriver, Op, Operation, Position, SharedFd, op,
+};
 use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::OwnedFd;
@@ -322,10 +324,12 @@ impl Site<'_> {
     }
 }
 
-/// Whether an operation ended because it was cancelled: in a ring, or in one of the kernel's threads. Who has
-/// not asked for that begins it anew (see [`lost_its_ring`](crate::home::lost_its_ring)): it has moved nothing.
+/// Whether an operation ended because it was cancelled: in a ring, in one of the kernel's threads, or before it had
+/// begun (in a scope that was cancelled none begins, and the object has it all the same). Who has not asked for that
+/// begins it anew (see [`lost_its_ring`](crate::home::lost_its_ring)): it has moved nothing.
 pub(crate) fn was_given_up(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ECANCELED | libc::EINTR))
+        || NoDriver::of(error) == Some(NoDriver::Cancelled)
 }
 
 /// Whether an operation ended because it would have had to wait, as those in a ring do as a rule by themselves.
