@@ -3,6 +3,7 @@
 use super::moving::Emptying;
 use super::{Outward, Site, Unheard, WriteBuffer, was_given_up, would_block};
 use crate::home::lost_its_ring;
+use filch_atomic::scope;
 use filch_uring::{Op, op};
 use std::io::IoSlice;
 use std::mem;
@@ -83,7 +84,12 @@ impl<T: Outward> Writing<T> {
         if let Some(pending) = &mut self.pending {
             let whole = pending.whole;
             pending.goes_on |= whole;
-            let (written, buffer) = ready!(self.poll_begun(site, cx));
+            // One that goes on is not stopped by a cancel of whoever waits for that here: it is not theirs.
+            let polled = match whole {
+                true => scope::outside(|| self.poll_begun(site, cx)),
+                false => self.poll_begun(site, cx),
+            };
+            let (written, buffer) = ready!(polled);
             match written {
                 // Nobody compares what was handed over with anything: it goes.
                 Ok(written) if whole => self.unheard.note(Vec::new(), written),
