@@ -33,14 +33,22 @@ unsafe impl IoBuf for BytesMut {
     }
 
     fn own(&mut self) -> Option<*mut u8> {
-        Some(<[u8]>::as_mut_ptr(self))
+        Some(IoBufMut::as_mut_ptr(self))
     }
 }
 
 // SAFETY: as above; the part up to its capacity is its own, also where it shares an allocation with others.
 unsafe impl IoBufMut for BytesMut {
     fn as_mut_ptr(&mut self) -> *mut u8 {
-        <[u8]>::as_mut_ptr(self)
+        // A pointer that came from the initialised bytes alone would not be one to the others: of an empty buffer
+        // all of the memory is spare.
+        let len = Self::len(self);
+        // SAFETY: no byte is claimed.
+        unsafe { self.set_len(0) };
+        let at = self.spare_capacity_mut().as_mut_ptr().cast();
+        // SAFETY: as it was: nothing was written, nor moved.
+        unsafe { self.set_len(len) };
+        at
     }
 
     fn capacity(&self) -> usize {
