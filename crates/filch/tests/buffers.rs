@@ -4,11 +4,13 @@ mod support;
 
 use filch::net::{Lease, TcpStream, UnixStream};
 use filch_testkit::limits::alone;
+use socket2::SockRef;
 use std::future::Future;
 use std::io::{ErrorKind, Write as _};
+use std::mem::MaybeUninit;
 use std::task::{Context, Waker};
 use std::thread;
-use support::{PATIENCE, pair, pattern, runtime, watched};
+use support::{PATIENCE, breathe, pair, pattern, runtime, watched};
 
 fn is_lent(lease: &Lease) -> bool {
     format!("{lease:?}").contains("is_lent: true")
@@ -284,6 +286,31 @@ fn a_lease_is_returned_by_any_thread() {
             }
         }
         assert!(places.iter().all(|&place| place == places[0]), "one buffer is enough");
+    });
+}
+
+/// Leases are counted, so each has to be of the size that is said.
+#[test]
+fn a_large_read_makes_no_large_lease() {
+    let _alone = alone(PATIENCE);
+    runtime(1).block_on(async {
+        let (stream, mut peer) = pair();
+        peer.write_all(b"first").unwrap();
+        assert_eq!(stream.read(&mut vec![0; 64 * 1024]).await.unwrap(), 5);
+        let bytes = pattern(0, 60_000);
+        peer.write_all(&bytes).unwrap();
+        let mut space = vec![MaybeUninit::uninit(); bytes.len()];
+        let look = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        while !matches!(SockRef::from(&stream).recv_with_flags(&mut space, look), Ok(60_000)) {
+            breathe().await;
+        }
+        let mut got = Vec::new();
+        while got.len() < bytes.len() {
+            let lease = stream.recv().await.unwrap();
+            assert!(lease.len() <= 16 * 1024, "{}", lease.len());
+            got.extend_from_slice(&lease);
+        }
+        assert!(got == bytes);
     });
 }
 

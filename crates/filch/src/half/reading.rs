@@ -309,7 +309,7 @@ impl<T: Inward> Reading<T> {
     }
 
     /// As [`begin`](Self::begin), unless something is in flight or left already. Into the memory that is kept,
-    /// if it is enough, else into a buffer that `more` gives.
+    /// if it has just that room, else into a buffer that `more` gives.
     pub(crate) fn begin_with(
         &mut self,
         site: Site<'_>,
@@ -318,7 +318,8 @@ impl<T: Inward> Reading<T> {
     ) {
         let Self::Idle(kept) = self else { return };
         let mut buffer = mem::take(kept);
-        if buffer.capacity() < want.room {
+        // Of just that size: what is lent is counted by the number.
+        if buffer.capacity() != want.room {
             buffer = more();
         }
         buffer.clear();
