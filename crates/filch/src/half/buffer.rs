@@ -296,7 +296,9 @@ pub(crate) trait AnyBuf: Any + Send {
 
 impl<B: IoBuf> AnyBuf for B {
     fn bytes(&self) -> &[u8] {
-        self.as_slice()
+        // Not `as_slice`, of which somebody's own may be anything.
+        // SAFETY: the trait's promise (`IoBuf`), which is about these two.
+        unsafe { slice::from_raw_parts(self.as_ptr(), self.len()) }
     }
 
     fn own_bytes(&mut self) -> Option<*mut u8> {
