@@ -372,7 +372,7 @@ macro_rules! half {
             ///
             /// # Errors
             ///
-            /// That write's, once; then it wrote nothing.
+            /// That write's, once; then it wrote nothing, or a part, if it had been given its buffer.
             ///
             /// # Cancel safety
             ///

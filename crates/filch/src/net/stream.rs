@@ -317,6 +317,10 @@ macro_rules! stream {
             /// stream is dropped, or fails, a part is left out. The buffer is freed afterwards.
             /// [`settle`](Self::settle) waits for it and tells its length. Cut by a cancel, in a
             /// [boundary](crate::cancellable), it does *not* go on: `settle` tells how much it had sent.
+            ///
+            /// By itself it goes as far as one operation of the kernel's: 2 GiB, 1,024 buffers, before Linux 6.0
+            /// what the socket takes at once. The rest goes when the stream is next written to, settled, ended or
+            /// closed.
             #[doc(alias = "sendall")]
             #[track_caller]
             pub fn write_all_owned<B: crate::io::IoBuf>(
@@ -352,7 +356,7 @@ macro_rules! stream {
             ///
             /// # Errors
             ///
-            /// That write's, once; then it wrote nothing.
+            /// That write's, once; then it wrote nothing, or a part, if it had been given its buffer.
             ///
             /// # Cancel safety
             ///
