@@ -271,3 +271,38 @@ fn cancel_10_what_did_not_begin_is_told_to_nobody() {
         assert_eq!(read, 4);
     });
 }
+
+/// Nobody waits for the kernel to stop it, and it does not go on all the same.
+#[test]
+fn cancel_10_an_owned_write_that_is_cut_without_patience_does_not_go_on() {
+    let _alone = alone(PATIENCE);
+    for (workers, several) in [(1, false), (2, false), (1, true), (2, true)] {
+        runtime(workers).block_on(async {
+            let (stream, peer) = narrow_pair();
+            let bytes = pattern(0, 240_000);
+            let task = filch::spawn({
+                let (stream, bytes) = (stream.clone(), bytes.clone());
+                async move {
+                    let write = async {
+                        match several {
+                            true => stream.write_all_vectored_owned([bytes]).await.0,
+                            false => stream.write_all_owned(bytes).await.0,
+                        }
+                    };
+                    cancellable(write).grace(Duration::ZERO).await.map(drop)
+                }
+            });
+            // Until something has come.
+            while peer.peek(&mut [0]).is_err() {
+                sleep(Duration::from_millis(1)).await;
+            }
+            task.cancel();
+            task.await.unwrap().expect_err("nobody reads");
+            let written = stream.settle().await.expect("the connection holds");
+            assert!(0 < written && written < bytes.len(), "{written}");
+            let next = async { stream.write_all_owned("good bye").await.0.unwrap() };
+            let (got, ()) = filch::join!(get(&peer, written + 8), next);
+            assert!(got[..written] == bytes[..written] && got[written..] == *b"good bye");
+        });
+    }
+}
