@@ -194,7 +194,8 @@ fn cancel_10_who_waits_for_a_dropped_owned_write_leaves_it_going() {
             let bytes = pattern(0, 240_000);
             begin(stream.write_all_owned(bytes.clone()));
             sleep(Duration::from_millis(5)).await;
-            for _ in 0..2 {
+            // Whether the boundary waits for it or not.
+            for grace in [FOR_EVER, Duration::ZERO, FOR_EVER] {
                 let begun = Arc::new(AtomicUsize::new(0));
                 let task = filch::spawn({
                     let (stream, begun) = (stream.clone(), begun.clone());
@@ -207,7 +208,7 @@ fn cancel_10_who_waits_for_a_dropped_owned_write_leaves_it_going() {
                                 _ => stream.settle().await.map(drop),
                             }
                         };
-                        cancellable(write).grace(FOR_EVER).await.map(drop)
+                        cancellable(write).grace(grace).await.map(drop)
                     }
                 });
                 while begun.load(Ordering::Acquire) == 0 {
