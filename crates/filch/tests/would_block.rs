@@ -8,9 +8,9 @@
 
 mod support;
 
-use filch::Runtime;
 use filch::net::{TcpListener, UdpSocket, UnixStream};
 use filch::time::sleep;
+use filch::{Runtime, cancellable};
 use filch_testkit::leaks::threads;
 use filch_testkit::limits::alone;
 use socket2::SockRef;
@@ -20,6 +20,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use support::{PATIENCE, pair, runtime};
@@ -219,6 +220,52 @@ fn a_write_to_a_unix_stream_goes_on_waiting() {
         let stream = UnixStream::from_std(ours).unwrap();
         SockRef::from(&stream).set_send_buffer_size(4096).unwrap();
         writes(&stream, stream.write(b"word"), &theirs).await;
+    });
+}
+
+/// CANCEL-10. A write that waits for room and is cut is not begun by whoever writes next.
+#[test]
+fn a_write_that_is_cut_while_it_waits_does_not_happen_later() {
+    on_one_worker(async {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let stream = Arc::new(UnixStream::from_std(ours).unwrap());
+        SockRef::from(&*stream).set_send_buffer_size(4096).unwrap();
+        SockRef::from(&*stream).set_write_timeout(Some(SHORT)).unwrap();
+        let waits = Arc::new(AtomicBool::new(false));
+        let task = filch::spawn({
+            let (stream, waits) = (stream.clone(), waits.clone());
+            let theirs = theirs.try_clone().unwrap();
+            async move {
+                let (thief, mut all) = (Thief::of(&*stream), Vec::new());
+                thief.fill();
+                let write = cancellable(stream.write(b"word"));
+                let mut write = pin!(write.grace(Duration::from_secs(PATIENCE)));
+                let teased = tease(write.as_mut(), || {
+                    take_all(&theirs, &mut all);
+                    thief.fill();
+                });
+                let teased = teased.await;
+                waits.store(true, Ordering::Release);
+                match teased {
+                    Poll::Ready(written) => written.is_err(),
+                    Poll::Pending => write.await.is_err(),
+                }
+            }
+        });
+        while !waits.load(Ordering::Acquire) {
+            sleep(SHORT).await;
+        }
+        task.cancel();
+        if !task.await.expect("the boundary is around all it waits for") {
+            // For once it was faster.
+            return;
+        }
+        // Nobody reads: a write that is still to come would be waited for.
+        assert_eq!(stream.settle().await.unwrap(), 0);
+        let mut all = Vec::new();
+        take_all(&theirs, &mut all);
+        assert!(all.iter().all(|&byte| byte == 0));
     });
 }
 

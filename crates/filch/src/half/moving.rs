@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 /// One that fills what it was given.
 pub(crate) enum Filling<T: Inward> {
     One(Op<T>),
-    Many(Op<op::RecvVectored<ReadBuffer>>),
+    /// In a box, so that a stream is no larger for what it seldom does.
+    Many(Box<Op<op::RecvVectored<ReadBuffer>>>),
 }
 
 impl<T: Inward> Filling<T> {
@@ -18,10 +19,10 @@ impl<T: Inward> Filling<T> {
             return Self::One(Op::new(T::new(site, buffer, want)));
         }
         let receive = op::RecvVectored::new(site.fd.clone(), buffer).at_most(want.room);
-        Self::Many(Op::new(match want.descriptors {
+        Self::Many(Box::new(Op::new(match want.descriptors {
             true => receive.descriptors(ROOM_BESIDE),
             false => receive,
-        }))
+        })))
     }
 
     pub(super) fn poll(
@@ -56,7 +57,8 @@ impl<T: Inward> Filling<T> {
 /// One that empties what it was given.
 pub(crate) enum Emptying<T: Outward> {
     One(Op<T>),
-    Many(Op<op::SendVectored<WriteBuffer>>),
+    /// In a box, as above.
+    Many(Box<Op<op::SendVectored<WriteBuffer>>>),
 }
 
 impl<T: Outward> Emptying<T> {
@@ -66,7 +68,7 @@ impl<T: Outward> Emptying<T> {
             return Self::One(Op::new(T::new(site, buffer, beside, whole)));
         }
         let send = op::SendVectored::new(site.fd.clone(), buffer);
-        Self::Many(Op::new(send.flags(until_all_is_sent(whole))))
+        Self::Many(Box::new(Op::new(send.flags(until_all_is_sent(whole)))))
     }
 
     pub(super) fn poll(
