@@ -95,6 +95,28 @@ fn reading_without_waiting_behind_a_read_that_was_dropped() {
     });
 }
 
+/// Nothing is taken past an operation, which would have come first.
+#[test]
+fn nothing_is_read_past_an_operation() {
+    let _alone = alone(PATIENCE);
+    // On the only worker: what the kernel has for it comes when it looks, not before.
+    let main = async {
+        let (stream, mut peer) = pair();
+        let mut buf = [0; 8];
+        for _ in 0..10 {
+            begin(stream.read(&mut [0; 3]));
+            filch::time::sleep(Duration::from_millis(2)).await;
+            peer.write_all(b"01234").unwrap();
+            would_block(stream.try_read(&mut buf));
+            would_block(stream.try_io(Interest::READABLE, || Ok(())));
+            stream.readable().await.unwrap();
+            assert_eq!((stream.try_read(&mut buf).unwrap(), &buf[..3]), (3, &b"012"[..]));
+            assert_eq!((stream.read(&mut buf).await.unwrap(), &buf[..2]), (2, &b"34"[..]));
+        }
+    };
+    support::watched(1).run(main).expect("a runtime");
+}
+
 #[test]
 fn writing_without_waiting() {
     let _alone = alone(PATIENCE);
