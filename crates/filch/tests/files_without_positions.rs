@@ -1,8 +1,10 @@
 //! Files that have no positions: pipes, eventfds, terminals (C1, D6).
 
+use filch::cancellable;
 use filch::fs::File;
 use filch::io::{Read, Write};
 use filch::time::{sleep, timeout};
+use filch_testkit::limits::watchdog;
 use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
@@ -144,4 +146,44 @@ async fn a_terminal_that_takes_no_more_holds_up_its_writer_alone() {
     assert!(timeout(Duration::from_millis(50), (&program).write_all(&much)).await.is_err());
     program.close().await.unwrap();
     drop(screen);
+}
+
+/// CANCEL-10. A terminal that does not block says so, and the write waits for room before it is begun anew. Cut
+/// while it does, it is not begun by whoever writes next.
+#[filch::test]
+async fn a_write_that_waits_for_room_and_is_cut_does_not_happen_later() {
+    let _watchdog = watchdog(120);
+    let (ours, terminal) = terminal();
+    for fd in [&ours, &terminal] {
+        // SAFETY: no pointers.
+        assert_eq!(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) }, 0);
+    }
+    let (mut ours, mut filled) = (std::fs::File::from(ours), 0);
+    let mut terminal = std::fs::File::from(terminal);
+    for size in [512, 1] {
+        while let Ok(written) = terminal.write(&[b'.'; 512][..size]) {
+            filled += written;
+        }
+    }
+    let file = Arc::new(adopt(terminal));
+    let task = filch::spawn({
+        let file = file.clone();
+        async move { cancellable(file.write(b"never")).await.is_err() }
+    });
+    sleep(SHORT).await;
+    task.cancel();
+    assert!(task.await.unwrap(), "there is no room");
+    // Nobody reads: a write that is still to come would be waited for.
+    assert_eq!(file.settle().await.unwrap(), 0);
+    let next = filch::spawn(async move { file.write(b"bye").await.unwrap() });
+    let (mut got, mut buf) = (Vec::new(), [0; 4096]);
+    while !got.ends_with(b"bye") {
+        match ours.read(&mut buf) {
+            Ok(read) => got.extend_from_slice(&buf[..read]),
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+        }
+        sleep(SHORT).await;
+    }
+    assert_eq!(next.await.unwrap(), 3);
+    assert_eq!(got.len(), filled + 3);
 }
