@@ -10,7 +10,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ptr;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 thread_local! {
     /// The worker whose loop runs on this thread.
@@ -131,20 +131,18 @@ impl fmt::Debug for Enter {
 /// Runs `f`, which may take long, and is meant to: if this thread is a worker, its present poll is not reported
 /// as stuck meanwhile. Its neighbours are helped all the same (S5).
 pub fn deliberately<R>(f: impl FnOnce() -> R) -> R {
-    struct Restore<'a>(Option<&'a AtomicBool>, bool);
-    impl Drop for Restore<'_> {
+    struct End<'a>(&'a Local);
+    impl Drop for End<'_> {
         fn drop(&mut self) {
-            if let Some(flag) = self.0 {
-                // Relaxed: as below.
-                flag.store(self.1, Ordering::Relaxed);
-            }
+            self.0.goes_on();
+            // Release: pairs with the Acquire in `look_at_the_others`, which then sees that it goes on.
+            self.0.remote().is_deliberate.store(false, Ordering::Release);
         }
     }
     with_local(|local| {
-        let flag = local.map(|local| &local.remote().is_deliberate);
-        // Relaxed: only this thread writes it; pairs with the load of whoever is about to report.
-        let before = flag.is_some_and(|flag| flag.swap(true, Ordering::Relaxed));
-        let _restore = Restore(flag, before);
+        // Relaxed: only this thread writes it. A look that misses it is of what was before.
+        let begins = |local: &&Local| !local.remote().is_deliberate.swap(true, Ordering::Relaxed);
+        let _end = local.filter(begins).map(End);
         f()
     })
 }

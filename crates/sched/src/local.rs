@@ -96,6 +96,16 @@ impl Local {
             .ok()
     }
 
+    /// In the midst of a poll: what has lasted up to now is not to count.
+    pub(crate) fn goes_on(&self) {
+        let shared = self.shared();
+        if shared.watch.is_on() {
+            // Of the next poll nobody is to think that it began now: this one has not ended.
+            let begun = self.remote().counters.polls.get().saturating_sub(1);
+            shared.watch.beat(self.index, shared.watch.nanos(shared.clock.now()), begun);
+        }
+    }
+
     /// The next task to run: the slot's, a few times in a row at most, then the queue's, then one from
     /// outside.
     pub(crate) fn next(&self) -> Option<Task> {

@@ -25,6 +25,8 @@ pub(crate) fn look_at_the_others(
     for worker in (0..shared.workers()).filter(|&worker| worker != local.index) {
         let remote = &shared.remotes[worker];
         let in_poll = remote.polled.is_polling();
+        // Acquire: pairs with the Release in `deliberately`: what that took is not counted then.
+        let is_deliberate = remote.is_deliberate.load(Ordering::Acquire);
         match shared.watch.find(worker, at, || remote.counters.polls.get()) {
             Finding::Well { beat } => found.oldest_beat = found.oldest_beat.min(beat),
             Finding::Silent => found.silent = true,
@@ -41,7 +43,9 @@ pub(crate) fn look_at_the_others(
                 let still = || {
                     remote.counters.polls.get() == polls && remote.polled.is_polling() == in_poll
                 };
-                report(local, worker, at, so_long, still);
+                if !is_deliberate {
+                    report(local, worker, at, so_long, still);
+                }
             }
         }
     }
@@ -110,8 +114,7 @@ fn steal_half(local: &Local, stuck: usize) -> Option<crate::task::Task> {
 /// Names what the worker is inside of, if it is time to, and if it is still inside of that.
 fn report(local: &Local, stuck: usize, now: u64, so_long: u64, still: impl Fn() -> bool) {
     let shared = local.shared();
-    // Relaxed: pairs with the stores in `deliberately`; advisory, as is the report.
-    if !still() || shared.remotes[stuck].is_deliberate.load(Ordering::Relaxed) {
+    if !still() {
         return;
     }
     match shared.reports.due(stuck, now, so_long) {
