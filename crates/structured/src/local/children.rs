@@ -47,23 +47,8 @@ pub(super) struct Children<'env> {
     free: Vec<usize>,
     /// How many there have been.
     born: u64,
-    /// Once the scope is cancelled.
-    end: Option<End>,
     /// Left last.
     _inside: Inside,
-}
-
-/// What is around waits until all who were there when the scope was cancelled have had their say, which may take
-/// more than one poll.
-struct End {
-    /// How many there had been then.
-    born: u64,
-    /// So many of them are not over.
-    left: usize,
-    /// Holds up what is around.
-    hold: Option<Inside>,
-    /// The body has had a poll after the last of them.
-    is_told: bool,
 }
 
 struct Held<'env> {
@@ -80,15 +65,7 @@ impl<'env> Children<'env> {
         let body = woken.member(None);
         let new = Mutex::new(Some(Vec::new()));
         let shared = Arc::new(Shared { scope: inside.scope().clone(), woken, new });
-        Self {
-            shared,
-            body,
-            places: Vec::new(),
-            free: Vec::new(),
-            born: 0,
-            end: None,
-            _inside: inside,
-        }
+        Self { shared, body, places: Vec::new(), free: Vec::new(), born: 0, _inside: inside }
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared<'env>> {
@@ -107,35 +84,10 @@ impl<'env> Children<'env> {
         is_body_over: &mut bool,
         mut poll_body: impl FnMut(&mut Context<'_>) -> bool,
     ) -> Poll<()> {
-        self.shared.woken.begin();
-        if self.end.is_none() && self.shared.scope.is_cancelled() {
-            self.take_in();
-            let hold = Inside::new(Kind::Shield, Some(self.shared.scope.clone()), None);
-            let (born, left) = (self.born, self.len());
-            self.end = Some(End { born, left, hold: Some(hold), is_told: false });
-        }
-        let polled = self.poll_woken(cx, is_body_over, &mut poll_body);
-        if polled.is_pending()
-            && let Some(End { left: 0, hold: hold @ Some(_), is_told, .. }) = &mut self.end
-        {
-            if mem::replace(is_told, true) {
-                *hold = None;
-            } else {
-                cx.waker().wake_by_ref();
-            }
-        }
-        polled
-    }
-
-    fn poll_woken(
-        &mut self,
-        cx: &mut Context<'_>,
-        is_body_over: &mut bool,
-        poll_body: &mut dyn FnMut(&mut Context<'_>) -> bool,
-    ) -> Poll<()> {
+        self.shared.woken.begin(cx.waker());
         let (mut polls, mut most) = (0, self.len());
         loop {
-            match self.shared.woken.next(cx.waker()) {
+            match self.shared.woken.next() {
                 Next::New => {
                     self.take_in();
                     most = most.max(self.len());
@@ -180,11 +132,6 @@ impl<'env> Children<'env> {
             member.is_over();
             let over = self.places[place].take();
             self.free.push(place);
-            if let (Some(end), Some(over)) = (&mut self.end, &over)
-                && over.born <= end.born
-            {
-                end.left -= 1;
-            }
             enter(scope, || drop(over));
         }
     }

@@ -76,9 +76,7 @@ use std::task::Poll;
 ///
 /// # Deadlocks
 ///
-/// Members that wait for one another wait for ever, as anywhere. One that blocks the thread blocks all of them. A scope
-/// that is kept and not polled any more, when it was about to tell its members of a cancel, holds that up, as a
-/// [shield](fn@filch_sched::scope::shielded) does.
+/// Members that wait for one another wait for ever, as anywhere. One that blocks the thread blocks all of them.
 #[doc(alias = "scope")]
 #[doc(alias = "moro")]
 pub async fn local_scope<'env, B, F>(body: B) -> F::Output

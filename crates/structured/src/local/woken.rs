@@ -17,8 +17,10 @@ struct State {
     yielded: VecDeque<Arc<Member>>,
     /// There are members whom the poller has not seen yet.
     has_new: bool,
-    /// The task that polls them all. `None` while it does so: it will see for itself.
+    /// The task that polls them all, while it does not: whom to wake.
     task: Option<Waker>,
+    /// The same, while it does. It will see for itself, but for those that yield.
+    present: Option<Waker>,
     /// The member that is being polled.
     polled: Option<Arc<Member>>,
     /// The scope is over.
@@ -66,47 +68,36 @@ impl Woken {
         wake(task);
     }
 
-    /// The task begins to poll its members.
-    pub(super) fn begin(&self) {
-        // From here on nobody need wake the task. The old waker goes under no lock (D8).
-        let old = self.0.lock().task.take();
-        drop(old);
+    /// The task begins to poll its members. From here on nobody need wake it.
+    pub(super) fn begin(&self, task: &Waker) {
+        // A waker is anybody's code: neither cloned nor dropped under the lock (D8).
+        let mut present = Some(task.clone());
+        let former = {
+            let mut state = self.0.lock();
+            mem::swap(&mut state.present, &mut present);
+            state.task.take()
+        };
+        drop((former, present));
     }
 
-    /// What the task is to do next. With nothing, it is woken by `task` when there is something.
-    pub(super) fn next(&self, task: &Waker) -> Next {
-        // A waker is anybody's code, so it is not cloned under the lock.
-        let mut waker = None;
-        loop {
-            let mut state = self.0.lock();
-            state.polled = None;
-            if mem::take(&mut state.has_new) {
-                return Next::New;
-            }
-            if let Some(member) = state.list.pop_front() {
-                state.polled = Some(member.clone());
-                drop(state);
-                member.flag.lower();
-                return Next::Poll(member);
-            }
-            if !state.yielded.is_empty() {
-                let State { list, yielded, .. } = &mut *state;
-                list.append(yielded);
-                drop(state);
-                task.wake_by_ref();
-                return Next::Nothing;
-            }
-            match waker.take() {
-                Some(waker) => {
-                    state.task = Some(waker);
-                    return Next::Nothing;
-                }
-                None => {
-                    drop(state);
-                    waker = Some(task.clone());
-                }
-            }
+    /// What the task is to do next. With nothing, it is woken when there is something.
+    pub(super) fn next(&self) -> Next {
+        let mut state = self.0.lock();
+        state.polled = None;
+        if mem::take(&mut state.has_new) {
+            return Next::New;
         }
+        if let Some(member) = state.list.pop_front() {
+            state.polled = Some(member.clone());
+            drop(state);
+            member.flag.lower();
+            return Next::Poll(member);
+        }
+        // Of those that yielded the task was told.
+        let State { list, yielded, .. } = &mut *state;
+        list.append(yielded);
+        state.task = state.present.take();
+        Next::Nothing
     }
 
     /// The task stops, though there may be something to do: `task` is woken at once.
@@ -122,7 +113,8 @@ impl Woken {
                 None
             } else if state.polled.as_ref().is_some_and(|polled| Arc::ptr_eq(polled, &member)) {
                 state.yielded.push_back(member);
-                None
+                // At once: boundaries in it look whether there is to be another poll.
+                state.present.take()
             } else {
                 state.list.push_back(member);
                 state.task.take()
