@@ -3,7 +3,7 @@
 use super::panics::Panics;
 use super::{Inside, Kind, Scope};
 use crate::sync::Arc;
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::Ordering;
 use std::fmt;
 use std::task::{Wake, Waker};
 
@@ -22,12 +22,8 @@ pub struct Leaf {
     was_refused: bool,
 }
 
-/// The time that a leaf asked for.
-struct Ending {
-    leaf: Arc<Scope>,
-    /// It is not counted in `Scope::ending` any more.
-    is_over: AtomicBool,
-}
+/// The time that a leaf asked for, as what its operation wakes.
+struct Ending(Arc<Scope>);
 
 impl Leaf {
     /// A leaf that waits in the scope of this thread. `None` if there is no boundary directly around it: by
@@ -85,18 +81,15 @@ impl Leaf {
         let leaf = self.inside.scope();
         // Relaxed: whoever polls the boundary, polls the leaf.
         leaf.has_acted.store(true, Ordering::Relaxed);
-        let ending = self.ending.get_or_insert_with(|| {
-            let is_over = AtomicBool::new(true);
-            std::sync::Arc::new(Ending { leaf: leaf.clone(), is_over })
-        });
-        ending.begin();
+        leaf.begin_to_end();
+        let ending = self.ending.get_or_insert_with(|| std::sync::Arc::new(Ending(leaf.clone())));
         Waker::from(ending.clone())
     }
 
     /// Whether it waits for the end.
     pub fn is_ending(&self) -> bool {
         // Relaxed: to look at.
-        self.ending.as_ref().is_some_and(|ending| !ending.is_over.load(Ordering::Relaxed))
+        self.inside.scope().is_ending.load(Ordering::Relaxed)
     }
 
     fn parent(&self) -> &Arc<Scope> {
@@ -109,25 +102,23 @@ impl Scope {
     fn around(&self) -> &Arc<Scope> {
         self.parent.as_ref().expect("a leaf is in a scope")
     }
-}
 
-impl Ending {
-    fn begin(&self) {
+    fn begin_to_end(&self) {
         // Acquire: pairs with `over`: what that has taken away is added after it. By one poll at a time.
-        if self.is_over.load(Ordering::Acquire) {
+        if !self.is_ending.load(Ordering::Acquire) {
             // Relaxed: the boundary's look follows in the same poll.
-            self.leaf.around().ending.fetch_add(BEGUN, Ordering::Relaxed);
+            self.around().ending.fetch_add(BEGUN, Ordering::Relaxed);
             // Release: pairs with `over`, which takes away what was added before.
-            self.is_over.store(false, Ordering::Release);
+            self.is_ending.store(true, Ordering::Release);
         }
     }
 
     fn over(&self) {
-        // AcqRel: pairs with both in `begin`.
-        if self.is_over.swap(true, Ordering::AcqRel) {
+        // AcqRel: pairs with both in `begin_to_end`.
+        if !self.is_ending.swap(false, Ordering::AcqRel) {
             return;
         }
-        let boundary = self.leaf.around();
+        let boundary = self.around();
         // Release: pairs with the Acquire in `settled`. Acquire: for the last of several.
         if boundary.ending.fetch_sub(1, Ordering::AcqRel) as u32 == 1 {
             boundary.look_again();
@@ -143,17 +134,17 @@ impl Wake for Ending {
     fn wake_by_ref(self: &std::sync::Arc<Self>) {
         let mut panics = Panics::default();
         // First who waits for it: when the boundary looks, that one is to be polled.
-        panics.caught(|| self.leaf.waker.wake());
-        panics.caught(|| self.over());
+        panics.caught(|| self.0.waker.wake());
+        panics.caught(|| self.0.over());
         panics.pass_on();
     }
 }
 
 impl Drop for Leaf {
     fn drop(&mut self) {
-        if let Some(ending) = &self.ending {
+        if self.ending.is_some() {
             let mut panics = Panics::default();
-            panics.caught(|| ending.over());
+            panics.caught(|| self.inside.scope().over());
             panics.pass_on();
         }
     }

@@ -60,6 +60,8 @@ pub struct Scope {
     ending: AtomicU64,
     /// Of a leaf that was told: it was polled since.
     has_acted: AtomicBool,
+    /// Of a leaf: it is counted in `ending` of the scope that it is in.
+    is_ending: AtomicBool,
     /// Of one that is cancelled: among the leaves in it may be some that were refused.
     has_refused: AtomicBool,
     /// Of a region: a boundary in it was cut.
@@ -90,6 +92,7 @@ impl Scope {
             holds: AtomicUsize::new(0),
             ending: AtomicU64::new(0),
             has_acted: AtomicBool::new(false),
+            is_ending: AtomicBool::new(false),
             has_refused: AtomicBool::new(false),
             has_cut: AtomicBool::new(false),
             turns: AtomicUsize::new(0),
