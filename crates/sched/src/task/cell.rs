@@ -168,6 +168,7 @@ where
     /// # Safety
     ///
     /// The caller has RUNNING, and `header` is this cell's.
+    #[inline(always)]
     unsafe fn poll(&self, header: NonNull<Header>) -> Option<Output<F>> {
         // SAFETY: the waker borrows the life's reference, which lasts at least as long as this
         // poll; it is never dropped, so it gives up none.
