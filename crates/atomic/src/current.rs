@@ -11,6 +11,7 @@
 
 use crate::thread_local;
 use std::cell::Cell;
+use std::fmt;
 use std::panic::Location;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
@@ -185,6 +186,27 @@ impl WaitRecord {
         // SAFETY: only `set` writes the pointer, from a `&'static Location`.
         let location = unsafe { location.as_ref() }?;
         Some((kind, self.resource.load(Ordering::Relaxed), location))
+    }
+}
+
+impl fmt::Display for WaitKind {
+    /// In words, to follow "it waits for".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::None => "nothing",
+            Self::Timer => "a point in time",
+            Self::Join => "the end of a task",
+            Self::Read => "bytes",
+            Self::Write => "the end of a write",
+            Self::Accept => "a connection to come in",
+            Self::Connect => "a connection to be made",
+            Self::File => "a file operation",
+            Self::Lock => "a lock or a permit",
+            Self::Queue => "a queue",
+            Self::Yield => "its next turn",
+            Self::Blocking => "a blocking closure",
+            Self::Other => "something",
+        })
     }
 }
 

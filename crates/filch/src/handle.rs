@@ -113,9 +113,14 @@ impl Handle {
         self.0.workers()
     }
 
-    /// Whether the runtime is shut down, or about to be.
+    /// Whether the runtime is shut down, or about to be: its tasks were asked to end.
     pub fn is_shut_down(&self) -> bool {
         self.0.is_shut_down()
+    }
+
+    /// Whether it has no timers any more.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.0.is_closing()
     }
 
     /// Its rings.

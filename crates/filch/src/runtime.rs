@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Runs `main` to its end on this thread, which is a worker meanwhile, with as many workers as the
-/// process may use cores. What is still running when `main` is done is cancelled and waited for.
+/// process may use cores. What is still running when `main` is done is cancelled, and waited for, as by
+/// [`shutdown_timeout`](Runtime::shutdown_timeout).
 ///
 /// The future needs neither `Send` nor `'static`, and its I/O costs what a spawned task's does.
 ///
@@ -94,9 +95,17 @@ impl Runtime {
         self.handle.enter()
     }
 
-    /// Cancels every task, waits until polls, blocking closures and operations in progress are over,
-    /// and closes the rings. After `grace` it reports what is stuck through the error hook and leaves
-    /// it behind: its thread, its ring and its buffers are leaked, never freed under the kernel (D7).
+    /// Asks every task to end, as [`JoinHandle::cancel`](crate::JoinHandle::cancel) does, and waits until all have:
+    /// boundaries clean up, and what is shielded comes to its end. Then it waits until blocking closures and
+    /// operations in progress are over, and closes the rings.
+    ///
+    /// All this takes `grace` at most. A task that has not stopped shortly before that is dropped where it waits,
+    /// and reported through the error hook ([`Report::TaskNotStopped`]). What is stuck after that, a poll, a closure or an
+    /// operation, is reported too and left behind: its thread, its ring and its buffers are leaked, never
+    /// freed under the kernel (D7). With a grace of zero no task is asked: all are dropped at once.
+    ///
+    /// Meanwhile tasks may still spawn others, which are asked from the start; what other threads spawn is
+    /// refused.
     pub fn shutdown_timeout(self, grace: Duration) {
         self.scheduler.shutdown(grace);
     }

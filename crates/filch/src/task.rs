@@ -61,7 +61,8 @@ where
 ///
 /// The waiter may be cancelled at once; the task is not. It is then as any task that nobody awaits: a panic,
 /// or an error that can be recognised, goes to the error hook (see [`Report`]). To cancel it, keep the handle
-/// and ask for that. The end of the runtime does end it.
+/// and ask for that. The end of the runtime waits for it, for as long as its grace. (Not for the tasks that it
+/// spawned itself: these are shields too, or are asked to end as any.)
 ///
 /// [`shielded`] does the same in place, without a task: there the cancel has to wait.
 ///
@@ -74,7 +75,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    filch_sched::spawn(future, Meta::here())
+    filch_sched::spawn_shield(future, Meta::here())
 }
 
 /// Runs a closure that blocks (a computation, a call into a library that waits) on a thread made for

@@ -3,8 +3,8 @@
 use crate::blocking::{BlockingPool, NoThread};
 use crate::context::{self, Enter};
 use crate::metrics::WorkerMetrics;
-use crate::shared::{Shard, Shared};
-use crate::task::{JoinHandle, Meta, Report, spawn_task};
+use crate::shared::{Shard, Shared, ShieldShard};
+use crate::task::{JoinHandle, Meta, OwnedTasks, Report, Schedule, Who, spawn_task};
 use crate::timer::Timers;
 use std::any::Any;
 use std::fmt;
@@ -12,6 +12,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// As many tasks that did not stop are named.
+const NAMED: usize = 20;
 
 /// Spawns tasks onto a scheduler from anywhere. Cheap to clone. Does not keep the scheduler running:
 /// once it is shut down, what is spawned ends at once as cancelled.
@@ -28,8 +31,7 @@ struct Inner {
 
 impl Handle {
     pub(crate) fn new(shared: &Arc<Shared>, extension: Arc<dyn Any + Send + Sync>) -> Self {
-        let shard =
-            |_| Arc::new(Shard { shared: shared.clone(), tasks: crate::task::OwnedTasks::new() });
+        let shard = |_| Arc::new(Shard { shared: shared.clone(), tasks: OwnedTasks::new() });
         Self(Arc::new(Inner {
             shards: (0..shared.workers()).map(shard).collect(),
             blocking: OnceLock::new(),
@@ -49,9 +51,34 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        self.spawn_in(future, meta, |shard| shard)
+    }
+
+    /// As [`spawn`](Self::spawn), a task that the end of the scheduler waits for, as long as its grace, and does
+    /// not ask to end.
+    pub fn spawn_shield<F>(&self, future: F, meta: Meta) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.spawn_in(future, meta, ShieldShard)
+    }
+
+    #[inline]
+    fn spawn_in<F, S>(
+        &self,
+        future: F,
+        meta: Meta,
+        of: impl FnOnce(Arc<Shard>) -> S,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+        S: Schedule,
+    {
         context::with_local(|local| match local {
             Some(local) if local.belongs_to(self.shared()) => {
-                let (task, handle) = spawn_task(future, local.shard.clone(), meta);
+                let (task, handle) = spawn_task(future, of(local.shard.clone()), meta);
                 if let Some(task) = task {
                     local.wake(task);
                 }
@@ -61,9 +88,17 @@ impl Handle {
                 // Relaxed: any shard will do.
                 let next = self.0.next_shard.fetch_add(1, Ordering::Relaxed);
                 let shard = &self.0.shards[next % self.0.shards.len()];
-                let (task, handle) = spawn_task(future, shard.clone(), meta);
-                if let Some(task) = task {
-                    self.shared().inject(task);
+                // Only what is to end may still need tasks: what others want would never come to an end.
+                let is_refused = self.shared().is_ending();
+                let (task, handle) = spawn_task(future, of(shard.clone()), meta);
+                match task {
+                    Some(task) if is_refused => {
+                        task.shutdown();
+                        // It was in the list: somebody may have looked, and left it to us.
+                        self.close_if_no_tasks();
+                    }
+                    Some(task) => self.shared().inject(task),
+                    None => {}
                 }
                 handle
             }
@@ -136,9 +171,60 @@ impl Handle {
         self.shared().remotes.iter().map(|remote| remote.counters.snapshot()).collect()
     }
 
-    /// Whether the scheduler is shut down, or about to be.
+    /// Whether the scheduler is shut down, or about to be: its tasks were asked to end.
     pub fn is_shut_down(&self) -> bool {
+        self.shared().is_ending()
+    }
+
+    /// Whether its workers have left their loops, or are about to: from then on there are no timers.
+    pub fn is_closing(&self) -> bool {
         self.shared().is_closing()
+    }
+
+    /// Asks every task to end, and those that they spawn. When the last one has, the scheduler closes.
+    pub(crate) fn ask_all(&self) {
+        self.shared().ask();
+        for shard in &self.0.shards {
+            shard.tasks.ask_all();
+        }
+        // Those that come yet are left alone: a closure cannot wait, so clean-up that needs one would get none.
+        self.blocking().tasks().ask_those_here();
+        self.close_if_no_tasks();
+    }
+
+    /// Closes the scheduler, once its tasks were asked to end and are over. Called by whoever asked them, after
+    /// that, and by each worker that has no more to do: one of the two comes after the end of the last task.
+    pub(crate) fn close_if_no_tasks(&self) {
+        let shared = self.shared();
+        if shared.is_ending()
+            && !shared.is_closing()
+            && OwnedTasks::are_all_empty(self.0.shards.iter().map(|shard| &shard.tasks))
+        {
+            shared.close();
+        }
+    }
+
+    /// Closes the scheduler, and names the tasks that were asked to end and did not.
+    pub(crate) fn close(&self) {
+        let shared = self.shared();
+        // Before anybody ends them.
+        let held_up: Vec<_> =
+            self.0.shards.iter().flat_map(|shard| shard.tasks.held_up()).collect();
+        if !shared.close() {
+            return;
+        }
+        for task in held_up.iter().take(NAMED) {
+            shared.hook.report(&Report::not_stopped(task));
+        }
+        if let Some(more @ 1..) = held_up.len().checked_sub(NAMED) {
+            shared.hook.report(&Report::shutdown_stuck(format!("{more} more such tasks")));
+        }
+    }
+
+    /// What a worker is inside of.
+    pub(crate) fn who(&self, worker: usize) -> Who {
+        let lists = self.0.shards.iter().map(|shard| &shard.tasks);
+        self.shared().remotes[worker].polled.who(lists)
     }
 
     pub(crate) fn set_blocking(&self, pool: BlockingPool) {

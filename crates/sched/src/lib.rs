@@ -81,7 +81,7 @@ pub use {
     handle::Handle,
     metrics::WorkerMetrics,
     scheduler::{Config, ParkError, Scheduler, StartError, run},
-    spawn::spawn,
+    spawn::{spawn, spawn_shield},
 };
 
 #[cfg(not(filch_loom))]
@@ -105,6 +105,26 @@ mod spawn {
         F::Output: Send + 'static,
     {
         let spawned = with_handle(|handle| handle.map(|handle| handle.spawn(future, meta)));
+        match spawned {
+            Some(handle) => handle,
+            None => panic!("{NO_RUNTIME}"),
+        }
+    }
+
+    /// As [`spawn`], a task that the end of the scheduler waits for ([`Handle::spawn_shield`]).
+    ///
+    /// [`Handle::spawn_shield`]: crate::Handle::spawn_shield
+    ///
+    /// # Panics
+    ///
+    /// On a thread without a scheduler.
+    #[track_caller]
+    pub fn spawn_shield<F>(future: F, meta: Meta) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let spawned = with_handle(|handle| handle.map(|handle| handle.spawn_shield(future, meta)));
         match spawned {
             Some(handle) => handle,
             None => panic!("{NO_RUNTIME}"),

@@ -12,7 +12,7 @@ use crate::queue::Queue;
 use crate::rng::Rng;
 use crate::shared::{PeerCell, Remote, Shared};
 use crate::slot::Slot;
-use crate::task::{ErrorHook, Polled, Report, Task, caught, drop_caught, message_of};
+use crate::task::{ErrorHook, Polled, Report, Task, Who, caught, drop_caught, message_of};
 use crate::timer::Timers;
 use crate::wind_up::WindUp;
 use crate::worker::Worker;
@@ -157,8 +157,9 @@ impl Scheduler {
         &self.handle
     }
 
-    /// Shuts it down: cancels what runs, waits for it at most `grace`, reports through the error hook
-    /// what is stuck and leaves that behind (D7). On one of its own workers it does not wait.
+    /// Shuts it down: asks every task to end, and waits; then ends what has not. In all that takes `grace` at
+    /// most: what is stuck then is reported through the error hook and left behind (D7). With no grace nobody
+    /// is asked. On one of its own workers it does not wait.
     pub fn shutdown(mut self, grace: Duration) {
         self.end(grace);
     }
@@ -235,7 +236,14 @@ where
         let mut main = MainTask::new(handle.shared().clone(), &mut poll);
         worker.run(Some(&mut main))
     }));
-    close(&handle, grace);
+    let outcome = match (outcome, ask(&handle, grace)) {
+        (outcome, None) | (outcome @ Ok(Err(_)), _) => outcome,
+        (outcome, Some(until)) => match worker.run_out(until) {
+            Ok(()) => outcome,
+            Err(error) => Ok(Err(error)),
+        },
+    };
+    handle.close();
     worker.wind_up();
     drop(entered);
     finish(&handle, threads);
@@ -410,26 +418,53 @@ fn broken(worker: usize, error: &dyn fmt::Display) -> ! {
     process::abort()
 }
 
-/// Sets the deadline and makes every worker leave its loop.
-fn close(handle: &Handle, grace: Duration) {
+/// Sets the deadline, and asks every task to end. Until when they have time for that; `None` if there is nothing
+/// to wait for.
+fn ask(handle: &Handle, grace: Duration) -> Option<Instant> {
     let now = Instant::now();
     // A grace beyond what the clock can tell is a month: for ever, in practice.
     let far = now + Duration::from_secs(30 * 24 * 3600);
-    handle.shared().wind_up.begin(now.checked_add(grace).unwrap_or(far));
-    handle.shared().close();
+    let deadline = now.checked_add(grace).unwrap_or(far);
+    handle.shared().wind_up.begin(deadline);
+    if grace.is_zero() {
+        return None;
+    }
+    handle.ask_all();
+    // What comes after them needs some of the time, too.
+    let until = deadline - (grace / 8).min(LEFT_OVER);
+    (!handle.shared().is_closing()).then_some(until)
 }
 
+/// So much of the grace is not for the tasks, but for the end of those that did not stop, and of the rings.
+const LEFT_OVER: Duration = Duration::from_millis(250);
+
 fn end(handle: &Handle, threads: Vec<JoinHandle<()>>, grace: Duration) {
-    close(handle, grace);
+    let until = ask(handle, grace);
     let own =
         context::with_local(|local| local.is_some_and(|local| local.belongs_to(handle.shared())));
-    if own {
-        // A worker cannot wait for itself: the others end on their own, and so does this one, after
-        // the poll in which its scheduler was dropped.
-        handle.blocking().shutdown(Some(Instant::now()));
+    if !own {
+        if let Some(until) = until {
+            handle.shared().wind_up.wait_for_close(until);
+        }
+        handle.close();
+        finish(handle, threads);
         return;
     }
-    finish(handle, threads);
+    // A worker cannot wait for itself: somebody else sees to it that the grace is kept, and the workers end on
+    // their own, this one after the poll in which its scheduler was dropped.
+    let waits = until.is_some_and(|until| {
+        let handle = handle.clone();
+        let wait = move || {
+            handle.shared().wind_up.wait_for_close(until);
+            handle.close();
+            finish(&handle, threads);
+        };
+        thread::Builder::new().name("filch-end".into()).spawn(wait).is_ok()
+    });
+    if !waits {
+        handle.close();
+        handle.blocking().shutdown(Some(Instant::now()));
+    }
 }
 
 /// Waits for the workers and the blocking pool, at most until the deadline, and reports what is stuck.
@@ -445,7 +480,14 @@ fn finish(handle: &Handle, threads: Vec<JoinHandle<()>>) {
     }
     let mut stuck = Vec::new();
     for worker in left_behind.workers {
-        stuck.push(format!("worker {worker}, in a poll that does not return"));
+        let of = match handle.who(worker) {
+            Who::Task { id, name, location } => {
+                let name = name.map(|name| format!(" `{name}`")).unwrap_or_default();
+                format!(" (task {id}{name}, spawned at {location})")
+            }
+            _ => String::new(),
+        };
+        stuck.push(format!("worker {worker}, in a poll that does not return{of}"));
     }
     for (worker, leaked) in left_behind.leaked {
         stuck.push(format!("worker {worker}: {leaked}"));

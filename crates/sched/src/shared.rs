@@ -16,14 +16,14 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
 /// The parts of a scheduler that any thread may touch.
 ///
 /// Contention, word by word: the remotes are per worker, and written by others only when they steal or
 /// wake; `idle` is written once per sleep and per wake; `watch` says so itself; the injector's lock is met by threads that are
-/// no workers and, once per batch, by workers; `closing` is written once.
+/// no workers and, once per batch, by workers; `stage` is written twice.
 pub(crate) struct Shared {
     pub(crate) remotes: Box<[Arc<Remote>]>,
     pub(crate) idle: Idle,
@@ -35,8 +35,16 @@ pub(crate) struct Shared {
     pub(crate) wind_up: WindUp,
     pub(crate) watch: Watch,
     pub(crate) reports: Reports,
-    closing: AtomicBool,
+    /// How far its end is: one of the constants below.
+    stage: AtomicU8,
 }
+
+/// It runs.
+const RUNS: u8 = 0;
+/// Its tasks were asked to end; its workers run them.
+const ASKED: u8 = 1;
+/// Its workers leave their loops.
+const CLOSING: u8 = 2;
 
 /// One worker, as the others see it. On cache lines of its own.
 #[repr(align(128))]
@@ -117,9 +125,9 @@ impl Shared {
         let idle = Idle::new(remotes.len());
         let watch = Watch::new(remotes.len(), clock.now());
         let reports = Reports::new(remotes.len(), stuck_report);
-        let closing = AtomicBool::new(false);
+        let stage = AtomicU8::new(RUNS);
         let injector = Injector::new();
-        Self { remotes, idle, injector, hook, clock, wind_up, watch, reports, closing, grace }
+        Self { remotes, idle, injector, hook, clock, wind_up, watch, reports, stage, grace }
     }
 
     /// How many workers there are.
@@ -127,22 +135,37 @@ impl Shared {
         self.remotes.len()
     }
 
-    /// Whether the scheduler is being shut down.
+    /// Whether the workers are to leave their loops.
     #[inline]
     pub(crate) fn is_closing(&self) -> bool {
         // Acquire: pairs with the Release in `close`.
-        self.closing.load(Ordering::Acquire)
+        self.stage.load(Ordering::Acquire) == CLOSING
+    }
+
+    /// Whether its end has begun.
+    pub(crate) fn is_ending(&self) -> bool {
+        // Acquire: pairs with the Release in `ask` and `close`.
+        self.stage.load(Ordering::Acquire) != RUNS
+    }
+
+    /// Declares that the tasks are being asked to end. Before they are: whoever ends one that was asked sees it.
+    pub(crate) fn ask(&self) {
+        // Release: pairs with the Acquire in `is_ending`. An exchange: closing is for good.
+        let _ = self.stage.compare_exchange(RUNS, ASKED, Ordering::Release, Ordering::Relaxed);
     }
 
     /// Makes every worker leave its loop. What is queued, the workers end; and what somebody else wakes
-    /// meanwhile is queued for them, for a future's destructor is not the waker's business.
-    pub(crate) fn close(&self) {
+    /// meanwhile is queued for them, for a future's destructor is not the waker's business. True if the tasks
+    /// were asked to end before, and this is the first closing.
+    pub(crate) fn close(&self) -> bool {
         // Release: pairs with the Acquire in `is_closing`. A worker that misses it is unparked below,
         // after it, and an unpark is a token that its next park finds.
-        self.closing.store(true, Ordering::Release);
+        let before = self.stage.swap(CLOSING, Ordering::Release);
         for remote in &self.remotes {
             remote.peer.unpark();
         }
+        self.wind_up.has_closed();
+        before == ASKED
     }
 
     /// After the last worker, or when no more is waited for: ends what still comes from outside.
@@ -216,6 +239,25 @@ impl Schedule for Shard {
 
     fn hook(&self) -> &ErrorHook {
         &self.shared.hook
+    }
+}
+
+/// The shard of a task that the end of the scheduler waits for, and does not ask to end.
+pub(crate) struct ShieldShard(pub(crate) Arc<Shard>);
+
+impl Schedule for ShieldShard {
+    const IS_SHIELD: bool = true;
+
+    fn schedule(&self, task: Task) {
+        self.0.schedule(task);
+    }
+
+    fn tasks(&self) -> &OwnedTasks {
+        &self.0.tasks
+    }
+
+    fn hook(&self) -> &ErrorHook {
+        self.0.hook()
     }
 }
 

@@ -11,10 +11,11 @@ const LAST_STEPS: Duration = Duration::from_secs(1);
 
 /// Where the workers meet at the end.
 ///
-/// 1. The scheduler closes: every worker leaves its loop after its present poll.
-/// 2. Each ends the tasks that are its own, drains its queues and the injector, and waits here for the
+/// 1. Every task is asked to end, and the workers run on until none is left, or not much of the time.
+/// 2. The scheduler closes: every worker leaves its loop after its present poll.
+/// 3. Each ends the tasks that are its own, drains its queues and the injector, and waits here for the
 ///    others: until no task is left, none can hold an operation of a ring that is about to close.
-/// 3. Each ends its park, drains once more what that woke, and says so here.
+/// 4. Each ends its park, drains once more what that woke, and says so here.
 ///
 /// One deadline bounds all of it. Who is not there by then (a poll that does not return) is left
 /// behind, by name.
@@ -29,6 +30,8 @@ pub struct WindUp {
 struct Progress {
     /// `None` while the scheduler runs.
     deadline: Option<Instant>,
+    /// The workers leave their loops.
+    has_closed: bool,
     /// How many workers are rid of their tasks.
     without_tasks: usize,
     ended: Vec<usize>,
@@ -54,6 +57,23 @@ impl WindUp {
     /// stands.
     pub fn begin(&self, deadline: Instant) {
         self.progress.lock().deadline.get_or_insert(deadline);
+    }
+
+    /// The scheduler has closed.
+    pub fn has_closed(&self) {
+        self.progress.lock().has_closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until the scheduler has closed, because its tasks are over, or for that moment.
+    pub fn wait_for_close(&self, until: Instant) {
+        let mut progress = self.progress.lock();
+        while !progress.has_closed {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.changed.wait_for(&mut progress, left) {
+                return;
+            }
+        }
     }
 
     /// When everything must be over.

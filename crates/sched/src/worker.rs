@@ -39,6 +39,8 @@ pub(crate) struct Worker<P> {
     /// What the timers that are due wake; kept for its memory.
     due: Vec<Waker>,
     lookout: Lookout,
+    /// When it leaves its loop, in real time, though its tasks are not over.
+    until: Option<Instant>,
 }
 
 impl<P: Park> Worker<P> {
@@ -59,6 +61,7 @@ impl<P: Park> Worker<P> {
             last_turn: now,
             due: Vec::new(),
             lookout,
+            until: None,
         }
     }
 
@@ -69,6 +72,23 @@ impl<P: Park> Worker<P> {
     /// Declares that this worker runs on this thread, until the guard goes.
     pub(crate) fn enter(&self) -> LocalGuard {
         context::set_local(self.local.clone())
+    }
+
+    /// Runs tasks that were asked to end until the scheduler closes, as it does when they have, or for that long.
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Self::run).
+    pub(crate) fn run_out(&mut self, until: Instant) -> io::Result<()> {
+        self.until = Some(until);
+        // The main future may have panicked in its poll.
+        self.local.remote().polled.hide();
+        self.run(None)
+    }
+
+    /// Whether it has to leave its loop.
+    fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| until <= Instant::now())
     }
 
     /// Runs tasks until the scheduler closes, or until `main` is done.
@@ -148,6 +168,9 @@ impl<P: Park> Worker<P> {
     /// In the midst of work: fires timers, submits and reaps, takes a share of what came from outside.
     #[cold]
     fn look_at_the_clock(&mut self) -> io::Result<()> {
+        if self.is_over() {
+            self.local.handle.close();
+        }
         let now = self.shared().clock.now();
         // Polls that take long are followed by a look each, so that I/O waits for time, not for a count.
         // Then it is doubled, poll by poll: a task that takes long and comes round again soon must not
@@ -231,6 +254,13 @@ impl<P: Park> Worker<P> {
 
     /// Sleeps until there is something, by the rules of `idle`.
     fn sleep(&mut self) -> io::Result<()> {
+        if self.shared().is_ending() {
+            self.local.handle.close_if_no_tasks();
+            if self.is_over() {
+                self.local.handle.close();
+            }
+        }
+        let until = self.until;
         let (shared, remote) = (self.local.shared(), self.local.remote());
         let (park, lookout, busy_since) = (&mut self.park, &mut self.lookout, self.busy_since);
         let parked = self.member.sleep(
@@ -240,7 +270,7 @@ impl<P: Park> Worker<P> {
                 let now = shared.clock.now();
                 remote.counters.count_busy(busy_since, now);
                 remote.counters.parks.add(1);
-                let deadline = remote.timers.next_deadline();
+                let deadline = [remote.timers.next_deadline(), until].into_iter().flatten().min();
                 if shared.watch.is_on() {
                     let (watch, now) = (&shared.watch, shared.watch.nanos(now));
                     lookout.goes_to_sleep(watch, &shared.idle, now, set_alarm(&self.local));

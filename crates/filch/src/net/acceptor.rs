@@ -76,7 +76,7 @@ impl Acceptor {
             && let Ok(handle) = Handle::try_current()
         {
             let mut pause = sleep_until(end);
-            poll_fn(|cx| match handle.is_shut_down() {
+            poll_fn(|cx| match handle.is_closing() {
                 true => Poll::Ready(()),
                 false => Pin::new(&mut pause).poll(cx),
             })

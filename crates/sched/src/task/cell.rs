@@ -94,6 +94,7 @@ where
     S: Schedule,
 {
     const VTABLE: Vtable = Vtable {
+        is_shield: S::IS_SHIELD,
         run: Self::run,
         schedule: Self::schedule,
         take_output: Self::take_output,

@@ -69,6 +69,8 @@ const _: () = assert!(size_of::<Header>() == 104 && align_of::<Header>() == 8);
 /// Every function takes a pointer to the header of a live cell of the types that the table was made
 /// for.
 pub(super) struct Vtable {
+    /// Whether the task is not asked to end with the others, but waited for.
+    pub(super) is_shield: bool,
     /// Polls or cancels the task whose `Task` the caller had. True if the caller has it again.
     /// While it is polled, it is shown in the place given.
     pub(super) run: unsafe fn(NonNull<Header>, &Polled) -> bool,
@@ -111,6 +113,13 @@ impl Header {
     /// Whether the task was woken since its poll began.
     pub(crate) fn is_woken(&self) -> bool {
         self.state.load().is_notified()
+    }
+
+    /// Whether it keeps its runtime waiting: because it is a shield, or was asked to end, and something in it
+    /// holds that up.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.vtable.is_shield
+            || self.scope_if_any().is_some_and(|scope| scope.is_due() && scope.is_held())
     }
 
     /// Frees the task's cancel scope. Not a destructor: that would be a call of its own at each end of a task.

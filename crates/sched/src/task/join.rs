@@ -72,7 +72,7 @@ impl<T> JoinHandle<T> {
     #[doc(alias = "abort")]
     pub fn cancel(&self) {
         // SAFETY: by this handle's reference.
-        unsafe { cancel(self.header) };
+        unsafe { cancel(self.header, false) };
     }
 
     /// Has the task's future dropped, by a worker, at the point where it is suspended.
@@ -271,7 +271,7 @@ impl AbortHandle {
     /// As [`JoinHandle::cancel`].
     pub fn cancel(&self) {
         // SAFETY: by this handle's reference.
-        unsafe { cancel(self.0) };
+        unsafe { cancel(self.0, false) };
     }
 
     /// As [`JoinHandle::abort`].
@@ -324,18 +324,19 @@ impl fmt::Debug for AbortHandle {
     }
 }
 
-/// Asks the task to end, and has it scheduled if nobody else sees to it.
+/// Asks the task to end, and has it scheduled if nobody else sees to it. `by_shutdown`: because its runtime
+/// ends.
 ///
 /// # Safety
 ///
 /// The caller has a reference.
-unsafe fn cancel(header: NonNull<Header>) {
+pub(super) unsafe fn cancel(header: NonNull<Header>, by_shutdown: bool) {
     // SAFETY: by the caller's reference.
     let task = unsafe { header.as_ref() };
     if task.state.load().is_complete() {
         return;
     }
-    task.state.ask();
+    task.state.ask(by_shutdown);
     // First what is in the task, so that the innermost acts first (`filch_atomic::scope`).
     let told = caught(|| task.scope().cancel());
     if task.state.wake_by_ref() {

@@ -38,6 +38,9 @@ use std::future::Future;
 ///
 /// Worth being small and cheap to clone: an [`Arc`] of a worker's shared part.
 pub trait Schedule: Send + Sync + 'static {
+    /// Whether its tasks are not asked to end with the others ([`OwnedTasks::ask_all`]), but waited for.
+    const IS_SHIELD: bool = false;
+
     /// Takes a task that was woken, or aborted, while it was idle. Called on the waking thread,
     /// which may be any, also from inside the poll of another task. Must neither run the task nor
     /// lose it.
@@ -51,6 +54,8 @@ pub trait Schedule: Send + Sync + 'static {
 }
 
 impl<S: Schedule> Schedule for Arc<S> {
+    const IS_SHIELD: bool = S::IS_SHIELD;
+
     fn schedule(&self, task: Task) {
         (**self).schedule(task);
     }

@@ -19,11 +19,16 @@
 //!    list when it is emptied, or refused.
 //! 4. No code of the user's runs under the lock: tasks are taken out in batches, and cancelled
 //!    after it is released.
+//!
+//! Before they are ended, tasks are asked to end ([`ask_all`](OwnedTasks::ask_all)): by rule 3 each is asked,
+//! by the one who asks all or by its own spawn.
 
 use super::header::{self, Header};
+use super::join::cancel;
+use super::report::{caught, drop_caught};
 use super::{Name, Task, TaskId};
 use filch_atomic::current::WaitKind;
-use filch_atomic::sync::Mutex;
+use filch_atomic::sync::{Mutex, MutexGuard};
 use std::fmt;
 use std::panic::Location;
 use std::ptr::NonNull;
@@ -44,7 +49,18 @@ pub struct OwnedTasks {
 struct List {
     head: Option<NonNull<Header>>,
     len: usize,
-    closed: bool,
+    stage: Stage,
+}
+
+/// How far the end of a shard is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Tasks come and go.
+    Open,
+    /// Those that come are asked to end.
+    Asked,
+    /// Those that come are refused.
+    Closed,
 }
 
 // SAFETY: the pointers are to headers that live (rule 2), and a header may be used from any thread.
@@ -75,7 +91,7 @@ pub struct TaskInfo {
 impl OwnedTasks {
     /// An empty list, open.
     pub fn new() -> Self {
-        Self { list: Mutex::new(List { head: None, len: 0, closed: false }) }
+        Self { list: Mutex::new(List { head: None, len: 0, stage: Stage::Open }) }
     }
 
     /// How many tasks are not over.
@@ -90,12 +106,56 @@ impl OwnedTasks {
 
     /// Whether new tasks are refused.
     pub fn is_closed(&self) -> bool {
-        self.list.lock().closed
+        self.list.lock().stage == Stage::Closed
     }
 
     /// Refuses every task from now on.
     pub fn close(&self) {
-        self.list.lock().closed = true;
+        self.list.lock().stage = Stage::Closed;
+    }
+
+    /// Asks every task to end, as [`JoinHandle::cancel`](super::JoinHandle::cancel) does, and from now on each
+    /// that is spawned; but for [shields](super::Schedule::IS_SHIELD).
+    pub fn ask_all(&self) {
+        self.ask(true);
+    }
+
+    /// Asks every task that is here now.
+    pub fn ask_those_here(&self) {
+        self.ask(false);
+    }
+
+    fn ask(&self, those_to_come_too: bool) {
+        let tasks = {
+            let mut list = self.list.lock();
+            if those_to_come_too && list.stage == Stage::Open {
+                list.stage = Stage::Asked;
+            }
+            let mut tasks = Vec::with_capacity(list.len);
+            list.each(|task, header| {
+                if !header.vtable.is_shield {
+                    header.state.retain();
+                    tasks.push(task);
+                }
+            });
+            tasks
+        };
+        for task in tasks {
+            // What panics is a waker; that has been said, and the task is asked all the same.
+            // SAFETY: by the reference made above.
+            if let Err(payload) = caught(|| unsafe { cancel(task, true) }) {
+                drop_caught(payload);
+            }
+            // SAFETY: the reference made above, used no more.
+            unsafe { header::release(task) };
+        }
+    }
+
+    /// Whether all tasks of all `lists` are over, at one moment.
+    pub fn are_all_empty<'a>(lists: impl Iterator<Item = &'a Self>) -> bool {
+        // All locks at once, in their order: a task of one list may spawn into another and end.
+        let held: Vec<_> = lists.map(|tasks| tasks.list.lock()).collect();
+        held.iter().all(|list| list.len == 0)
     }
 
     /// Closes the list and cancels every task in it.
@@ -140,20 +200,19 @@ impl OwnedTasks {
     pub fn snapshot(&self) -> Vec<TaskInfo> {
         let list = self.list.lock();
         let mut tasks = Vec::with_capacity(list.len);
-        let mut next = list.head;
-        while let Some(task) = next {
-            // SAFETY: it is in the list, whose lock is held, so it is alive (rule 2).
-            let header = unsafe { task.as_ref() };
-            tasks.push(TaskInfo {
-                id: header.id,
-                name: header.name.clone(),
-                location: header.location,
-                running: header.state.load().is_running(),
-                waits_for: header.wait.get(),
-            });
-            // SAFETY: the lock is held (rule 1).
-            next = header.links.with(|links| unsafe { (*links).next });
-        }
+        list.each(|_, header| tasks.push(TaskInfo::of(header)));
+        tasks
+    }
+
+    /// Those of the tasks that were asked to end and are held up: by a shield, by clean-up, or by an operation
+    /// that does not end.
+    pub fn held_up(&self) -> Vec<TaskInfo> {
+        let mut tasks = Vec::new();
+        self.list.lock().each(|_, header| {
+            if header.is_held_up() {
+                tasks.push(TaskInfo::of(header));
+            }
+        });
         tasks
     }
 
@@ -171,11 +230,33 @@ impl OwnedTasks {
     /// before its life's reference is given up.
     pub(super) unsafe fn bind(&self, task: NonNull<Header>) -> bool {
         let mut list = self.list.lock();
-        if list.closed {
+        if list.stage != Stage::Open {
+            // SAFETY: by the caller's word.
+            return unsafe { Self::bind_late(list, task) };
+        }
+        // SAFETY: the caller's word for the new one, rule 2 for the other.
+        unsafe { list.link(task) };
+        true
+    }
+
+    /// As [`bind`](Self::bind), when the tasks were asked to end, or the list is closed.
+    ///
+    /// # Safety
+    ///
+    /// As for `bind`.
+    #[cold]
+    unsafe fn bind_late(mut list: MutexGuard<'_, List>, task: NonNull<Header>) -> bool {
+        if list.stage == Stage::Closed {
             return false;
         }
         // SAFETY: the caller's word for the new one, rule 2 for the other.
         unsafe { list.link(task) };
+        drop(list);
+        // SAFETY: alive by the caller's word.
+        if !unsafe { task.as_ref() }.vtable.is_shield {
+            // SAFETY: as above. It was never run: there is nobody in it to be told.
+            unsafe { cancel(task, true) };
+        }
         true
     }
 
@@ -194,7 +275,31 @@ impl OwnedTasks {
     }
 }
 
+impl TaskInfo {
+    fn of(header: &Header) -> Self {
+        Self {
+            id: header.id,
+            name: header.name.clone(),
+            location: header.location,
+            running: header.state.load().is_running(),
+            waits_for: header.wait.get(),
+        }
+    }
+}
+
 impl List {
+    /// Lends every task in turn, which is alive meanwhile (rule 2).
+    fn each(&self, mut look: impl FnMut(NonNull<Header>, &Header)) {
+        let mut next = self.head;
+        while let Some(task) = next {
+            // SAFETY: it is in the list, whose lock is held for `&self`, so it is alive (rule 2).
+            let header = unsafe { task.as_ref() };
+            look(task, header);
+            // SAFETY: the lock is held (rule 1).
+            next = header.links.with(|links| unsafe { (*links).next });
+        }
+    }
+
     /// Whether a task that is in this list or in none is in this one.
     ///
     /// # Safety
@@ -278,7 +383,7 @@ impl fmt::Debug for OwnedTasks {
         let list = self.list.lock();
         f.debug_struct("OwnedTasks")
             .field("len", &list.len)
-            .field("closed", &list.closed)
+            .field("stage", &list.stage)
             .finish_non_exhaustive()
     }
 }

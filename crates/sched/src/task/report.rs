@@ -1,9 +1,10 @@
 //! What becomes of errors that nobody awaits.
 
-#[cfg(not(filch_loom))]
-use super::Who;
 use super::error::Label;
 use super::{JoinError, Meta, TaskId};
+#[cfg(not(filch_loom))]
+use super::{TaskInfo, Who};
+use filch_atomic::current::WaitKind;
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -137,6 +138,19 @@ pub enum Report {
         /// For how long it may clean up.
         grace: Duration,
     },
+    /// A task was asked to end with its runtime, and did not within the grace (D7): it was dropped where it waited,
+    /// with the shield or the clean-up that held it up.
+    #[non_exhaustive]
+    TaskNotStopped {
+        /// The task.
+        id: TaskId,
+        /// Its name.
+        name: Option<String>,
+        /// Where it was spawned.
+        location: &'static Location<'static>,
+        /// What it waited for, and where in the source, if that is known.
+        waits_for: Option<(WaitKind, &'static Location<'static>)>,
+    },
     /// Shutdown could not wait any longer for something (D7).
     #[non_exhaustive]
     ShutdownStuck {
@@ -193,6 +207,14 @@ impl Report {
         Self::MemoryWritten { worker, what: what.into() }
     }
 
+    /// A [`TaskNotStopped`](Self::TaskNotStopped).
+    #[cfg(not(filch_loom))]
+    pub(crate) fn not_stopped(task: &TaskInfo) -> Self {
+        let name = task.name.as_deref().map(str::to_owned);
+        let waits_for = task.waits_for.map(|(kind, _, at)| (kind, at));
+        Self::TaskNotStopped { id: task.id, name, location: task.location, waits_for }
+    }
+
     /// A [`ShutdownStuck`](Self::ShutdownStuck).
     pub fn shutdown_stuck(what: impl Into<String>) -> Self {
         Self::ShutdownStuck { what: what.into() }
@@ -236,6 +258,14 @@ impl fmt::Display for Report {
                 let task = Label(*id, name.as_deref());
                 write!(f, "task {task} cleaned up after {location} for longer than ")?;
                 write!(f, "{} ms, and was stopped", grace.as_millis())
+            }
+            Self::TaskNotStopped { id, name, location, waits_for } => {
+                let task = Label(*id, name.as_deref());
+                write!(f, "task {task}, spawned at {location}, did not stop with its runtime")?;
+                match waits_for {
+                    Some((kind, at)) => write!(f, ": it waited for {kind} at {at}"),
+                    None => Ok(()),
+                }
             }
             Self::ShutdownStuck { what } => write!(f, "shutdown could not wait for {what}"),
         }

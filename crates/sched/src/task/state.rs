@@ -18,7 +18,7 @@ const NOTIFIED: usize = 1 << 1;
 const COMPLETE: usize = 1 << 2;
 /// Whoever runs the task next drops its future instead of polling it. Never cleared.
 const CANCELLED: usize = 1 << 3;
-/// The cancellation came from a runtime that goes away. Only ever set together with `CANCELLED`.
+/// The cancellation came from a runtime that goes away. Only ever set together with `CANCELLED` or `ASKED`.
 const SHUTDOWN: usize = 1 << 4;
 /// There is a `JoinHandle`. Cleared by it alone, and only while the task is not complete: so once
 /// complete, the bit says for good whose the output is (set: the handle's; clear: nobody's, the
@@ -147,9 +147,10 @@ impl State {
     /// that whoever was told, and wakes the task, is run by a poll that knows.
     ///
     /// Without effect on a complete task.
-    pub(super) fn ask(&self) {
+    pub(super) fn ask(&self, by_shutdown: bool) {
+        let bits = ASKED | if by_shutdown { SHUTDOWN } else { 0 };
         // Release: as any step; whoever is told later wakes by this word, and the `start` after that sees ASKED.
-        self.0.fetch_or(ASKED, Ordering::Release);
+        self.0.fetch_or(bits, Ordering::Release);
     }
 
     /// The output is in its place: declares the task complete, unless nobody wants the output.

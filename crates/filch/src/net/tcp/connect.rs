@@ -135,7 +135,7 @@ impl Race {
     fn is_time(&mut self, cx: &mut Context<'_>) -> bool {
         let Some((next, handle)) = &mut self.next else { return false };
         // A sleep is none where the runtime has ended. So will have what is in its rings, in a moment.
-        let is_over = handle.is_shut_down();
+        let is_over = handle.is_closing();
         let is_time = !is_over && Pin::new(next).poll(cx).is_ready();
         if is_time || is_over {
             self.next = None;

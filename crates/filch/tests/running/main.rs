@@ -1,0 +1,6 @@
+//! How programs begin and end, each rule by its number in `docs/semantics.md`.
+
+mod end;
+mod kit;
+#[path = "../support/mod.rs"]
+mod support;
