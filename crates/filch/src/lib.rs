@@ -70,7 +70,7 @@ mod time_slice;
 pub use error::{BuildError, NoRuntime};
 pub use filch_macros::{main, test};
 #[cfg(not(filch_loom))]
-pub use filch_sched::{BlockOnWorker, Enter, WorkerMetrics};
+pub use filch_sched::{BlockOnWorker, Enter, WorkerMetrics, task_local};
 #[cfg(not(filch_loom))]
 pub use filch_structured::{local_scope, scope_with};
 #[cfg(not(filch_loom))]
@@ -79,8 +79,8 @@ pub use handle::{Handle, Metrics, RingMetrics};
 pub use runtime::{Builder, Runtime, run};
 #[cfg(not(filch_loom))]
 pub use task::{
-    Cancelled, GroupError, JoinError, JoinHandle, TaskGroup, cancellable, check_cancelled, group,
-    is_cancelled, shield, shielded, spawn, spawn_blocking,
+    Cancelled, ContextVar, GroupError, JoinError, JoinHandle, TaskGroup, cancellable,
+    check_cancelled, group, is_cancelled, shield, shielded, spawn, spawn_blocking,
 };
 #[cfg(not(filch_loom))]
 pub use task::{

@@ -25,8 +25,8 @@ pub use filch_sched::scope::{
 };
 #[doc(inline)]
 pub use filch_sched::task::{
-    AbortHandle, ErrorHook, JoinError, JoinHandle, Report, TaskId, YieldNow, id, name, try_id,
-    yield_now,
+    AbortHandle, AccessError, ContextVar, ErrorHook, JoinError, JoinHandle, LocalKey, Report,
+    Scoped, TaskId, TaskLocalFuture, Token, YieldNow, id, name, try_id, yield_now,
 };
 #[doc(inline)]
 pub use filch_structured::{

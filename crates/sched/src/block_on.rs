@@ -2,6 +2,7 @@
 
 use crate::context;
 use crate::handle::Handle;
+use crate::task::KeepOutside;
 use filch_atomic::current::unconstrained;
 use filch_atomic::scope;
 use std::error::Error;
@@ -45,6 +46,7 @@ impl Handle {
             return Err(BlockOnWorker::new());
         }
         let _enter = self.enter();
+        let _kept = KeepOutside::new();
         let mut future = pin!(future);
         let signal = Arc::new(Signal { thread: thread::current(), woken: AtomicBool::new(false) });
         let waker = Waker::from(signal.clone());

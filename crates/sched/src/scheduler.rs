@@ -12,7 +12,9 @@ use crate::queue::Queue;
 use crate::rng::Rng;
 use crate::shared::{PeerCell, Remote, Shared};
 use crate::slot::Slot;
-use crate::task::{ErrorHook, Polled, Report, Task, Who, caught, drop_caught, message_of};
+use crate::task::{
+    ErrorHook, KeepOutside, Polled, Report, Task, Who, caught, drop_caught, message_of,
+};
 use crate::timer::Timers;
 use crate::wind_up::WindUp;
 use crate::worker::Worker;
@@ -221,6 +223,7 @@ where
     let park = make_park_of(&handle, 0, &*make_park)?;
     let mut worker = Worker::new(Local::new(handle.clone(), 0, seat.queue), park, Rng::new(seed));
     let entered = worker.enter();
+    let _kept = KeepOutside::new();
     let threads = match start_threads(&handle, plan.seats, &make_park) {
         Ok(threads) => threads,
         Err(error) => {

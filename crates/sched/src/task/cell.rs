@@ -321,6 +321,10 @@ where
         // SAFETY: RUNNING gives this thread the stage, which is empty, so nothing is dropped by
         // writing over it.
         cell.stage.with_mut(|stage| unsafe { stage.write(Stage::Output(output)) });
+        // SAFETY: this thread has RUNNING.
+        if let Some(context) = unsafe { cell.header.attached.take_context() } {
+            drop_caught(context);
+        }
         // SAFETY: the task is in no list but this one.
         unsafe { cell.scheduler.tasks().remove(header) };
         match cell.header.state.complete() {
@@ -335,7 +339,7 @@ where
                 if let Err(payload) = caught(|| join_waker.wake()) {
                     cell.scheduler.hook().report(&Report::WakerPanicked {
                         id: cell.header.id,
-                        name: cell.header.name.as_deref().map(str::to_owned),
+                        name: cell.header.name().map(str::to_owned),
                         location: cell.header.location,
                         message: message_of(&*payload),
                     });
@@ -369,7 +373,7 @@ where
         let panicked = |payload: Box<dyn std::any::Any + Send>| {
             self.scheduler.hook().report(&Report::TaskPanicked {
                 id: self.header.id,
-                name: self.header.name.as_deref().map(str::to_owned),
+                name: self.header.name().map(str::to_owned),
                 location: self.header.location,
                 message: message_of(&*payload),
             });
@@ -385,7 +389,7 @@ where
                 if let Some(error) = failure {
                     self.scheduler.hook().report(&Report::TaskFailed {
                         id: self.header.id,
-                        name: self.header.name.as_deref().map(str::to_owned),
+                        name: self.header.name().map(str::to_owned),
                         location: self.header.location,
                         error,
                     });

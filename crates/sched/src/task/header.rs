@@ -1,8 +1,10 @@
 //! What every task has, whatever its future: reached through one pointer, laid out the same for
 //! all.
 
+use super::attached::Attached;
 use super::owned::Links;
 use super::state::State;
+use super::vars::Context;
 use super::{Name, Polled, TaskId};
 use filch_atomic::cell::UnsafeCell;
 use filch_atomic::current::WaitRecord;
@@ -52,8 +54,8 @@ pub struct Header {
     pub(super) location: &'static Location<'static>,
     /// Its number.
     pub(super) id: TaskId,
-    /// Its name.
-    pub(super) name: Option<Name>,
+    /// Its name and its context.
+    pub(super) attached: Attached,
     /// Whom to wake at the end. `JOIN_WAKER` and `COMPLETE` say whose it is.
     pub(super) join_waker: UnsafeCell<MaybeUninit<Waker>>,
 }
@@ -86,6 +88,7 @@ pub(super) struct Vtable {
 }
 
 impl Header {
+    /// Its context is that of the code that runs here: the spawner's.
     pub(super) fn new(vtable: &'static Vtable, meta: Meta) -> Self {
         Self {
             state: State::new(),
@@ -95,7 +98,7 @@ impl Header {
             scope: AtomicPtr::new(ptr::null_mut()),
             location: meta.location,
             id: meta.id,
-            name: meta.name,
+            attached: Attached::new(meta.name, Context::here()),
             join_waker: UnsafeCell::new(MaybeUninit::uninit()),
         }
     }
@@ -113,6 +116,11 @@ impl Header {
     /// Whether the task was woken since its poll began.
     pub(crate) fn is_woken(&self) -> bool {
         self.state.load().is_notified()
+    }
+
+    /// Its name.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.attached.text()
     }
 
     /// Whether it keeps its runtime waiting: because it is a shield, or was asked to end, and something in it
@@ -177,7 +185,7 @@ impl std::fmt::Debug for Header {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Header")
             .field("id", &self.id)
-            .field("name", &self.name)
+            .field("name", &self.name())
             .field("location", &self.location)
             .field("state", &self.state)
             .finish_non_exhaustive()

@@ -75,6 +75,23 @@ impl Name {
     }
 }
 
+impl Name {
+    /// As a pointer, for [`from_raw`](Self::from_raw).
+    pub(super) fn into_raw(self) -> *const () {
+        Arc::into_raw(self.0).cast()
+    }
+
+    /// Back from a pointer.
+    ///
+    /// # Safety
+    ///
+    /// From [`into_raw`](Self::into_raw), whose share this one has.
+    pub(super) unsafe fn from_raw(pointer: *const ()) -> Self {
+        // SAFETY: by the caller's word.
+        Self(unsafe { Arc::from_raw(pointer.cast()) })
+    }
+}
+
 impl Deref for Name {
     type Target = str;
 
@@ -115,12 +132,12 @@ pub fn try_id() -> Option<TaskId> {
 
 /// The name of the task that runs this code, if one does and has a name.
 pub fn name() -> Option<Name> {
-    with_current(|header| header.name.clone()).flatten()
+    with_current(|header| header.attached.name()).flatten()
 }
 
 /// What the spawner of the task that runs this code said of it, if one does.
 pub fn meta() -> Option<Meta> {
-    with_current(|task| Meta { id: task.id, name: task.name.clone(), location: task.location })
+    with_current(|task| Meta { id: task.id, name: task.attached.name(), location: task.location })
 }
 
 /// Whether somebody may still ask for the output of the task that runs this code: its handle exists. If

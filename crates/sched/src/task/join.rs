@@ -117,7 +117,7 @@ impl<T> JoinHandle<T> {
     /// The task's name, if it was given one.
     #[doc(alias = "get_name")]
     pub fn name(&self) -> Option<&str> {
-        self.header().name.as_deref()
+        self.header().name()
     }
 
     /// Where in the source the task was spawned.
@@ -198,7 +198,7 @@ impl<T> Future for JoinHandle<T> {
         unsafe { (header.vtable.take_output)(self.header, NonNull::from(&mut output).cast()) };
         let output = output.expect("a JoinHandle was polled after it had been ready");
         Poll::Ready(
-            output.map_err(|failure| JoinError::new(header.id, header.name.clone(), failure)),
+            output.map_err(|failure| JoinError::new(header.id, header.attached.name(), failure)),
         )
     }
 }
@@ -292,7 +292,7 @@ impl AbortHandle {
 
     /// The task's name, if it was given one.
     pub fn name(&self) -> Option<Name> {
-        self.header().name.clone()
+        self.header().attached.name()
     }
 
     fn header(&self) -> &Header {

@@ -1,16 +1,19 @@
 #![doc = include_str!("README.md")]
 
+mod attached;
 mod builder;
 mod cell;
 mod error;
 mod header;
 mod id;
 mod join;
+mod local;
 mod owned;
 mod polled;
 mod report;
 mod runnable;
 mod state;
+mod vars;
 mod waker;
 mod yield_now;
 
@@ -20,6 +23,7 @@ pub use header::{Header, Meta};
 pub(crate) use id::with_current;
 pub use id::{Name, TaskId, id, is_awaited, meta, name, try_id};
 pub use join::{AbortHandle, JoinHandle};
+pub use local::{AccessError, LocalKey, TaskLocalFuture};
 pub use owned::{OwnedTasks, TaskInfo};
 pub use polled::{Polled, Who};
 pub(crate) use report::caught;
@@ -29,6 +33,9 @@ pub use report::{ErrorHook, Report};
 #[cfg(not(filch_loom))]
 pub(crate) use report::{drop_caught, message_of};
 pub use runnable::Task;
+#[cfg(not(filch_loom))]
+pub(crate) use vars::KeepOutside;
+pub use vars::{ContextVar, Scoped, Token};
 pub use yield_now::{YieldNow, yield_now};
 
 use filch_atomic::sync::Arc;

@@ -279,7 +279,7 @@ impl TaskInfo {
     fn of(header: &Header) -> Self {
         Self {
             id: header.id,
-            name: header.name.clone(),
+            name: header.attached.name(),
             location: header.location,
             running: header.state.load().is_running(),
             waits_for: header.wait.get(),

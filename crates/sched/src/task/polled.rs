@@ -114,7 +114,7 @@ impl Polled {
                 // The links are the locks': by this a model sees that nothing here comes after the end.
                 #[cfg(filch_loom)]
                 header.links.with(|_| ());
-                Who::Task { id: header.id, name: header.name.clone(), location: header.location }
+                Who::Task { id: header.id, name: header.attached.name(), location: header.location }
             }
         };
         drop(held);
