@@ -5,7 +5,7 @@ use crate::home::Rings;
 use crate::task::JoinHandle;
 use filch_sched::blocking::NoThread;
 use filch_sched::task::Meta;
-use filch_sched::{BlockOnWorker, Enter, WorkerMetrics};
+use filch_sched::{BlockOnWorker, Enter, Submitted, WorkerMetrics};
 use std::future::Future;
 use std::sync::Arc;
 
@@ -51,6 +51,25 @@ impl Handle {
         F::Output: Send + 'static,
     {
         self.0.spawn(future, Meta::here())
+    }
+
+    /// Spawns a task for a thread that runs no async code and wants to wait for it.
+    ///
+    /// ```
+    /// let runtime = filch::Runtime::new()?;
+    /// let handle = runtime.handle().clone();
+    /// let from_elsewhere = std::thread::spawn(move || handle.submit(async { 42 }).wait());
+    /// assert_eq!(from_elsewhere.join().unwrap().unwrap(), 42);
+    /// # Ok::<(), filch::BuildError>(())
+    /// ```
+    #[track_caller]
+    #[doc(alias = "run_coroutine_threadsafe")]
+    pub fn submit<F>(&self, future: F) -> Submitted<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        Submitted::new(self.spawn(future))
     }
 
     /// Runs a closure that blocks on a thread made for that. See

@@ -70,7 +70,7 @@ mod time_slice;
 pub use error::{BuildError, NoRuntime};
 pub use filch_macros::{main, test};
 #[cfg(not(filch_loom))]
-pub use filch_sched::{BlockOnWorker, Enter, WorkerMetrics, task_local};
+pub use filch_sched::{BlockOnWorker, Enter, Submitted, WorkerMetrics, task_local};
 #[cfg(not(filch_loom))]
 pub use filch_structured::{local_scope, scope_with};
 #[cfg(not(filch_loom))]

@@ -39,6 +39,7 @@ pub mod queue;
 pub mod scope;
 #[cfg_attr(not(filch_loom), doc(hidden))]
 pub mod slot;
+mod submit;
 pub mod task;
 mod thread_park;
 pub mod timer;
@@ -50,6 +51,7 @@ pub mod watch;
 pub mod wind_up;
 
 pub use park::{Leaked, Park, Peer};
+pub use submit::Submitted;
 pub use thread_park::{ThreadPark, ThreadPeer};
 
 // What the parts above are put together to. A model takes the parts and puts them together itself.

@@ -2,5 +2,6 @@
 
 mod end;
 mod kit;
+mod submit;
 #[path = "../support/mod.rs"]
 mod support;
