@@ -38,6 +38,63 @@ impl Error for BuildError {
     }
 }
 
+/// A runtime has not run its main future to the end.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RunError {
+    /// It could not be built.
+    Build(BuildError),
+    /// It was interrupted: the main future was asked to end, and has, without an output.
+    Interrupted,
+}
+
+impl RunError {
+    /// Whether the main future was asked to end by SIGINT.
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self, Self::Interrupted)
+    }
+
+    /// As [`BuildError::is_io_uring_refused`].
+    pub fn is_io_uring_refused(&self) -> bool {
+        matches!(self, Self::Build(error) if error.is_io_uring_refused())
+    }
+
+    /// As [`BuildError::is_on_worker`].
+    pub fn is_on_worker(&self) -> bool {
+        matches!(self, Self::Build(error) if error.is_on_worker())
+    }
+}
+
+impl From<StartError> for RunError {
+    fn from(error: StartError) -> Self {
+        Self::Build(error.into())
+    }
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Build(error) => error.fmt(f),
+            Self::Interrupted => f.write_str("the main future was interrupted"),
+        }
+    }
+}
+
+impl Error for RunError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Build(error) => error.source(),
+            Self::Interrupted => None,
+        }
+    }
+}
+
+impl From<RunError> for io::Error {
+    fn from(error: RunError) -> Self {
+        io::Error::other(error)
+    }
+}
+
 impl From<BuildError> for io::Error {
     fn from(error: BuildError) -> Self {
         io::Error::other(error)

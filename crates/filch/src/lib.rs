@@ -50,6 +50,8 @@ mod handle;
 #[cfg_attr(filch_loom, allow(dead_code, reason = "models use a part"))]
 mod home;
 #[cfg(not(filch_loom))]
+mod interrupt;
+#[cfg(not(filch_loom))]
 pub mod io;
 #[cfg(filch_loom)]
 pub mod models;
@@ -67,7 +69,7 @@ pub mod time;
 mod time_slice;
 
 #[cfg(not(filch_loom))]
-pub use error::{BuildError, NoRuntime};
+pub use error::{BuildError, NoRuntime, RunError};
 pub use filch_macros::{main, test};
 #[cfg(not(filch_loom))]
 pub use filch_sched::{BlockOnWorker, Enter, Submitted, WorkerMetrics, task_local};
@@ -75,6 +77,8 @@ pub use filch_sched::{BlockOnWorker, Enter, Submitted, WorkerMetrics, task_local
 pub use filch_structured::{local_scope, scope_with};
 #[cfg(not(filch_loom))]
 pub use handle::{Handle, Metrics, RingMetrics};
+#[cfg(not(filch_loom))]
+pub use interrupt::Interrupt;
 #[cfg(not(filch_loom))]
 pub use runtime::{Builder, Runtime, run};
 #[cfg(not(filch_loom))]

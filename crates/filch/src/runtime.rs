@@ -1,8 +1,9 @@
 //! Building a runtime, running it, ending it.
 
-use crate::error::BuildError;
+use crate::error::{BuildError, RunError};
 use crate::handle::Handle;
 use crate::home::Rings;
+use crate::interrupt::{self, Installed, Interrupt};
 use crate::net::Pool;
 use crate::ring_park::RingPark;
 use crate::time_slice::{self, TimeSlice};
@@ -24,6 +25,14 @@ use std::time::Duration;
 /// assert_eq!(answer, 42);
 /// ```
 ///
+/// # Ctrl-C
+///
+/// The first SIGINT asks `main` to end, as [`JoinHandle::cancel`](crate::JoinHandle::cancel) asks a task: boundaries in
+/// it clean up. If that gives it an output after all, this returns it. Otherwise everything else is asked to end,
+/// too, and then *the process dies of the signal*, so that the shell knows (it shows 130). The second SIGINT ends
+/// the process there and then. A program that has a handler for the signal keeps it, and one that ignores
+/// it goes on doing so; [`Builder::interrupt`] turns all this off.
+///
 /// # Panics
 ///
 /// If the runtime cannot be built (the message says why and what to do; [`Builder::run`] returns it
@@ -31,10 +40,7 @@ use std::time::Duration;
 #[track_caller]
 #[doc(alias = "block_on")]
 pub fn run<F: Future>(main: F) -> F::Output {
-    match Runtime::builder().run(main) {
-        Ok(output) => output,
-        Err(error) => panic!("{error}"),
-    }
+    Runtime::builder().run_main(main)
 }
 
 /// A running runtime. Its workers have threads of their own; this one is free.
@@ -120,6 +126,7 @@ pub struct Builder {
     slice: Option<Option<Duration>>,
     quarantine: bool,
     leases: Option<usize>,
+    interrupt: Interrupt,
 }
 
 impl Builder {
@@ -236,6 +243,20 @@ impl Builder {
         self
     }
 
+    /// What SIGINT (Ctrl-C) does while [`run`](Self::run) runs its main future. By default the first one asks
+    /// that to end, and the second one ends the process.
+    ///
+    /// One that is interrupted and has no output of its own is an error of `run`, once all other tasks have ended,
+    /// too: [`RunError::Interrupted`]. (The function [`run`] ends the process then.) If the program has a handler
+    /// for the signal when `run` begins, or ignores it, that is left alone; of several `run`s at a time the
+    /// first one hears of the signal. When its main future is over the signal has its default again.
+    ///
+    /// With [`build`](Self::build) this has no effect: there is no main future.
+    pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
+        self.interrupt = interrupt;
+        self
+    }
+
     /// Builds the runtime: starts the workers, each with its ring.
     ///
     /// # Errors
@@ -261,14 +282,36 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build), and if this thread is a worker already.
+    /// As [`build`](Self::build), if this thread is a worker already, and if `main` was
+    /// [interrupted](Self::interrupt) and so has no output.
     ///
     /// # Panics
     ///
     /// With the panic of `main`.
-    pub fn run<F: Future>(self, main: F) -> Result<F::Output, BuildError> {
+    pub fn run<F: Future>(self, main: F) -> Result<F::Output, RunError> {
+        let interrupt = self.interrupt;
         let (config, make_park) = self.into_parts();
-        Ok(filch_sched::run(config, make_park, main)?)
+        let prepare = |interrupter| match interrupt {
+            Interrupt::CancelMain => Installed::new(interrupter),
+            Interrupt::Leave => None,
+        };
+        let output = filch_sched::run_interruptible(config, make_park, main, prepare)?;
+        output.ok_or(RunError::Interrupted)
+    }
+
+    /// As [`run`](Self::run), for a program that has nobody to tell of an error: what [`run`] and
+    /// `#[filch::main]` do.
+    ///
+    /// # Panics
+    ///
+    /// As [`run`].
+    #[track_caller]
+    pub fn run_main<F: Future>(self, main: F) -> F::Output {
+        match self.run(main) {
+            Ok(output) => output,
+            Err(RunError::Interrupted) => interrupt::die(),
+            Err(error) => panic!("{error}"),
+        }
     }
 
     fn into_parts(

@@ -73,12 +73,12 @@ fn try_expand(kind: Kind, options: TokenStream, item: TokenStream) -> Result<Tok
     let test = (kind == Kind::Test).then(|| quote! { #[::core::prelude::v1::test] });
     let run = match workers {
         None => quote! { #filch::run(#name()) },
-        Some(workers) => quote! {
-            match #filch::Runtime::builder().workers(#workers).run(#name()) {
-                ::core::result::Result::Ok(output) => output,
-                ::core::result::Result::Err(error) => ::core::panic!("{}", error),
-            }
-        },
+        Some(workers) => {
+            // Ctrl-C is for those who run the tests.
+            let leave =
+                (kind == Kind::Test).then(|| quote! { .interrupt(#filch::Interrupt::Leave) });
+            quote! { #filch::Runtime::builder().workers(#workers) #leave .run_main(#name()) }
+        }
     };
     // The inner function is the one that was written, signature and all: what it returns is then
     // known before its body is looked at, which an `async` block cannot offer.
@@ -154,10 +154,7 @@ mod tests {
                 #[allow(dead_code)]
                 pub fn main() {
                     async fn main() {}
-                    match my::filch::Runtime::builder().workers(cores() - 1).run(main()) {
-                        ::core::result::Result::Ok(output) => output,
-                        ::core::result::Result::Err(error) => ::core::panic!("{}", error),
-                    }
+                    my::filch::Runtime::builder().workers(cores() - 1).run_main(main())
                 }
             },
         );
@@ -174,10 +171,10 @@ mod tests {
                 #[should_panic]
                 fn it() {
                     async fn it() { panic!() }
-                    match ::filch::Runtime::builder().workers(2usize).run(it()) {
-                        ::core::result::Result::Ok(output) => output,
-                        ::core::result::Result::Err(error) => ::core::panic!("{}", error),
-                    }
+                    ::filch::Runtime::builder()
+                        .workers(2usize)
+                        .interrupt(::filch::Interrupt::Leave)
+                        .run_main(it())
                 }
             },
         );

@@ -81,8 +81,9 @@ pub use {
     block_on::BlockOnWorker,
     context::{Enter, NO_RUNTIME, deliberately, is_worker, with_handle, worker_index},
     handle::Handle,
+    main_task::Interrupter,
     metrics::WorkerMetrics,
-    scheduler::{Config, ParkError, Scheduler, StartError, run},
+    scheduler::{Config, ParkError, Scheduler, StartError, run, run_interruptible},
     spawn::{spawn, spawn_shield},
 };
 

@@ -4,35 +4,102 @@ use crate::context;
 use crate::shared::Shared;
 use crate::wake_flag::WakeFlag;
 use filch_atomic::current::{self, WaitRecord};
+use filch_atomic::scope::{self, Scope};
+use std::fmt;
 use std::pin::Pin;
 use std::ptr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// A future that needs neither `Send` nor `'static`: it stays where it is, on the stack of the thread
 /// that is worker 0, and only that thread polls it (S1's exception).
+///
+/// It is in a scope of its own, as a task is, and can be asked to end as one: by an [`Interrupter`].
 pub(crate) struct MainTask<'a> {
-    /// Polls it; true when it is done. Its output stays with the closure.
-    poll: &'a mut dyn FnMut(&mut Context<'_>) -> bool,
+    future: &'a mut dyn MainFuture,
     woken: Arc<Woken>,
     waker: Waker,
     record: WaitRecord,
+    scope: Arc<Scope>,
+}
+
+/// The main future, whatever its type.
+pub(crate) trait MainFuture {
+    /// Polls it; true when it is done. Its output stays here.
+    fn poll(&mut self, cx: &mut Context<'_>) -> bool;
+
+    /// Drops it where it is.
+    fn cut(&mut self);
+}
+
+/// A pinned future, and where its output goes.
+pub(crate) struct Main<'a, F: Future> {
+    pub(crate) future: Pin<&'a mut Option<F>>,
+    pub(crate) output: &'a mut Option<F::Output>,
+}
+
+impl<F: Future> MainFuture for Main<'_, F> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+        let future = self.future.as_mut().as_pin_mut().expect("it is polled until it is over");
+        match future.poll(cx) {
+            Poll::Ready(value) => {
+                *self.output = Some(value);
+                true
+            }
+            Poll::Pending => false,
+        }
+    }
+
+    fn cut(&mut self) {
+        self.future.set(None);
+    }
 }
 
 /// The main future's waker.
 struct Woken {
     flag: WakeFlag,
+    /// It is to be asked to end.
+    is_interrupted: AtomicBool,
     shared: Arc<Shared>,
 }
 
+/// Asks the main future to end, from a signal's handler if need be.
+pub struct Interrupter(Arc<Woken>);
+
+impl Interrupter {
+    /// Has the main future asked to end, by the worker that polls it.
+    ///
+    /// It takes no lock, allocates nothing and does not panic; and so it is as fit for a signal's handler as the
+    /// [`unpark`](crate::Peer::unpark) of the scheduler's parks is.
+    pub fn interrupt(&self) {
+        // Release: pairs with the Acquire in `MainTask::poll`.
+        self.0.is_interrupted.store(true, Ordering::Release);
+        let _ = self.0.flag.raise();
+        // Whatever the flag was: a handler may run on the worker's own thread, between its look and its sleep.
+        self.0.shared.remotes[0].peer.unpark();
+    }
+}
+
+impl fmt::Debug for Interrupter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("Interrupter { .. }")
+    }
+}
+
 impl<'a> MainTask<'a> {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        poll: &'a mut dyn FnMut(&mut Context<'_>) -> bool,
-    ) -> Self {
-        let woken = Arc::new(Woken { flag: WakeFlag::new(), shared });
+    pub(crate) fn new(shared: Arc<Shared>, future: &'a mut dyn MainFuture) -> Self {
+        let (flag, is_interrupted) = (WakeFlag::new(), AtomicBool::new(false));
+        let woken = Arc::new(Woken { flag, is_interrupted, shared });
         let waker = Waker::from(woken.clone());
-        Self { poll, woken, waker, record: WaitRecord::new() }
+        let scope = Scope::of_task();
+        scope.register(&waker);
+        Self { future, woken, waker, record: WaitRecord::new(), scope }
+    }
+
+    /// What asks it to end.
+    pub(crate) fn interrupter(&self) -> Interrupter {
+        Interrupter(self.woken.clone())
     }
 
     /// Whether somebody woke it since its last poll began.
@@ -41,27 +108,36 @@ impl<'a> MainTask<'a> {
         self.woken.flag.is_raised()
     }
 
-    /// Polls it once. True when it is done.
+    /// Polls it once. True when it is over: done, or asked to end and dropped where it waited.
     pub(crate) fn poll(&mut self) -> bool {
         self.woken.flag.lower();
+        // Acquire: pairs with the Release in `interrupt`.
+        if self.woken.is_interrupted.load(Ordering::Acquire) {
+            self.scope.cancel();
+        }
+        let is_due = self.scope.is_due();
+        let Self { future, waker, record, scope, .. } = self;
+        let poll = || {
+            scope::enter(scope, || {
+                let done = future.poll(&mut Context::from_waker(waker));
+                let is_cut = !done && is_due && !scope.is_held();
+                if is_cut {
+                    future.cut();
+                }
+                done || is_cut
+            })
+        };
         // It has a budget and a record, but is no task: it has no header to point to.
-        let poll = || (self.poll)(&mut Context::from_waker(&self.waker));
         // SAFETY: null.
-        unsafe { current::enter(ptr::null(), &self.record, poll) }
+        unsafe { current::enter(ptr::null(), record, poll) }
     }
 }
 
-/// Turns a future into what [`MainTask`] polls, and keeps its output.
-pub(crate) fn poll_into<'a, F: Future>(
-    mut future: Pin<&'a mut F>,
-    output: &'a mut Option<F::Output>,
-) -> impl FnMut(&mut Context<'_>) -> bool + 'a {
-    move |cx| match future.as_mut().poll(cx) {
-        Poll::Ready(value) => {
-            *output = Some(value);
-            true
-        }
-        Poll::Pending => false,
+impl Woken {
+    fn is_here(&self) -> bool {
+        context::with_local(|local| {
+            local.is_some_and(|local| local.index == 0 && local.belongs_to(&self.shared))
+        })
     }
 }
 
@@ -71,14 +147,8 @@ impl Wake for Woken {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let raised = self.flag.raise();
-        let here = || {
-            context::with_local(|local| {
-                local.is_some_and(|local| local.index == 0 && local.belongs_to(&self.shared))
-            })
-        };
         // Worker 0 looks at the flag before it parks; anybody else leaves it a token.
-        if raised && !here() {
+        if self.flag.raise() && !self.is_here() {
             self.shared.remotes[0].peer.unpark();
         }
     }

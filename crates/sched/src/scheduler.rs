@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::context;
 use crate::handle::Handle;
 use crate::local::Local;
-use crate::main_task::{MainTask, poll_into};
+use crate::main_task::{Interrupter, Main, MainTask};
 use crate::park::Park;
 use crate::queue::Queue;
 use crate::rng::Rng;
@@ -201,15 +201,45 @@ where
     F: Fn(usize) -> Result<P, ParkError> + Send + Sync + 'static,
     M: Future,
 {
+    let output = run_interruptible(config, make_park, main, drop)?;
+    Ok(output.expect("nobody asks it to end"))
+}
+
+/// As [`run`], with a main future that can be asked to end: `prepare` gets what does that, and what it returns is
+/// kept for as long as the main future is there. `None` if that was asked to end and dropped where it waited.
+///
+/// # Errors
+///
+/// As for [`run`].
+///
+/// # Panics
+///
+/// As for [`run`].
+pub fn run_interruptible<P, F, M, G>(
+    config: Config,
+    make_park: F,
+    main: M,
+    prepare: impl FnOnce(Interrupter) -> G,
+) -> Result<Option<M::Output>, StartError>
+where
+    P: Park + 'static,
+    F: Fn(usize) -> Result<P, ParkError> + Send + Sync + 'static,
+    M: Future,
+{
     if context::is_worker() {
         return Err(StartError::OnWorker(BlockOnWorker::new()));
     }
     // Whatever this thread is in the midst of.
-    scope::outside(|| run_here(config, make_park, main))
+    scope::outside(|| run_here(config, make_park, main, prepare))
 }
 
-/// As [`run`], on a thread that is no worker, in no scope.
-fn run_here<P, F, M>(config: Config, make_park: F, main: M) -> Result<M::Output, StartError>
+/// As [`run_interruptible`], on a thread that is no worker, in no scope.
+fn run_here<P, F, M, G>(
+    config: Config,
+    make_park: F,
+    main: M,
+    prepare: impl FnOnce(Interrupter) -> G,
+) -> Result<Option<M::Output>, StartError>
 where
     P: Park + 'static,
     F: Fn(usize) -> Result<P, ParkError> + Send + Sync + 'static,
@@ -234,9 +264,9 @@ where
     let mut output = None;
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         // On the stack of this call, and gone before the scheduler is, whatever its destructor does.
-        let main = pin!(main);
-        let mut poll = poll_into(main, &mut output);
-        let mut main = MainTask::new(handle.shared().clone(), &mut poll);
+        let mut main = Main { future: pin!(Some(main)), output: &mut output };
+        let mut main = MainTask::new(handle.shared().clone(), &mut main);
+        let _prepared = prepare(main.interrupter());
         worker.run(Some(&mut main))
     }));
     let outcome = match (outcome, ask(&handle, grace)) {
@@ -251,7 +281,7 @@ where
     drop(entered);
     finish(&handle, threads);
     match outcome {
-        Ok(Ok(())) => Ok(output.expect("the loop ends when the main future is done")),
+        Ok(Ok(())) => Ok(output),
         Ok(Err(error)) => broken(0, &error),
         Err(panic) => {
             // The output of a main future whose destructor panicked: another panic would be one too many.

@@ -1,6 +1,7 @@
 //! How programs begin and end, each rule by its number in `docs/semantics.md`.
 
 mod end;
+mod interrupt;
 mod kit;
 mod submit;
 #[path = "../support/mod.rs"]
