@@ -184,11 +184,11 @@ impl Handle {
     /// Asks every task to end, and those that they spawn. When the last one has, the scheduler closes.
     pub(crate) fn ask_all(&self) {
         self.shared().ask();
+        // First, and not those that come yet: they are what clean-up needs.
+        self.blocking().tasks().ask_those_here();
         for shard in &self.0.shards {
             shard.tasks.ask_all();
         }
-        // Those that come yet are left alone: a closure cannot wait, so clean-up that needs one would get none.
-        self.blocking().tasks().ask_those_here();
         self.close_if_no_tasks();
     }
 
