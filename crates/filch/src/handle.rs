@@ -3,7 +3,7 @@
 use crate::error::NoRuntime;
 use crate::home::Rings;
 use crate::task::JoinHandle;
-use filch_sched::blocking::NoThread;
+use filch_sched::blocking::{Limiter, NoThread};
 use filch_sched::task::Meta;
 use filch_sched::{BlockOnWorker, Enter, Submitted, WorkerMetrics};
 use std::future::Future;
@@ -98,6 +98,23 @@ impl Handle {
         T: Send + 'static,
     {
         self.0.spawn_blocking(closure, Meta::here())
+    }
+
+    /// As [`try_spawn_blocking`](Self::try_spawn_blocking), as the builder has it.
+    pub(crate) fn spawn_blocking_as<F, T>(
+        &self,
+        closure: F,
+        meta: Meta,
+        limiter: Option<&Limiter>,
+    ) -> Result<JoinHandle<T>, NoThread>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        match limiter {
+            Some(limiter) => self.0.spawn_limited(closure, meta, limiter),
+            None => self.0.spawn_blocking(closure, meta),
+        }
     }
 
     /// Runs `future` on this thread, which sleeps while it waits.

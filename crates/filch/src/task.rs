@@ -20,6 +20,8 @@ use filch_sched::task::Meta;
 use std::future::Future;
 
 #[doc(inline)]
+pub use filch_sched::blocking::Limiter;
+#[doc(inline)]
 pub use filch_sched::scope::{
     Cancellable, Cancelled, Shielded, cancellable, check_cancelled, is_cancelled, shielded,
 };
@@ -79,9 +81,12 @@ where
 }
 
 /// Runs a closure that blocks (a computation, a call into a library that waits) on a thread made for
-/// that, so that no worker is held up. Its context is the runtime's: it may spawn, and block on futures.
+/// that, so that no worker is held up. Its context is the runtime's: it may spawn, and block on futures. It has
+/// the [`ContextVar`]s of the code that spawns it, and the name of its task.
 ///
-/// Aborted before it has begun it never does; once begun it runs to its end.
+/// Cancelled or aborted before it has begun it never does; once begun it runs to its end, and may ask
+/// [`check_cancelled`]. To have not too many of a kind run at a time, spawn them with a
+/// [`Limiter`](Builder::limiter).
 ///
 /// # Panics
 ///
@@ -101,7 +106,10 @@ where
 /// Describes a task before it is spawned.
 #[derive(Debug, Clone, Default)]
 #[must_use = "a builder spawns nothing by itself"]
-pub struct Builder(filch_sched::task::Builder);
+pub struct Builder {
+    task: filch_sched::task::Builder,
+    limiter: Option<Limiter>,
+}
 
 impl Builder {
     /// Nothing special.
@@ -111,7 +119,12 @@ impl Builder {
 
     /// Names the task: the name is in its errors, its reports, and wherever tasks are shown.
     pub fn name(self, name: impl Into<Box<str>>) -> Self {
-        Self(self.0.name(name))
+        Self { task: self.task.name(name), ..self }
+    }
+
+    /// Has a closure wait for its place at this limiter. For [`spawn_blocking`](Self::spawn_blocking).
+    pub fn limiter(self, limiter: &Limiter) -> Self {
+        Self { limiter: Some(limiter.clone()), ..self }
     }
 
     /// Spawns the task. See [`spawn`].
@@ -125,6 +138,35 @@ impl Builder {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        filch_sched::spawn(future, self.0.meta())
+        filch_sched::spawn(future, self.task.meta())
+    }
+
+    /// Runs a closure that blocks. See [`spawn_blocking`].
+    ///
+    /// ```
+    /// use filch::task::{Builder, Limiter};
+    ///
+    /// # filch::run(async {
+    /// let connections = Limiter::new(2);
+    /// let query = Builder::new().name("query").limiter(&connections).spawn_blocking(|| 42);
+    /// assert_eq!(query.await.unwrap(), 42);
+    /// # });
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`spawn_blocking`].
+    #[track_caller]
+    pub fn spawn_blocking<F, T>(self, closure: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let spawned =
+            Handle::current().spawn_blocking_as(closure, self.task.meta(), self.limiter.as_ref());
+        match spawned {
+            Ok(handle) => handle,
+            Err(error) => panic!("{error}"),
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! A scheduler, as anybody may hold it.
 
-use crate::blocking::{BlockingPool, NoThread};
+use crate::blocking::{BlockingPool, Limiter, NoThread};
 use crate::context::{self, Enter};
 use crate::metrics::WorkerMetrics;
 use crate::shared::{Shard, Shared, ShieldShard};
-use crate::task::{JoinHandle, Meta, OwnedTasks, Report, Schedule, Who, spawn_task};
+use crate::task::{self, JoinHandle, Meta, OwnedTasks, Report, Schedule, Who, spawn_task};
 use crate::timer::Timers;
 use std::any::Any;
 use std::fmt;
@@ -132,7 +132,25 @@ impl Handle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.blocking().spawn_with(closure, meta)
+        self.blocking().spawn_with(closure, named(meta))
+    }
+
+    /// As [`spawn_blocking`](Self::spawn_blocking), for a closure that has to wait for its place.
+    ///
+    /// # Errors
+    ///
+    /// As for [`spawn_blocking`](Self::spawn_blocking).
+    pub fn spawn_limited<F, T>(
+        &self,
+        closure: F,
+        meta: Meta,
+        limiter: &Limiter,
+    ) -> Result<JoinHandle<T>, NoThread>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.blocking().spawn_limited(closure, named(meta), limiter)
     }
 
     /// Makes this the scheduler of the current thread until the guard goes: what looks for one there
@@ -249,6 +267,11 @@ impl Handle {
     pub(crate) fn downgrade(&self) -> WeakHandle {
         WeakHandle(Arc::downgrade(&self.0))
     }
+}
+
+/// With the name of the task that runs here, if it has none of its own.
+fn named(meta: Meta) -> Meta {
+    Meta { name: meta.name.or_else(task::name), ..meta }
 }
 
 /// A handle that keeps nothing alive.

@@ -328,9 +328,15 @@ impl Plan {
             body();
         });
         let hook = handle.shared().hook.clone();
+        let weak = handle.downgrade();
+        let dispose = Arc::new(move |task: Task| match weak.upgrade() {
+            Some(handle) => handle.shared().inject(task),
+            None => task.shutdown(),
+        });
         handle.set_blocking(BlockingPool::new(blocking::Config {
             around,
             hook,
+            dispose,
             ..config.blocking
         }));
         Self { handle, seats }

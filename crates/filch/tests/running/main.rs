@@ -1,5 +1,6 @@
 //! How programs begin and end, each rule by its number in `docs/semantics.md`.
 
+mod blocking;
 mod end;
 mod interrupt;
 mod kit;

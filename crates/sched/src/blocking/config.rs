@@ -1,6 +1,7 @@
 //! How a blocking pool is to be.
 
-use crate::task::ErrorHook;
+use super::pool::run_to_its_end;
+use crate::task::{ErrorHook, Task};
 use filch_atomic::thread::JoinHandle;
 use std::fmt;
 use std::io;
@@ -35,6 +36,9 @@ pub struct Config {
     pub spawn_thread: Arc<SpawnThread>,
     /// Where the panics of closures go that nobody awaits.
     pub hook: ErrorHook,
+    /// Runs a task whose closure was cancelled before it had begun, so that this is dropped, elsewhere than on
+    /// the thread that cancels it.
+    pub dispose: Arc<dyn Fn(Task) + Send + Sync>,
 }
 
 impl Default for Config {
@@ -46,6 +50,7 @@ impl Default for Config {
             around: Arc::new(|body| body()),
             spawn_thread: Arc::new(spawn_thread),
             hook: ErrorHook::default(),
+            dispose: Arc::new(run_to_its_end),
         }
     }
 }

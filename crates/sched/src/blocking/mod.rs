@@ -7,9 +7,11 @@
 #![doc = include_str!("README.md")]
 
 mod config;
+mod limiter;
 mod pool;
 
 pub use config::{Config, DEFAULT_CAP, DEFAULT_KEEP_ALIVE, SpawnThread};
+pub use limiter::Limiter;
 pub use pool::{BlockingPool, NoThread, Refused, Shutdown, Stats};
 
 #[cfg(all(test, not(any(filch_loom, filch_shuttle))))]

@@ -1,12 +1,14 @@
 //! The queue, the threads, and who comes for what.
 
 use super::Config;
+use super::limiter::{Limited, Limiter, Slot};
 use crate::clock::Clock;
 use crate::scope::is_cancelled;
 use crate::task::{
-    ErrorHook, JoinHandle, Meta, OwnedTasks, Schedule, Task, TaskInfo, spawn_task, try_id,
+    ErrorHook, Header, JoinHandle, Meta, OwnedTasks, Schedule, Task, TaskInfo, spawn_task, try_id,
 };
 use filch_atomic::current::unconstrained;
+use filch_atomic::sync::atomic::AtomicBool;
 use filch_atomic::sync::{Arc, Condvar, Mutex, MutexGuard};
 use filch_atomic::thread;
 use std::cell::Cell;
@@ -15,7 +17,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::pending;
 use std::io;
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::time::Instant;
 
 /// A pool of threads for closures that block. Cheap to clone; every clone is the same pool.
@@ -24,7 +26,7 @@ use std::time::Instant;
 #[derive(Clone)]
 pub struct BlockingPool(Arc<Shared>);
 
-struct Shared {
+pub(super) struct Shared {
     config: Config,
     state: Mutex<State>,
     /// Sleepers wait here.
@@ -51,6 +53,8 @@ struct State {
     serial: u64,
     /// The threads that are alive, by their number.
     handles: HashMap<u64, thread::JoinHandle<()>>,
+    /// In whose lines tasks of this pool may wait.
+    limiters: Vec<Limiter>,
 }
 
 /// What a pool is doing at one moment.
@@ -153,39 +157,43 @@ impl BlockingPool {
         }
     }
 
+    /// As [`spawn_with`](Self::spawn_with), for a closure that has to wait for its place.
+    ///
+    /// # Errors
+    ///
+    /// As for [`spawn`](Self::spawn).
+    pub fn spawn_limited<F, T>(
+        &self,
+        closure: F,
+        meta: Meta,
+        limiter: &Limiter,
+    ) -> Result<JoinHandle<T>, NoThread>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let granted = Arc::new(AtomicBool::new(false));
+        let slot = Slot { limiter: limiter.clone(), granted: granted.clone() };
+        let run = async move {
+            let _slot = slot;
+            if is_cancelled() {
+                pending::<()>().await;
+            }
+            unconstrained(closure)
+        };
+        let limited = Limited { pool: self.0.clone(), limiter: limiter.clone() };
+        let (task, handle) = spawn_task(run, limited, meta);
+        task.map_or(Ok(()), |task| limiter.submit(&self.0, task, granted))?;
+        Ok(handle)
+    }
+
     /// Has a thread of the pool run `task` to its end. After shutdown the task is dropped.
     ///
     /// # Errors
     ///
     /// If the system refuses a thread and the pool has none.
     pub fn submit(&self, task: Task) -> Result<(), Refused> {
-        let mut state = self.0.state.lock();
-        if state.closed {
-            drop(state);
-            task.shutdown();
-            return Ok(());
-        }
-        if state.idle > 0 {
-            state.idle -= 1;
-            state.claimed += 1;
-            state.queue.push_back(task);
-            drop(state);
-            self.0.work.notify_one();
-            return Ok(());
-        }
-        if state.threads < self.0.config.cap
-            && let Err(error) = Shared::add_thread(&self.0, &mut state)
-        {
-            state.refused += 1;
-            if state.threads == 0 {
-                drop(state);
-                return Err(Refused { task, error });
-            }
-        }
-        // All threads are busy, and there is one.
-        debug_assert!(state.threads > 0);
-        state.queue.push_back(task);
-        Ok(())
+        Shared::submit(&self.0, task)
     }
 
     /// Lets the threads go that have nothing to do.
@@ -218,14 +226,16 @@ impl BlockingPool {
     pub fn shutdown(&self, deadline: Option<Instant>) -> Shutdown {
         let shared = &*self.0;
         shared.tasks.close();
-        let queue = {
+        let (queue, limiters) = {
             let mut state = shared.state.lock();
             state.closed = true;
-            std::mem::take(&mut state.queue)
+            (std::mem::take(&mut state.queue), std::mem::take(&mut state.limiters))
         };
         shared.work.notify_all();
-        let cancelled = queue.len();
-        drop(queue);
+        let waiting: Vec<_> =
+            limiters.iter().flat_map(|limiter| limiter.take_all_of(shared)).collect();
+        let cancelled = queue.len() + waiting.len();
+        drop((waiting, queue));
         let own = POOL.with(|pool| usize::from(ptr::eq(pool.get(), shared)));
         let mut state = shared.state.lock();
         while state.alive > own {
@@ -257,6 +267,53 @@ impl BlockingPool {
 }
 
 impl Shared {
+    /// See [`BlockingPool::submit`].
+    pub(super) fn submit(this: &Arc<Self>, task: Task) -> Result<(), Refused> {
+        let mut state = this.state.lock();
+        if state.closed {
+            drop(state);
+            task.shutdown();
+            return Ok(());
+        }
+        if state.idle > 0 {
+            state.idle -= 1;
+            state.claimed += 1;
+            state.queue.push_back(task);
+            drop(state);
+            this.work.notify_one();
+            return Ok(());
+        }
+        if state.threads < this.config.cap
+            && let Err(error) = Self::add_thread(this, &mut state)
+        {
+            state.refused += 1;
+            if state.threads == 0 {
+                drop(state);
+                return Err(Refused { task, error });
+            }
+        }
+        // All threads are busy, and there is one.
+        debug_assert!(state.threads > 0);
+        state.queue.push_back(task);
+        Ok(())
+    }
+
+    /// Notes that a task of this pool waits in that line. False after shutdown.
+    pub(super) fn takes_note_of(&self, limiter: &Limiter) -> bool {
+        let mut state = self.state.lock();
+        if !state.closed && !state.limiters.iter().any(|known| known.is_same(limiter)) {
+            // Those in whose lines nobody is left are forgotten: a program may make many.
+            state.limiters.retain(|known| known.is_used_elsewhere());
+            state.limiters.push(limiter.clone());
+        }
+        !state.closed
+    }
+
+    /// Has a task dropped whose closure was cancelled before it had begun.
+    pub(super) fn dispose_of(&self, task: Task) {
+        (self.config.dispose)(task);
+    }
+
     /// Makes a thread, counts it, and leaves it to wait for the lock that is held here.
     fn add_thread(this: &Arc<Self>, state: &mut MutexGuard<'_, State>) -> io::Result<()> {
         let serial = state.serial;
@@ -313,6 +370,18 @@ impl Schedule for Shared {
         task.shutdown();
     }
 
+    fn asked(&self, task: NonNull<Header>) {
+        let queued = {
+            let mut state = self.state.lock();
+            let place = state.queue.iter().position(|queued| queued.is(task));
+            place.and_then(|place| state.queue.remove(place))
+        };
+        // If not, it runs, or is about to.
+        if let Some(task) = queued {
+            self.dispose_of(task);
+        }
+    }
+
     fn tasks(&self) -> &OwnedTasks {
         &self.tasks
     }
@@ -322,7 +391,7 @@ impl Schedule for Shared {
     }
 }
 
-fn run_to_its_end(task: Task) {
+pub(super) fn run_to_its_end(task: Task) {
     let mut next = Some(task);
     while let Some(task) = next {
         // It does not unwind.

@@ -97,6 +97,7 @@ where
         is_shield: S::IS_SHIELD,
         run: Self::run,
         schedule: Self::schedule,
+        asked: Self::asked,
         take_output: Self::take_output,
         drop_output: Self::drop_output,
         free: Self::free,
@@ -427,6 +428,12 @@ where
         let cell = unsafe { Self::from_header(header) };
         // SAFETY: the caller gives its `Task` to us.
         cell.scheduler.schedule(unsafe { Task::from_raw(header) });
+    }
+
+    /// See [`Vtable::asked`].
+    unsafe fn asked(header: NonNull<Header>) {
+        // SAFETY: by the caller's reference.
+        unsafe { Self::from_header(header) }.scheduler.asked(header);
     }
 
     /// See [`Vtable::take_output`].

@@ -78,6 +78,8 @@ pub(super) struct Vtable {
     pub(super) run: unsafe fn(NonNull<Header>, &Polled) -> bool,
     /// Hands the task, whose `Task` the caller has, to its scheduler.
     pub(super) schedule: unsafe fn(NonNull<Header>),
+    /// Tells the scheduler that the task was asked to end, and not idle. The caller has a reference.
+    pub(super) asked: unsafe fn(NonNull<Header>),
     /// Moves the output of a complete task to the `Option<Result<T, Failure>>` behind the second
     /// pointer; leaves `None` if it was taken before. For the handle only.
     pub(super) take_output: unsafe fn(NonNull<Header>, NonNull<()>),

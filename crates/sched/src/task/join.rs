@@ -342,6 +342,9 @@ pub(super) unsafe fn cancel(header: NonNull<Header>, by_shutdown: bool) {
     if task.state.wake_by_ref() {
         // SAFETY: the step gave us the `Task`; the caller's reference outlasts the call.
         unsafe { (task.vtable.schedule)(header) };
+    } else {
+        // SAFETY: by the caller's reference.
+        unsafe { (task.vtable.asked)(header) };
     }
     if let Err(payload) = told {
         resume_unwind(payload);
@@ -359,5 +362,8 @@ unsafe fn abort(header: NonNull<Header>) {
     if task.state.cancel(false) {
         // SAFETY: the step gave us the `Task`; the caller's reference outlasts the call.
         unsafe { (task.vtable.schedule)(header) };
+    } else {
+        // SAFETY: by the caller's reference.
+        unsafe { (task.vtable.asked)(header) };
     }
 }

@@ -40,6 +40,7 @@ pub use yield_now::{YieldNow, yield_now};
 
 use filch_atomic::sync::Arc;
 use std::future::Future;
+use std::ptr::NonNull;
 
 /// Whom a task belongs to. Each task holds one, and drops it when its memory is freed.
 ///
@@ -53,6 +54,10 @@ pub trait Schedule: Send + Sync + 'static {
     /// lose it.
     fn schedule(&self, task: Task);
 
+    /// One of its tasks was asked to end, or aborted, and was not idle: it runs, or lies in a queue. There it may
+    /// stay, as whoever runs it will end it. A queue that is not served soon had better let it go now.
+    fn asked(&self, _task: NonNull<Header>) {}
+
     /// The owned list that tasks of this scheduler are in: the same one at every call.
     fn tasks(&self) -> &OwnedTasks;
 
@@ -65,6 +70,10 @@ impl<S: Schedule> Schedule for Arc<S> {
 
     fn schedule(&self, task: Task) {
         (**self).schedule(task);
+    }
+
+    fn asked(&self, task: NonNull<Header>) {
+        (**self).asked(task);
     }
 
     fn tasks(&self) -> &OwnedTasks {

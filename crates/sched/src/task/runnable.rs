@@ -55,6 +55,11 @@ impl Task {
         drop(self);
     }
 
+    /// Whether it is that task.
+    pub(crate) fn is(&self, task: NonNull<Header>) -> bool {
+        self.0 == task
+    }
+
     /// Which task.
     pub fn id(&self) -> TaskId {
         self.header().id
