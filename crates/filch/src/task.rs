@@ -20,6 +20,8 @@ use filch_sched::task::Meta;
 use std::future::Future;
 
 #[doc(inline)]
+pub use filch_atomic::current::WaitKind;
+#[doc(inline)]
 pub use filch_sched::blocking::Limiter;
 #[doc(inline)]
 pub use filch_sched::scope::{

@@ -205,7 +205,10 @@ impl Handle {
         // First, and not those that come yet: they are what clean-up needs.
         self.blocking().tasks().ask_those_here();
         for shard in &self.0.shards {
-            shard.tasks.ask_all();
+            shard.tasks.ask_those_to_come();
+        }
+        for shard in &self.0.shards {
+            shard.tasks.ask_those_here();
         }
         self.close_if_no_tasks();
     }

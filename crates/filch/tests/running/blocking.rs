@@ -90,7 +90,7 @@ fn a_closure_has_its_place_until_it_is_over() {
     // One that panics gives it back as well.
     let _entered = runtime.enter();
     let panics = Builder::new().limiter(&limiter).spawn_blocking(|| panic!("in there"));
-    assert!(exec::block_on(panics).map(|()| ()).unwrap_err().is_panic());
+    assert!(exec::block_on(panics).unwrap_err().is_panic());
     assert_eq!(exec::block_on(Builder::new().limiter(&limiter).spawn_blocking(|| 4)).unwrap(), 4);
 }
 
@@ -207,7 +207,7 @@ fn at_the_end_nobody_is_left_in_line() {
             runtime.shutdown_timeout(grace);
         });
         for waiting in waiting {
-            let error = exec::block_on::<_>(waiting).map(|()| ()).unwrap_err();
+            let error = exec::block_on::<_>(waiting).unwrap_err();
             assert!(error.is_shutdown(), "{error}");
         }
         holds.let_go.send(()).unwrap();

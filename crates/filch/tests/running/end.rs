@@ -1,8 +1,9 @@
 //! What becomes of tasks when their runtime ends.
+#![expect(clippy::async_yields_async, reason = "a handle outlives its runtime here")]
 
 use crate::kit::{HOUR, Log, builder};
 use crate::support::PATIENCE;
-use filch::task::{Builder, Report, yield_now};
+use filch::task::{Builder, Report};
 use filch::time::{Duration, sleep};
 use filch::{JoinHandle, Runtime, cancellable, check_cancelled, is_cancelled, shield, shielded};
 use filch_testkit::exec;
@@ -108,7 +109,7 @@ fn what_is_shielded_comes_to_its_end() {
                 let in_place = filch::spawn(async move {
                     let critical = async {
                         says.add("begun");
-                        sleep(Duration::from_millis(5)).await;
+                        says.until("asked").await;
                         says.add("shielded");
                     };
                     shielded(critical).await;
@@ -117,16 +118,26 @@ fn what_is_shielded_comes_to_its_end() {
                 });
                 let says = log.clone();
                 drop(shield(async move {
-                    sleep(Duration::from_millis(10)).await;
+                    says.until("shielded").await;
                     assert!(!is_cancelled(), "it is not asked");
                     says.add("a task of its own");
                 }));
+                let says = log.clone();
+                drop(filch::spawn(async move {
+                    let work = async {
+                        says.add("begun, too");
+                        pending::<()>().await;
+                    };
+                    cancellable(work).await.unwrap_err();
+                    says.add("asked");
+                }));
                 log.until("begun").await;
-                yield_now().await;
+                log.until("begun, too").await;
+                log.take();
                 drop(in_place);
             })
             .unwrap();
-        assert_eq!(log.take(), ["begun", "shielded", "a task of its own"]);
+        assert_eq!(log.take(), ["asked", "shielded", "a task of its own"]);
         assert_eq!(reports.take(), [""; 0]);
     }
 }
@@ -173,7 +184,8 @@ fn what_does_not_stop_is_dropped_and_named() {
         let reports = kept.clone();
         let runtime = Runtime::builder()
             .workers(workers)
-            .grace(Duration::from_millis(20))
+            .grace(Duration::from_secs(1))
+            .report_stuck_after(None)
             .on_error(move |report| reports.lock().unwrap().push(report.clone()));
         let gone = Arc::new(());
         let (log, held) = (Log::default(), gone.clone());
@@ -181,11 +193,14 @@ fn what_does_not_stop_is_dropped_and_named() {
         let handle = runtime
             .run(async {
                 let says = log.clone();
-                (spawned, waited) = (line!() + 1, line!() + 4);
+                (spawned, waited) = (line!() + 1, line!() + 5);
                 let handle = Builder::new().name("sleeper").spawn(async move {
                     let _held = held;
-                    says.add("begun");
-                    shielded(sleep(HOUR)).await;
+                    let forever = async {
+                        says.add("begun");
+                        sleep(HOUR).await;
+                    };
+                    shielded(forever).await;
                 });
                 log.until("begun").await;
                 handle
@@ -218,12 +233,15 @@ fn many_that_do_not_stop_are_counted() {
     for _ in 0..100 {
         let begun = begun.clone();
         drop(runtime.handle().spawn(async move {
-            begun.send(()).unwrap();
-            shielded(pending::<()>()).await;
+            let forever = async {
+                begun.send(()).unwrap();
+                pending::<()>().await;
+            };
+            shielded(forever).await;
         }));
     }
     is_begun.iter().take(100).for_each(drop);
-    runtime.shutdown_timeout(Duration::from_millis(50));
+    runtime.shutdown_timeout(Duration::from_secs(1));
     let said = reports.take();
     assert_eq!(said.len(), 21, "{said:?}");
     assert!(said[20].contains("80 more"), "{said:?}");

@@ -34,7 +34,7 @@ fn a_thread_waits_for_what_it_submitted() {
         }
     });
     let panics = handle.submit(async { panic!("in there") });
-    assert!(panics.wait().map(|()| ()).unwrap_err().is_panic());
+    assert!(panics.wait().unwrap_err().is_panic());
     // By a blocking closure, and by a task, which awaits it.
     let inner = handle.clone();
     let closure = handle.spawn_blocking(move || inner.submit(async { 5 }).wait());

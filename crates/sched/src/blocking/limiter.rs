@@ -2,6 +2,7 @@
 
 use super::pool::{NoThread, Refused, Shared};
 use crate::task::{ErrorHook, Header, OwnedTasks, Schedule, Task};
+use filch_atomic::current::WaitKind;
 use filch_atomic::sync::atomic::{AtomicBool, Ordering};
 use filch_atomic::sync::{Arc, Mutex};
 use std::collections::VecDeque;
@@ -165,6 +166,8 @@ pub(super) struct Limited {
 }
 
 impl Schedule for Limited {
+    const WAITED_FOR: WaitKind = Shared::WAITED_FOR;
+
     fn schedule(&self, task: Task) {
         self.pool.schedule(task);
     }

@@ -7,7 +7,7 @@ use crate::scope::is_cancelled;
 use crate::task::{
     ErrorHook, Header, JoinHandle, Meta, OwnedTasks, Schedule, Task, TaskInfo, spawn_task, try_id,
 };
-use filch_atomic::current::unconstrained;
+use filch_atomic::current::{WaitKind, unconstrained};
 use filch_atomic::sync::atomic::AtomicBool;
 use filch_atomic::sync::{Arc, Condvar, Mutex, MutexGuard};
 use filch_atomic::thread;
@@ -364,6 +364,8 @@ impl Shared {
 }
 
 impl Schedule for Shared {
+    const WAITED_FOR: WaitKind = WaitKind::Blocking;
+
     fn schedule(&self, task: Task) {
         // A blocking task is in the queue or runs, from its spawn to its end; it is never idle.
         debug_assert!(false, "a blocking task was woken");

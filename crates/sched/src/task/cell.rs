@@ -95,6 +95,7 @@ where
 {
     const VTABLE: Vtable = Vtable {
         is_shield: S::IS_SHIELD,
+        waited_for: S::WAITED_FOR,
         run: Self::run,
         schedule: Self::schedule,
         asked: Self::asked,

@@ -7,7 +7,7 @@ use super::state::State;
 use super::vars::Context;
 use super::{Name, Polled, TaskId};
 use filch_atomic::cell::UnsafeCell;
-use filch_atomic::current::WaitRecord;
+use filch_atomic::current::{WaitKind, WaitRecord};
 use filch_atomic::scope::Scope;
 use filch_atomic::sync::Arc;
 use filch_atomic::sync::atomic::{AtomicPtr, Ordering};
@@ -73,6 +73,8 @@ const _: () = assert!(size_of::<Header>() == 104 && align_of::<Header>() == 8);
 pub(super) struct Vtable {
     /// Whether the task is not asked to end with the others, but waited for.
     pub(super) is_shield: bool,
+    /// What its handle is on record as.
+    pub(super) waited_for: WaitKind,
     /// Polls or cancels the task whose `Task` the caller had. True if the caller has it again.
     /// While it is polled, it is shown in the place given.
     pub(super) run: unsafe fn(NonNull<Header>, &Polled) -> bool,

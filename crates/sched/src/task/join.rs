@@ -4,7 +4,7 @@ use super::error::{Failure, JoinError};
 use super::header::{Header, release};
 use super::report::caught;
 use super::{Name, TaskId};
-use filch_atomic::current::{self, WaitKind};
+use filch_atomic::current;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -186,7 +186,8 @@ impl<T> Future for JoinHandle<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if self.register(cx.waker()) {
             let header = self.header();
-            current::note_wait(WaitKind::Join, header.id.as_u64() as usize, header.location);
+            let (kind, id) = (header.vtable.waited_for, header.id.as_u64() as usize);
+            current::note_wait(kind, id, header.location);
             return Poll::Pending;
         }
         // Only now, as only now there is progress to be made.

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread;
 
-/// Declares task locals: `static`s of [`LocalKey`](crate::task::LocalKey), each with a value only inside its
+/// Declares task locals: `static`s of type [`LocalKey`], each with a value only inside its
 /// [`scope`](crate::task::LocalKey::scope).
 ///
 /// ```

@@ -38,6 +38,7 @@ pub(crate) use vars::KeepOutside;
 pub use vars::{ContextVar, Scoped, Token};
 pub use yield_now::{YieldNow, yield_now};
 
+use filch_atomic::current::WaitKind;
 use filch_atomic::sync::Arc;
 use std::future::Future;
 use std::ptr::NonNull;
@@ -48,6 +49,9 @@ use std::ptr::NonNull;
 pub trait Schedule: Send + Sync + 'static {
     /// Whether its tasks are not asked to end with the others ([`OwnedTasks::ask_all`]), but waited for.
     const IS_SHIELD: bool = false;
+
+    /// What whoever awaits one of its tasks is on record as waiting for.
+    const WAITED_FOR: WaitKind = WaitKind::Join;
 
     /// Takes a task that was woken, or aborted, while it was idle. Called on the waking thread,
     /// which may be any, also from inside the poll of another task. Must neither run the task nor
@@ -67,6 +71,7 @@ pub trait Schedule: Send + Sync + 'static {
 
 impl<S: Schedule> Schedule for Arc<S> {
     const IS_SHIELD: bool = S::IS_SHIELD;
+    const WAITED_FOR: WaitKind = S::WAITED_FOR;
 
     fn schedule(&self, task: Task) {
         (**self).schedule(task);

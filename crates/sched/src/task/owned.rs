@@ -20,8 +20,8 @@
 //! 4. No code of the user's runs under the lock: tasks are taken out in batches, and cancelled
 //!    after it is released.
 //!
-//! Before they are ended, tasks are asked to end ([`ask_all`](OwnedTasks::ask_all)): by rule 3 each is asked,
-//! by the one who asks all or by its own spawn.
+//! Before they are ended, tasks are asked to end ([`ask_all`](OwnedTasks::ask_all)). First the flag says so, then
+//! the list is gone through: a task that is not found there came after the flag, and is asked by its spawn.
 
 use super::header::{self, Header};
 use super::join::cancel;
@@ -117,20 +117,23 @@ impl OwnedTasks {
     /// Asks every task to end, as [`JoinHandle::cancel`](super::JoinHandle::cancel) does, and from now on each
     /// that is spawned; but for [shields](super::Schedule::IS_SHIELD).
     pub fn ask_all(&self) {
-        self.ask(true);
+        self.ask_those_to_come();
+        self.ask_those_here();
+    }
+
+    /// Has each task that is spawned from now on asked by its spawn. Of several lists, this comes for all before
+    /// those that are there are asked: these may spawn into any.
+    pub fn ask_those_to_come(&self) {
+        let mut list = self.list.lock();
+        if list.stage == Stage::Open {
+            list.stage = Stage::Asked;
+        }
     }
 
     /// Asks every task that is here now.
     pub fn ask_those_here(&self) {
-        self.ask(false);
-    }
-
-    fn ask(&self, those_to_come_too: bool) {
         let tasks = {
-            let mut list = self.list.lock();
-            if those_to_come_too && list.stage == Stage::Open {
-                list.stage = Stage::Asked;
-            }
+            let list = self.list.lock();
             let mut tasks = Vec::with_capacity(list.len);
             list.each(|task, header| {
                 if !header.vtable.is_shield {
