@@ -7,12 +7,14 @@
 
 mod boundary;
 mod clean_up;
+mod first_asked;
 mod held;
 mod part;
 mod shielded;
 mod witness;
 
 pub use boundary::{Cancellable, Never, cancellable};
+pub use first_asked::before_first_asked;
 pub use part::Part;
 pub use shielded::{Shielded, shielded};
 pub use witness::Witness;
@@ -37,7 +39,10 @@ pub fn is_cancelled() -> bool {
 }
 
 fn task_is_cancelled() -> bool {
-    let by_task = || task::with_current(task::Header::is_cancelled).unwrap_or(false);
+    let by_task = || {
+        first_asked::asked();
+        task::with_current(task::Header::is_cancelled).unwrap_or(false)
+    };
     witness::is_cancelled().unwrap_or_else(by_task)
 }
 
@@ -86,7 +91,10 @@ impl From<Cancelled> for io::Error {
 /// The scope that code which runs here is in: the innermost boundary's, shield's or [`Part`]'s, or its task's.
 /// `None` where there is no task. What has no scope yet is given one.
 pub fn around() -> Option<Arc<Scope>> {
-    scope::around(|| task::with_current(|task| task.scope().clone()))
+    scope::around(|| {
+        first_asked::asked();
+        task::with_current(|task| task.scope().clone())
+    })
 }
 
 /// Whether the task that runs here was woken since its poll began: it is polled once more, whatever this poll

@@ -84,9 +84,9 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if let Place::New | Place::Waiting(_) = this.place {
-            match this.core.begin(this.place, cx.waker()) {
-                Leave::Run => {}
+        if let Place::Waiting(number) = *this.place {
+            match this.core.begin(number, cx.waker()) {
+                Leave::Run => *this.place = Place::New,
                 Leave::Wait => return Poll::Pending,
                 Leave::End => {
                     cut(this.core, this.future, this.place);
@@ -94,7 +94,11 @@ where
                 }
             }
         }
-        let polled = inside(this.core, || {
+        let is_first = matches!(this.place, Place::New) && !this.core.is_ending();
+        if !is_first && matches!(this.place, Place::New) {
+            *this.place = this.core.list();
+        }
+        let poll = || {
             let future = this.future.as_mut().as_pin_mut();
             let polled = future.expect("a child was polled after it had been ready").poll(cx);
             if polled.is_ready() {
@@ -105,7 +109,20 @@ where
                 // Else it would be dropped after the group is over. (If its handle goes just now, it may be.)
                 if ended.is_err() || task::is_awaited() { ended.map(Some) } else { Ok(None) }
             })
-        });
+        };
+        let polled = if is_first {
+            // Most children come to their end in this poll, and are never listed.
+            let caught = || catch_unwind(AssertUnwindSafe(poll));
+            let (polled, place) = context::enter_first(this.core, caught);
+            match (place, &polled) {
+                (Some(place), _) => *this.place = place,
+                (None, Ok(Poll::Pending)) => *this.place = this.core.list(),
+                (None, _) => {}
+            }
+            polled
+        } else {
+            inside(this.core, poll)
+        };
         let value = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(Ok(value))) => value,

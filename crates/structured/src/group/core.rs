@@ -34,8 +34,10 @@ const ONE: usize = 128;
 pub(super) type Supervisor = Box<dyn Fn(Failure) + Send + Sync>;
 
 /// The shared state of a group. The rules are in the README beside this file.
+#[repr(C)]
 pub(super) struct Core {
-    /// The bits above, and how many children there are.
+    /// The bits above, and how many children there are. First, so that it is in the line of the reference count,
+    /// which whoever comes or goes changes as well.
     state: AtomicUsize,
     members: Mutex<Members>,
     /// The group's scope: around the body, cancelled with the group; whoever polls the group waits there.
@@ -65,13 +67,13 @@ struct Members {
 /// What a child has left with its group.
 #[derive(Debug)]
 pub(super) enum Place {
-    /// Nothing: it has not begun.
+    /// Nothing: it has not begun, or not come to the end of its first poll.
     New,
     /// It waits for room, under this number.
     Waiting(u64),
     /// Something to cancel it by.
     Listed(usize),
-    /// Nothing: it was asked to end as it began.
+    /// Nothing: it was asked to end when it was to be listed.
     Asked,
     /// It has left.
     Left,
@@ -155,31 +157,28 @@ impl Core {
         None
     }
 
-    /// A child's first polls: whether it may begin. If so, it is asked to end with the group from here on.
-    pub(super) fn begin(&self, place: &mut Place, waker: &Waker) -> Leave {
+    /// A child that waits for room is polled: whether it may begin.
+    pub(super) fn begin(&self, number: u64, waker: &Waker) -> Leave {
+        let mut members = self.members.lock();
+        if self.is_ending() {
+            return Leave::End;
+        }
+        // The waker is the child's task's own.
+        if members.room.has_to_wait(number, waker) { Leave::Wait } else { Leave::Run }
+    }
+
+    /// A child is to be asked to end with the group from here on. In its task, once.
+    pub(super) fn list(&self) -> Place {
+        let own = AbortHandle::of_current().expect("a child is a task");
         {
             let mut members = self.members.lock();
-            let is_ending = self.is_ending();
-            if let Place::Waiting(number) = *place {
-                if is_ending {
-                    return Leave::End;
-                }
-                // The waker is the child's task's own.
-                if members.room.has_to_wait(number, waker) {
-                    return Leave::Wait;
-                }
-            }
-            if !is_ending {
-                let handle = AbortHandle::of_current().expect("a child is a task");
-                *place = Place::Listed(members.listed.put(handle));
-                return Leave::Run;
+            if !self.is_ending() {
+                return Place::Listed(members.listed.put(own));
             }
         }
         // Whoever ended the group did not find it in the list.
-        *place = Place::Asked;
-        let own = AbortHandle::of_current().expect("a child is a task");
         self.tell(|| own.cancel());
-        Leave::Run
+        Place::Asked
     }
 
     /// A child is over: its future is dropped.
