@@ -1,10 +1,8 @@
 //! Files that have no positions: pipes, eventfds, terminals (C1, D6).
 
-use filch::cancellable;
 use filch::fs::File;
 use filch::io::{Read, Write};
 use filch::time::{sleep, timeout};
-use filch_testkit::limits::watchdog;
 use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
@@ -146,55 +144,4 @@ async fn a_terminal_that_takes_no_more_holds_up_its_writer_alone() {
     assert!(timeout(Duration::from_millis(50), (&program).write_all(&much)).await.is_err());
     program.close().await.unwrap();
     drop(screen);
-}
-
-/// CANCEL-10. A terminal that does not block says so, and the write waits for room before it is begun anew. Cut
-/// while it does, it is not begun by whoever writes next.
-#[filch::test]
-async fn a_write_that_waits_for_room_and_is_cut_does_not_happen_later() {
-    let _watchdog = watchdog(120);
-    let (ours, terminal) = terminal();
-    for fd in [&ours, &terminal] {
-        // SAFETY: no pointers.
-        assert_eq!(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) }, 0);
-    }
-    let (mut ours, mut filled) = (std::fs::File::from(ours), 0);
-    let mut terminal = std::fs::File::from(terminal);
-    let file = Arc::new(adopt(terminal.try_clone().unwrap()));
-    loop {
-        for size in [512, 1] {
-            while let Ok(written) = terminal.write(&[b'.'; 512][..size]) {
-                filled += written;
-            }
-        }
-        let task = filch::spawn({
-            let file = file.clone();
-            async move { cancellable(file.write(b"never")).await }
-        });
-        sleep(SHORT).await;
-        task.cancel();
-        match task.await.unwrap() {
-            Ok(written) => filled += written.unwrap(),
-            Err(_cut) => break,
-        }
-        // The kernel had moved something on, and made room.
-        sleep(SHORT).await;
-    }
-    drop(terminal);
-    // Nobody reads: a write that is still to come would be waited for.
-    assert_eq!(file.settle().await.unwrap(), 0);
-    let next = filch::spawn({
-        let file = file.clone();
-        async move { (&*file).write_all(b"bye").await.unwrap() }
-    });
-    let (mut got, mut buf) = (Vec::new(), [0; 4096]);
-    while !got.ends_with(b"bye") {
-        match ours.read(&mut buf) {
-            Ok(read) => got.extend_from_slice(&buf[..read]),
-            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
-        }
-        sleep(SHORT).await;
-    }
-    next.await.unwrap();
-    assert_eq!(got.len(), filled + 3);
 }
