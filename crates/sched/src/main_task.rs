@@ -116,11 +116,15 @@ impl<'a> MainTask<'a> {
             self.scope.cancel();
         }
         let is_due = self.scope.is_due();
-        let Self { future, waker, record, scope, .. } = self;
+        let Self { future, waker, record, scope, woken } = self;
         let poll = || {
             scope::enter(scope, || {
                 let done = future.poll(&mut Context::from_waker(waker));
-                let is_cut = !done && is_due && !scope.is_held();
+                let is_cut = !done
+                    && is_due
+                    && !scope.is_held()
+                    // No wait, or somebody's turn was over: it is polled again, and so will they be.
+                    && !(woken.flag.is_raised() && scope.has_unheard());
                 if is_cut {
                     future.cut();
                 }
