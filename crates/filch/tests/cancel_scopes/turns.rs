@@ -102,8 +102,10 @@ fn cancel_2_a_boundary_that_is_kept_holds_up_nobody() {
                     })
                     .await;
                     log.add("begun");
-                    while never_waits {
-                        yield_now().await;
+                    if never_waits {
+                        loop {
+                            yield_now().await;
+                        }
                     }
                     pending::<()>().await;
                 }
