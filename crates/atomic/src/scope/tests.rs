@@ -1,3 +1,5 @@
+//! What one thread can tell of scopes; the model `scopes` has the rest.
+
 use super::{Inside, Kind, Leaf, Scope, current, enter, outside};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};

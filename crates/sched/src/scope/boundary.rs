@@ -107,7 +107,12 @@ impl<F> Cancellable<F> {
     /// what is left to the clean-up that it is part of. Then it is dropped where it waits, and reported as
     /// [`CleanUpCut`](crate::task::Report::CleanUpCut) (C4).
     ///
-    /// It does not run if the future comes to its end, nor if this is dropped or its task aborted.
+    /// It does not run if the future comes to its end, nor if this is dropped or its task aborted, nor if
+    /// something panics, be it a destructor of what is cut.
+    ///
+    /// # Panics
+    ///
+    /// When it is to begin on a thread without a runtime: there is no clock for its grace.
     pub fn on_cancel<C, U>(self, clean_up: C) -> Cancellable<F, C, U>
     where
         C: FnOnce() -> U,
