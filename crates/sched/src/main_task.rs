@@ -120,11 +120,9 @@ impl<'a> MainTask<'a> {
         let poll = || {
             scope::enter(scope, || {
                 let done = future.poll(&mut Context::from_waker(waker));
-                let is_cut = !done
-                    && is_due
-                    && !scope.is_held()
-                    // No wait, or somebody's turn was over: it is polled again, and so will they be.
-                    && !(woken.flag.is_raised() && scope.has_unheard());
+                // No wait, or somebody's turn was over: it is polled again, and so will they be.
+                let is_put_off = || woken.flag.is_raised() && scope.has_unheard();
+                let is_cut = !done && is_due && !scope.is_held() && !is_put_off();
                 if is_cut {
                     future.cut();
                 }

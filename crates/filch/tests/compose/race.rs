@@ -148,7 +148,7 @@ fn race_4_the_output_is_not_lost() {
             sleep(MS).await;
             None
         };
-        assert_eq!(race((async { Some(pending::<()>().await) }, over)).await, None);
+        assert_eq!(race((async { pending::<Option<()>>().await }, over)).await, None);
         // In a timeout, and a timeout in it.
         let arm = async { timeout(MS, pending::<()>()).await.is_err() };
         assert_eq!(timeout(HOUR, race((arm, pending()))).await, Ok(true));
