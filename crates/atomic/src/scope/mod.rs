@@ -153,11 +153,20 @@ impl Scope {
     /// Tells the regions around this boundary, to the first shield, that it is cut: what they come to now may
     /// not be what they were begun for.
     pub fn note_cut(&self) {
+        self.set_cut(true);
+    }
+
+    /// Takes that back: what they come to now is to be heard, whatever was cut.
+    pub fn forget_cut(&self) {
+        self.set_cut(false);
+    }
+
+    fn set_cut(&self, is_cut: bool) {
         let mut next = &self.parent;
         while let Some(scope) = next {
             if scope.kind == Kind::Region {
                 // Release: pairs with `has_cut`, should it be polled elsewhere.
-                scope.has_cut.store(true, Ordering::Release);
+                scope.has_cut.store(is_cut, Ordering::Release);
             }
             next = if scope.kind == Kind::Shield { &None } else { &scope.parent };
         }

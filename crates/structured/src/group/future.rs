@@ -204,6 +204,8 @@ where
             resume_unwind(payload);
         }
         if !outcome.failures.is_empty() {
+            // They came about by themselves: a timeout around must not take them for its own doing.
+            open.inside.scope().forget_cut();
             return Poll::Ready(Err(GroupError::new(this.location, outcome.failures)));
         }
         match output {
