@@ -1,6 +1,6 @@
 //! Structured concurrency for filch: what is begun inside a piece of code is over when that code is.
 //!
-//! * Tasks: [`group`] with one fate for all, [`gather`], [`race`] and [`TaskSet`] for their results.
+//! * Tasks: [`group()`] with one fate for all, [`gather()`], [`race()`] and [`TaskSet`] for their results.
 //! * Borrowing: [`local_scope`] within one task, [`scope_with`] from a value that is handed over, [`cpu`] from a
 //!   frame that waits.
 //!
