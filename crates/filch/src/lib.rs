@@ -99,7 +99,8 @@ pub mod sync {
 
 /// Waits for several futures at once, in one task, and gives all their outputs.
 pub use tokio::join;
-/// Waits for the first of several futures, in one task, and drops the others.
+/// Waits for the first of several futures, in one task, and drops the others, as they are. [`race()`] cancels them and
+/// waits for their clean-up.
 ///
 /// # Cancel safety
 ///

@@ -2,6 +2,12 @@
 
 use crate::timer::Timers;
 use filch_atomic::sync::Arc;
+use filch_atomic::thread_local;
+use std::cell::RefCell;
+
+thread_local! {
+    static TIMERS: RefCell<Option<Arc<Timers>>> = const { RefCell::new(None) };
+}
 
 /// The timers that a sleep first polled on this thread goes to.
 pub(crate) struct CurrentTimers<'a> {
@@ -15,7 +21,14 @@ pub(crate) fn on_ending_worker() -> bool {
     false
 }
 
-/// No modelled thread is a worker: models hand their timers to what uses them.
+/// Gives this thread timers: a model hands its own to what uses them. They are some other thread's.
+pub fn set_timers(timers: Option<Arc<Timers>>) {
+    let former = TIMERS.with(|current| current.replace(timers));
+    drop(former);
+}
+
+/// Lends this thread's timers.
 pub(crate) fn with_timers<R>(f: impl FnOnce(Option<CurrentTimers<'_>>) -> R) -> R {
-    f(None)
+    let timers = TIMERS.with(|current| current.borrow().clone());
+    f(timers.as_ref().map(|timers| CurrentTimers { timers, is_owner: false }))
 }

@@ -50,6 +50,8 @@ pub mod watch;
 #[cfg_attr(not(filch_loom), doc(hidden))]
 pub mod wind_up;
 
+#[cfg(filch_loom)]
+pub use context::set_timers;
 pub use park::{Leaked, Park, Peer};
 pub use submit::Submitted;
 pub use thread_park::{ThreadPark, ThreadPeer};

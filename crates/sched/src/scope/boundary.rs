@@ -17,8 +17,8 @@ use std::time::Duration;
 
 /// Makes `future` a thing that a cancel ends with `Err(Cancelled)`, in place of the whole task.
 ///
-/// When the task is asked to end ([`JoinHandle::cancel`](crate::task::JoinHandle::cancel)), the future is
-/// polled once more: if it is ready by then, its output is `Ok` (C2). Otherwise it is dropped where it
+/// When the task is asked to end ([`JoinHandle::cancel`](crate::task::JoinHandle::cancel)), or the time of a
+/// [`timeout`](fn@crate::timer::timeout) around this is over, the future is polled once more: if it is ready by then, its output is `Ok` (C2). Otherwise it is dropped where it
 /// waits, once nothing in it is [shielded](fn@super::shielded) and no boundary in it cleans up, and this is
 /// ready with the error. The innermost boundary does so first.
 ///

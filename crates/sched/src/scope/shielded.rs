@@ -13,9 +13,8 @@ use std::time::Instant;
 /// In place, in this task: it may borrow. A boundary *inside* it is not told of the cancel either, and
 /// [`is_cancelled`](super::is_cancelled) is false there. Behind it the cancel is in force again.
 ///
-/// Only a cancel is kept off. Dropping this future drops the one inside, and so do
-/// [`abort`](crate::task::JoinHandle::abort), a [`timeout`](crate::timer::timeout) around it and the end
-/// of the runtime. To go on all the same, [`shield`] is a task of its own.
+/// The end of a [`timeout`](fn@crate::timer::timeout) around it is such a cancel. Nothing else is kept off: dropping this
+/// future drops the one inside, and so do [`abort`](crate::task::JoinHandle::abort) and the end of the runtime. To go on all the same, [`shield`] is a task of its own.
 ///
 /// [`shield`]: https://docs.rs/filch/latest/filch/fn.shield.html
 ///
