@@ -50,15 +50,14 @@ impl Desk {
         Self { timers, base: Instant::now(), woken, seen: 0 }
     }
 
-    /// A scope with that deadline, polled once, and the handle.
+    /// A scope with that deadline, and the handle.
     fn scope(&self, when: Option<Instant>) -> (Scope, Deadline) {
         let kept = Arc::new(Mutex::new(None));
         let given = kept.clone();
-        let mut scope = Box::pin(timeout_scope_at(when, |deadline| {
+        let scope = Box::pin(timeout_scope_at(when, |deadline| {
             *given.lock() = Some(deadline);
             pending::<()>()
         }));
-        assert!(self.poll(&mut scope).is_pending());
         let deadline = kept.lock().take().unwrap();
         (scope, deadline)
     }
@@ -102,6 +101,7 @@ fn fire_and_put_off() {
         let mut desk = Desk::new();
         let base = desk.base;
         let (mut scope, deadline) = desk.scope(Some(base + HOUR));
+        assert!(desk.poll(&mut scope).is_pending());
         let expirer = thread::spawn({
             let timers = desk.timers.clone();
             move || expire(&timers, base + 2 * HOUR)
@@ -149,7 +149,8 @@ fn dropped_meanwhile() {
     check(|| {
         let desk = Desk::new();
         let base = desk.base;
-        let (scope, deadline) = desk.scope(Some(base + HOUR));
+        let (mut scope, deadline) = desk.scope(Some(base + HOUR));
+        assert!(desk.poll(&mut scope).is_pending());
         let expirer = thread::spawn({
             let timers = desk.timers.clone();
             move || expire(&timers, base + 2 * HOUR)

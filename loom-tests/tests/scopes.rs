@@ -9,7 +9,7 @@ use filch_atomic::scope::{Inside, Kind, Leaf, Scope, enter, here_is_cancelled};
 use filch_atomic::sync::atomic::{AtomicUsize, Ordering};
 use filch_atomic::sync::{Arc, Mutex};
 use filch_atomic::thread;
-use filch_sched::scope::{Cancelled, cancellable, shielded};
+use filch_sched::scope::{Cancelled, Part, cancellable, shielded};
 use filch_sched::task::{
     ErrorHook, JoinError, JoinHandle, Meta, OwnedTasks, Schedule, Task, spawn_task,
 };
@@ -381,5 +381,90 @@ fn of_two_scopes_the_inner_is_first() {
         assert!(outer.is_due() && inner.scope().is_due() && leaf.is_cancelled());
         canceller.join().unwrap();
         assert_eq!(bell.0.load(Ordering::SeqCst), 1);
+    });
+}
+
+/// Holds a part of what its task does, and ends it when it is told.
+struct Ends<F> {
+    part: Pin<Box<Part<F>>>,
+    over: std::sync::Arc<Flag>,
+}
+
+impl<F: Future> Future for Ends<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.over.load(Ordering::SeqCst) {
+            return self.part.as_mut().poll_end(cx);
+        }
+        self.part.as_mut().poll(&(), cx).map(Some)
+    }
+}
+
+/// A part of a task that is ended while the task is cancelled: the boundary in it is told by one of them, and acts; and
+/// somebody sees to it that the rest is over.
+#[test]
+fn a_part_that_ends_while_its_task_is_cancelled() {
+    check(|| {
+        let queue = Bench::new();
+        let (inner, over) = (Counter::default(), std::sync::Arc::new(Flag::new(false)));
+        let handle = queue.spawn({
+            let (inner, over) = (inner.clone(), over.clone());
+            async move {
+                let work = async {
+                    cancellable(Only::new(pending::<()>())).await.unwrap_err();
+                    inner.fetch_add(1, Ordering::SeqCst);
+                    pending::<()>().await;
+                };
+                cancellable(Ends { part: Box::pin(Part::new(work)), over }).await
+            }
+        });
+        queue.run();
+        over.store(true, Ordering::SeqCst);
+        let worker = queue.worker();
+        handle.cancel();
+        worker.join().unwrap();
+        queue.run();
+        // Ended by itself, or by the cut around it.
+        assert!(matches!(result(handle), Ok(Ok(None) | Err(_))));
+        assert_eq!(inner.load(Ordering::SeqCst), 1);
+    });
+}
+
+/// A part that is ended with nobody cancelling: by itself alone it tells the boundary, and is held up by what that
+/// holds up elsewhere.
+#[test]
+fn a_part_that_ends_waits_for_a_shield_elsewhere() {
+    check(|| {
+        let queue = Bench::new();
+        let over = std::sync::Arc::new(Flag::new(false));
+        let place = std::sync::Arc::new(std::sync::Mutex::new(None));
+        let wake = std::sync::Arc::new(std::sync::Mutex::new(None::<Waker>));
+        let handle = queue.spawn({
+            let (over, place, wake) = (over.clone(), place.clone(), wake.clone());
+            async move {
+                let work = async {
+                    let mut shield = Box::pin(shielded(pending::<()>()));
+                    poll_fn(|cx| {
+                        assert!(shield.as_mut().poll(cx).is_pending());
+                        *wake.lock().unwrap() = Some(cx.waker().clone());
+                        Poll::Ready(())
+                    })
+                    .await;
+                    *place.lock().unwrap() = Some(shield);
+                    pending::<()>().await;
+                };
+                Ends { part: Box::pin(Part::new(work)), over }.await
+            }
+        });
+        queue.run();
+        let shield = place.lock().unwrap().take().unwrap();
+        over.store(true, Ordering::SeqCst);
+        wake.lock().unwrap().take().unwrap().wake();
+        let dropper = thread::spawn(move || drop(shield));
+        queue.run();
+        dropper.join().unwrap();
+        queue.run();
+        assert!(matches!(result(handle), Ok(None)));
     });
 }
