@@ -29,7 +29,8 @@ use std::time::{Duration, Instant};
 /// there, in no boundary: what they had in flight is not lost (C1).
 ///
 /// A future that comes to its end in spite of all that yields its output, late as it is, unless a boundary in it
-/// was cut: then what it yields is taken for the error that it passes on, and dropped for `Elapsed`. What is to be
+/// was cut and no group has given its errors since: then what it yields is taken for the error that it passes on, and
+/// dropped for `Elapsed`. What is to be
 /// kept of work that was cut goes to a variable outside.
 ///
 /// Only its own time makes a timeout yield `Elapsed`. A cancel from outside passes through it to what is inside, and
