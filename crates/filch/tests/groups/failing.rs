@@ -215,10 +215,8 @@ fn group_5_a_panic_goes_on_when_all_are_over() {
         });
         let mut panics = Box::pin(panics);
         std::future::poll_fn(|cx| {
-            catch_unwind(AssertUnwindSafe(|| panics.as_mut().poll(cx))).map_or_else(
-                |payload| std::task::Poll::Ready(payload),
-                |polled| polled.map(|_| unreachable!()),
-            )
+            catch_unwind(AssertUnwindSafe(|| panics.as_mut().poll(cx)))
+                .map_or_else(std::task::Poll::Ready, |polled| polled.map(|_| unreachable!()))
         })
         .await
     };

@@ -82,7 +82,6 @@ fn group_14_no_more_than_the_limit_run() {
                         now.fetch_sub(1, Ordering::SeqCst);
                     });
                 }
-                assert_eq!(g.len() >= limit, true);
                 Ok(())
             })
             .await

@@ -70,9 +70,7 @@ fn child(g: TaskGroup, book: Book, seed: u64, depth: u32) -> Boxed<Result<u64, B
             0 => return Err(book.fail()),
             1 => {
                 // It fails while it cleans up.
-                if cancellable(pending::<()>()).await.is_err() {
-                    return Err(book.fail());
-                }
+                cancellable(pending::<()>()).await.map_err(|_| book.fail())?;
             }
             2 => {
                 let clean_up = async || sleep(Duration::from_micros(200)).await;
