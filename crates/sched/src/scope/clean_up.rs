@@ -148,7 +148,10 @@ mod tests {
                 // By one that is in the same group, say.
                 own.scope().cancel();
                 match polled {
-                    Poll::Ready(ended) => Poll::Ready(assert!(ended.is_err() && cleaned.get())),
+                    Poll::Ready(ended) => {
+                        assert!(ended.is_err() && cleaned.get());
+                        Poll::Ready(())
+                    }
                     Poll::Pending => Poll::Pending,
                 }
             })
