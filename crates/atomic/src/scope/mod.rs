@@ -332,8 +332,6 @@ impl Inside {
 }
 
 impl Drop for Inside {
-    // Where there may be one, there mostly is none.
-    #[inline(never)]
     fn drop(&mut self) {
         let mut panics = Panics::default();
         self.leave();

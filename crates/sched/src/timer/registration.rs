@@ -100,8 +100,6 @@ impl Registration {
 }
 
 impl Drop for Registration {
-    // Else whoever drops a sleep or a timeout has this in the midst of code of its own, and most are not registered.
-    #[inline(never)]
     fn drop(&mut self) {
         if !self.gone && !self.timers.has_fired(self.tick) {
             self.timers.remove(self.key);

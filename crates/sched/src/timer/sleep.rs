@@ -28,9 +28,7 @@ use std::time::{Duration, Instant};
 #[track_caller]
 #[doc(alias = "delay")]
 pub fn sleep(wait: Duration) -> Sleep {
-    let deadline = saturating_add(now(), wait);
-    let state = if wait.is_zero() { State::Elapsed } else { State::Timed };
-    Sleep { deadline, state, location: Location::caller() }
+    Sleep::from(now(), wait, Location::caller())
 }
 
 /// Waits until `deadline`; ready at once if that has passed. See [`sleep`].
@@ -51,14 +49,6 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 pub(super) fn now() -> Instant {
     with_timers(|current| current.map(|current| current.timers.clock().now()))
         .unwrap_or_else(|| Clock::real().now())
-}
-
-#[cold]
-fn no_runtime(location: &'static Location<'static>) -> ! {
-    panic!(
-        "there is no filch runtime on this thread: the sleep made at {location} has to be awaited in `filch::run`, in \
-         a task, or on a thread that has entered a runtime"
-    );
 }
 
 /// The future that [`sleep`] and [`sleep_until`] return.
@@ -97,39 +87,10 @@ impl Sleep {
         Self { location, ..sleep_until(deadline) }
     }
 
-    /// One that begins to count in this poll, and what this poll comes to. `begun` is told the time.
-    pub(super) fn begin(
-        wait: Duration,
-        location: &'static Location<'static>,
-        cx: &Context<'_>,
-        begun: impl FnOnce(Instant),
-    ) -> (Self, Poll<()>) {
-        with_timers(|current| {
-            let Some(CurrentTimers { timers, is_owner }) = current else { no_runtime(location) };
-            let now = timers.clock().now();
-            begun(now);
-            let deadline = saturating_add(now, wait);
-            if wait.is_zero() {
-                return (Self { deadline, state: State::Elapsed, location }, Poll::Ready(()));
-            }
-            let state = match Registration::new(timers, deadline, cx.waker().clone(), is_owner) {
-                Wait::Pending(registration) => State::Waiting(registration),
-                // It is found out by the poll that follows.
-                Wait::Elapsed | Wait::Closed => State::Timed,
-            };
-            let mut this = Self { deadline, state, location };
-            let polled = if let State::Waiting(_) = this.state {
-                Poll::Pending
-            } else {
-                this.poll_elapsed(&mut Context::from_waker(cx.waker()))
-            };
-            (this, polled)
-        })
-    }
-
-    /// One of `wait` from `now` on, by one who knows that.
+    /// One of `wait` from `now` on, which it is: as [`sleep`], by one who knows the time.
     pub(super) fn from(now: Instant, wait: Duration, location: &'static Location<'static>) -> Self {
-        Self { deadline: saturating_add(now, wait), state: State::Fresh, location }
+        let state = if wait.is_zero() { State::Elapsed } else { State::Timed };
+        Self { deadline: saturating_add(now, wait), state, location }
     }
 
     /// The moment it waits for.
@@ -197,7 +158,11 @@ impl Sleep {
     fn register(&self, cx: &Context<'_>) -> Wait<Registration> {
         with_timers(|current| {
             let Some(CurrentTimers { timers, is_owner }) = current else {
-                no_runtime(self.location)
+                panic!(
+                    "there is no filch runtime on this thread: the sleep made at {} has to be awaited \
+                     in `filch::run`, in a task, or on a thread that has entered a runtime",
+                    self.location
+                );
             };
             if matches!(self.state, State::Fresh) && timers.clock().now() >= self.deadline {
                 return Wait::Elapsed;

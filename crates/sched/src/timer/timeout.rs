@@ -1,6 +1,6 @@
 //! A bound on how long a future may take.
 
-use super::sleep::{Sleep, sleep_until};
+use super::sleep::{Sleep, now, sleep_until};
 use crate::clock::saturating_add;
 use crate::scope::{Part, ends_around};
 use filch_atomic::current::{WaitKind, has_budget, note_outer_wait, poll_proceed};
@@ -151,21 +151,19 @@ impl Span {
 
 impl Time for Span {
     fn poll_over(&mut self, begun: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
-        let wait = match &mut self.limit {
-            Limit::Until(sleep) => return sleep.poll_elapsed(cx),
-            Limit::Wait(wait) => *wait,
-        };
-        let (sleep, polled) = match begun {
-            // Who is around this began before, if not by much: so its time is over before, or as soon.
-            None => Sleep::begin(wait, self.location, cx, begin_around),
-            Some(begun) => {
-                let mut sleep = Sleep::from(begun, wait, self.location);
-                let polled = sleep.poll_elapsed(cx);
-                (sleep, polled)
-            }
-        };
-        self.limit = Limit::Until(sleep);
-        polled
+        if let Limit::Wait(wait) = self.limit {
+            let begun = begun.unwrap_or_else(|| {
+                let now = now();
+                // Who is around this began before, if not by much: so its time is over before, or as soon.
+                begin_around(now);
+                now
+            });
+            self.limit = Limit::Until(Sleep::from(begun, wait, self.location));
+        }
+        match &mut self.limit {
+            Limit::Until(sleep) => sleep.poll_elapsed(cx),
+            Limit::Wait(_) => unreachable!("it is counted"),
+        }
     }
 
     fn deadline(&self, begun: Option<Instant>) -> Option<Instant> {
