@@ -30,8 +30,8 @@ impl Frame {
 
     /// The end of the frame.
     fn end(&self) -> [u32; 2] {
-        // SAFETY: as above.
         [0, 1].map(|place| {
+            // SAFETY: as above.
             self.0[place].with_mut(|place| unsafe { std::mem::replace(&mut *place, 9) })
         })
     }
