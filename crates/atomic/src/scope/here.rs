@@ -3,14 +3,13 @@
 use super::{Inside, Kind, Scope};
 use crate::sync::Arc;
 use crate::thread_local;
-use std::cell::{Cell, OnceCell, UnsafeCell};
+use std::cell::{Cell, OnceCell};
 use std::fmt;
-use std::mem::MaybeUninit;
 use std::ptr;
 use std::time::Instant;
 
 thread_local! {
-    /// The innermost frame of this thread. Points to a local of `run`, or into an `Entry`.
+    /// The innermost frame of this thread. Points to a local of `run`.
     static CURRENT: Cell<*const Frame> = const { Cell::new(ptr::null()) };
 }
 
@@ -72,53 +71,6 @@ pub fn enter<R>(scope: &Arc<Scope>, f: impl FnOnce() -> R) -> R {
 pub fn outside<R>(f: impl FnOnce() -> R) -> R {
     let _restore = Restore(CURRENT.with(|current| current.replace(ptr::null())));
     f()
-}
-
-/// As [`enter`], for one who cannot do it with a closure. Costs nothing unless it is used.
-pub struct Entry(UnsafeCell<MaybeUninit<Frame>>);
-
-impl Entry {
-    /// One that is not used.
-    #[inline(always)]
-    pub const fn new() -> Self {
-        Self(UnsafeCell::new(MaybeUninit::uninit()))
-    }
-
-    /// From here on `scope` is this thread's [`current`].
-    ///
-    /// # Safety
-    ///
-    /// [`leave`](Self::leave) follows on this thread, whatever happens, while the scope is borrowed and this is
-    /// where it is, and after all is left that was entered meanwhile.
-    pub unsafe fn enter(&self, scope: &Arc<Scope>) {
-        let frame = Frame { outer: CURRENT.with(Cell::get), place: Place::Scope(scope) };
-        // SAFETY: nobody else has it: it is not entered, by the caller's word, and not `Sync`.
-        let frame = unsafe { (*self.0.get()).write(frame) };
-        CURRENT.with(|current| current.set(&raw const *frame));
-    }
-
-    /// From here on what was current before is so again.
-    ///
-    /// # Safety
-    ///
-    /// [`enter`](Self::enter) came before.
-    pub unsafe fn leave(&self) {
-        // SAFETY: the caller's word; it is only read from `enter` to here.
-        let former = unsafe { (*self.0.get()).assume_init_ref() }.outer;
-        CURRENT.with(|current| current.set(former));
-    }
-}
-
-impl Default for Entry {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl fmt::Debug for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad("Entry { .. }")
-    }
 }
 
 /// Lends the innermost frame.

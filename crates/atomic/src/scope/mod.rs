@@ -8,8 +8,8 @@ mod panics;
 mod tests;
 
 pub use here::{
-    Ends, Entry, Region, around, begin_around, current, ends_around, enter, here_is_cancelled,
-    is_bounded, is_cancelled_here, outside, with_current,
+    Ends, Region, around, begin_around, current, ends_around, enter, here_is_cancelled, is_bounded,
+    is_cancelled_here, outside, with_current,
 };
 pub use leaf::Leaf;
 
