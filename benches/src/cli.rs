@@ -146,7 +146,10 @@ mod tests {
     #[test]
     fn no_row_means_the_usual_ones() {
         let names = |line| of(line).unwrap().rows.iter().map(|row| row.name).collect::<Vec<_>>();
-        assert_eq!(names(""), ["spawn_join", "ping_pong", "yield", "echo", "file_rand"]);
+        assert_eq!(
+            names(""),
+            ["spawn_join", "group", "ping_pong", "yield", "timeout", "echo", "file_rand"]
+        );
         assert_eq!(
             names("--instructions"),
             ["spawn_join", "ping_pong", "yield", "chained_spawn", "uncontended"]

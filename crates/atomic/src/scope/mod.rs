@@ -138,16 +138,21 @@ impl Scope {
     /// combinator that takes turns or at the end of the task's budget: then it comes with the next one. Not more
     /// often than is good for anything.
     pub fn has_unheard(&self) -> bool {
+        // Relaxed: a count.
+        self.holds_unheard() && self.turns.fetch_add(1, Ordering::Relaxed) < TURNS
+    }
+
+    fn holds_unheard(&self) -> bool {
         let unheard = |child: &Arc<Self>| match child.kind {
             // Acquire: pairs with the Release in `tell`; all were told before this is asked.
             _ if child.state.load(Ordering::Acquire) != CANCELLED => false,
             // Relaxed: whoever polls it, polls the leaf.
             Kind::Leaf => !child.has_acted.load(Ordering::Relaxed),
-            _ => true,
+            // It does nothing by itself, and stays: those in it count. Locked from the outside in.
+            Kind::Region => child.holds_unheard(),
+            Kind::Task | Kind::Boundary | Kind::Shield => true,
         };
-        let some = self.children.lock().iter().any(unheard);
-        // Relaxed: a count.
-        some && self.turns.fetch_add(1, Ordering::Relaxed) < TURNS
+        self.children.lock().iter().any(unheard)
     }
 
     /// Tells the regions around this boundary, to the first shield, that it is cut: what they come to now may

@@ -1,6 +1,6 @@
 //! What one thread can tell of scopes; the model `scopes` has the rest.
 
-use super::{Inside, Kind, Leaf, Scope, current, enter, outside};
+use super::{Inside, Kind, Leaf, Region, Scope, current, enter, outside};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -222,4 +222,20 @@ fn outside_is_outside() {
         })));
         assert!(Arc::ptr_eq(&current().unwrap(), &task));
     });
+}
+
+/// A region that somebody keeps is not waited for: it does nothing by itself. Who is in it, is.
+#[test]
+fn of_a_region_those_inside_count() {
+    let task = Scope::of_task();
+    let around = boundary(&task);
+    let mut region = Region::new();
+    let made = enter(around.scope(), || {
+        region.enter(&(), || super::around(|| unreachable!("the boundary is nearer"))).unwrap()
+    });
+    let inside = boundary(&made);
+    task.cancel();
+    assert!(around.scope().has_unheard(), "the one inside has not acted");
+    drop(inside);
+    assert!(!around.scope().has_unheard());
 }
