@@ -152,7 +152,15 @@ mod tests {
         );
         assert_eq!(
             names("--instructions"),
-            ["spawn_join", "ping_pong", "yield", "chained_spawn", "uncontended"]
+            [
+                "spawn_join",
+                "group",
+                "ping_pong",
+                "yield",
+                "chained_spawn",
+                "timeout",
+                "uncontended"
+            ]
         );
     }
 

@@ -129,7 +129,8 @@ fn closing_tells_what_went_wrong_with_a_write_that_was_dropped() {
     });
 }
 
-/// In a boundary that is cancelled it is not waited for, and closed all the same.
+/// In a boundary that is cancelled it is not waited for, and closed all the same: the peer finds the end. How much of
+/// the write the kernel still takes before it hears that nobody wants it is its own business.
 #[test]
 fn a_close_that_is_cut_closes() {
     let _alone = alone(PATIENCE);
@@ -143,7 +144,8 @@ fn a_close_that_is_cut_closes() {
             }
             task.cancel();
             assert!(task.await.unwrap(), "nobody reads: it had to wait");
-            assert!(drain(&peer).await.len() < 10_000_000);
+            let drained = drain(&peer).await;
+            assert!(drained.len() <= 10_000_000 && drained.iter().all(|byte| *byte == 1));
             let _ = peer.write(b"x");
         }
     });

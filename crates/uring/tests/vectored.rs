@@ -6,6 +6,7 @@ use filch_uring::{Op, Operation, SharedFd, op};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use support::{Dice, descriptors, driver, pair, poll, run};
 
 fn tcp() -> (SharedFd, TcpStream) {
@@ -13,6 +14,12 @@ fn tcp() -> (SharedFd, TcpStream) {
     let theirs = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (ours, _) = listener.accept().unwrap();
     (OwnedFd::from(ours).into(), theirs)
+}
+
+/// Held by each test, since one of them counts the descriptors that the process has.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// As a plain call.
@@ -23,6 +30,7 @@ fn called<T: Operation>(mut operation: T) -> T::Output {
 
 #[test]
 fn several_are_sent_one_after_the_other() {
+    let _alone = alone();
     let (mut driver, mut dice) = (driver(), Dice(7));
     for round in 0..60 {
         let (fd, mut peer) = tcp();
@@ -44,6 +52,7 @@ fn several_are_sent_one_after_the_other() {
 
 #[test]
 fn several_are_filled_one_after_the_other() {
+    let _alone = alone();
     let mut driver = driver();
     for (round, most) in [usize::MAX, 7, 3].into_iter().cycle().take(30).enumerate() {
         let (fd, mut peer) = tcp();
@@ -77,6 +86,7 @@ fn fd_has(fd: &SharedFd) -> usize {
 /// Dropped in flight, and cancelled in flight: the buffers live until the kernel is done with them (D1).
 #[test]
 fn they_stay_until_the_kernel_is_done() {
+    let _alone = alone();
     let (mut driver, before) = (driver(), descriptors());
     for round in 0..20 {
         let (fd, peer) = pair();
@@ -105,6 +115,7 @@ fn they_stay_until_the_kernel_is_done() {
 
 #[test]
 fn errors_give_the_buffers_back() {
+    let _alone = alone();
     let mut driver = driver();
     let file = SharedFd::from(OwnedFd::from(std::fs::File::open("/dev/null").unwrap()));
     let send = || op::SendVectored::new(file.clone(), ("head", vec![1u8, 2]));

@@ -61,6 +61,8 @@ async fn waits_for_children(cut: Cut) {
                 let _guard = guard;
                 shielded(turns(6)).await;
             });
+            // However fast they are, it is polled more than once.
+            turns(3).await;
             let mut sum = 0;
             for child in children {
                 sum += child.await;
@@ -89,6 +91,8 @@ async fn fails_and_nests(cut: Cut) {
                 })
             };
             g.spawn(inner);
+            // However fast they are, it is polled more than once.
+            turns(3).await;
             g.spawn(async {
                 turns(4).await;
                 Err::<(), _>("fails")
@@ -121,6 +125,8 @@ async fn limited_and_cancelled(cut: Cut) {
                     turns(2).await;
                 });
             }
+            // However fast they are, it is polled more than once.
+            turns(3).await;
             let guard = alive.guard();
             let six = g.start(|ready| async move {
                 let _guard = guard;
