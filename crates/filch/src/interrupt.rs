@@ -38,6 +38,11 @@ impl Installed {
         if present()? != libc::SIG_DFL {
             return None;
         }
+        // Another main future has been told, so that the default is in place again, and is still at its end.
+        // Relaxed: changed under the lock only.
+        if !TARGET.load(Ordering::Relaxed).is_null() {
+            return None;
+        }
         // SeqCst: pairs with the load in `on_interrupt`.
         TARGET.store(Box::into_raw(Box::new(interrupter)), Ordering::SeqCst);
         if set(handler()) {

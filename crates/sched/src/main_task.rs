@@ -113,6 +113,8 @@ impl<'a> MainTask<'a> {
         self.woken.flag.lower();
         // Acquire: pairs with the Release in `interrupt`.
         if self.woken.is_interrupted.load(Ordering::Acquire) {
+            // Again and again: a cancel uses it up, and a shield that ends elsewhere wakes by it, too.
+            self.scope.register(&self.waker);
             self.scope.cancel();
         }
         let is_due = self.scope.is_due();

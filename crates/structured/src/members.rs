@@ -109,8 +109,9 @@ impl<T> Members<T> {
                 return Poll::Ready(None);
             }
             while let Some(&place) = self.told.front() {
-                // Places are used again: this may be of one who is gone.
-                if !self.places[place].as_ref().is_some_and(JoinHandle::is_finished) {
+                // Places are used again, or gone: this may be of one who is not there any more.
+                let there = self.places.get(place).and_then(Option::as_ref);
+                if !there.is_some_and(JoinHandle::is_finished) {
                     self.told.pop_front();
                     continue;
                 }

@@ -155,7 +155,7 @@ impl Scope {
         self.children.lock().iter().any(unheard)
     }
 
-    /// Tells the regions around this boundary, to the first shield, that it is cut: what they come to now may
+    /// Tells the regions around this boundary that have ended, to the first shield, that it is cut: what they come to now may
     /// not be what they were begun for.
     pub fn note_cut(&self) {
         self.set_cut(true);
@@ -169,7 +169,8 @@ impl Scope {
     fn set_cut(&self, is_cut: bool) {
         let mut next = &self.parent;
         while let Some(scope) = next {
-            if scope.kind == Kind::Region {
+            // One that is live is not why something in it was cut.
+            if scope.kind == Kind::Region && (!is_cut || scope.is_cancelled()) {
                 // Release: pairs with `has_cut`, should it be polled elsewhere.
                 scope.has_cut.store(is_cut, Ordering::Release);
             }

@@ -52,6 +52,8 @@ impl Running {
                     for _ in 0..turns {
                         yield_now().await;
                     }
+                    // So that whoever waits for several is polled for each.
+                    sleep(Duration::from_millis(turns as u64)).await;
                     turns
                 }
                 None => pending().await,

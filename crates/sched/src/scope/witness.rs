@@ -18,6 +18,8 @@ enum Whose {
     /// A task's.
     Task(AbortHandle),
     Nobody,
+    /// It was asked when this was made, and that stays.
+    Cancelled,
 }
 
 thread_local! {
@@ -28,6 +30,11 @@ thread_local! {
 impl Witness {
     /// For the code that runs here.
     pub fn here() -> Self {
+        // Asked for here, as the code itself would: a child of a group is to be told of a cancel from now on, and
+        // what is in a timeout whose time is over has no scope to ask.
+        if super::is_cancelled() {
+            return Self(Whose::Cancelled);
+        }
         let in_scope = scope::current().map(Whose::Scope);
         let whose = in_scope.or_else(|| AbortHandle::of_current().map(Whose::Task));
         Self(whose.unwrap_or(Whose::Nobody))
@@ -58,5 +65,6 @@ pub(super) fn is_cancelled() -> Option<bool> {
         Whose::Scope(scope) => scope.is_cancelled(),
         Whose::Task(task) => task.is_cancelled(),
         Whose::Nobody => false,
+        Whose::Cancelled => true,
     })
 }

@@ -261,7 +261,9 @@ impl<C, T: Tasks> Work<C, T> {
         if !self.tasks().has_cancelled() {
             return Poll::Ready(self.finish());
         }
-        assert!(self.is_asked, "a child of a gather was cancelled: its runtime has shut down");
+        // Nobody else can ask a child but its runtime, at its end. That asks the task here, too, if there is one.
+        let is_asked = self.is_asked || filch_sched::scope::around().is_some();
+        assert!(is_asked, "a child of a gather was cancelled: its runtime has shut down");
         // What is around may be cut now. It does not wait for this any more, nor does anybody else.
         drop(self.finish());
         self.stage = Stage::Cut;

@@ -123,7 +123,12 @@ impl Core {
 
     /// Takes in a child that is about to be spawned. `None` if nothing begins here any more.
     pub(super) fn enter(&self) -> Option<Place> {
-        let before = self.count_one_more(|state| state & (ENDING | OVER) == 0)?;
+        let Some(before) = self.count_one_more(|state| state & (ENDING | OVER) == 0) else {
+            // What was to be done will not be: that counts as if it had begun and been cut.
+            // Relaxed: whoever spawns is in the group, and its end comes after, and carries it.
+            self.state.fetch_or(CUT, Ordering::Relaxed);
+            return None;
+        };
         if before & LIMITED == 0 {
             return Some(Place::New);
         }
@@ -454,6 +459,8 @@ impl Core {
                 |state: usize| state & OVER == 0 && (state & ORPHANED == 0 || state / ONE != 0);
             if core.count_one_more(is_there).is_some() {
                 core.members.lock().adopted += 1;
+                // One that left just now may have taken this for a child that runs, and let nobody in.
+                core.admit();
                 return Some(core.clone());
             }
             next = &core.parent;

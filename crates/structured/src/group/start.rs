@@ -155,10 +155,8 @@ impl<V> End<V> {
 
 impl<V> Drop for End<V> {
     fn drop(&mut self) {
-        // A panic is the group's, and it cancels whoever waits.
-        if !std::thread::panicking() {
-            let _ = self.0.say(State::Over(Box::new(Cancelled::new())));
-        }
+        // Also for a panic: that is the group's, which cancels whoever waits; but a supervised group goes on.
+        let _ = self.0.say(State::Over(Box::new(Cancelled::new())));
     }
 }
 

@@ -6,6 +6,7 @@ use filch_atomic::sync::{Arc as ScopeArc, Mutex};
 use filch_sched::scope::around;
 use filch_sched::task::AbortHandle;
 use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::{fmt, mem};
@@ -124,8 +125,15 @@ impl<E> Shared<E> {
             });
             running.collect()
         };
+        // Each, though somebody's waker panics.
+        let mut panic = None;
         for child in asked {
-            child.cancel();
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| child.cancel())) {
+                panic.get_or_insert(payload);
+            }
+        }
+        if let Some(payload) = panic {
+            resume_unwind(payload);
         }
     }
 

@@ -75,6 +75,9 @@ impl Woken {
         let former = {
             let mut state = self.0.lock();
             mem::swap(&mut state.present, &mut present);
+            // Those that yielded have had to wait for this, also if the last poll stopped in the midst.
+            let State { list, yielded, .. } = &mut *state;
+            list.append(yielded);
             state.task.take()
         };
         drop((former, present));
