@@ -338,3 +338,28 @@ fn gather_8_a_second_panic_is_reported() {
         assert_eq!((&**message, location.file()), ("second", file!()));
     }
 }
+
+/// GATHER-5, RUN-1. The end of the runtime asks the children, too, perhaps before whoever waits for them: that is no fault
+/// of his.
+#[test]
+fn gather_5_the_end_of_the_runtime_is_no_panic() {
+    for workers in [1, 2] {
+        let reports = Arc::new(Mutex::new(Vec::new()));
+        let (to, log) = (reports.clone(), Log::default());
+        let builder = Runtime::builder()
+            .workers(workers)
+            .on_error(move |report: &Report| to.lock().unwrap().push(report.to_string()));
+        let cleaned = log.clone();
+        let main = async move {
+            filch::spawn(async move {
+                let both = gather((pending::<()>(), pending::<()>()));
+                let clean_up = async || cleaned.add("cleaned up");
+                let _ = cancellable(both).on_cancel(clean_up).await;
+            });
+            sleep(2 * MS).await;
+        };
+        builder.run(main).unwrap();
+        assert!(reports.lock().unwrap().is_empty(), "{reports:?}");
+        assert_eq!(log.all(), ["cleaned up"]);
+    }
+}

@@ -389,3 +389,18 @@ fn group_12_children_that_compute_are_told() {
         .unwrap();
     assert_eq!(log.all(), ["cleaned up"]);
 }
+
+/// GROUP-10. A group that was cancelled before it began, and so refuses what it was to do, has not done it.
+#[test]
+fn group_10_what_is_refused_is_not_done() {
+    let one = filch::Runtime::builder().workers(1);
+    one.run(async {
+        let task = filch::spawn(group(async |g| {
+            drop(g.spawn_ok(async {}));
+            Ok(())
+        }));
+        task.cancel();
+        assert!(task.await.unwrap_err().is_cancelled());
+    })
+    .unwrap();
+}

@@ -257,3 +257,23 @@ fn group_15_a_panic_before_is_the_groups() {
         assert!(panicked.to_string().contains("before it was ready"), "{panicked}");
     });
 }
+
+/// GROUP-15, GROUP-13. Under a supervisor the group goes on, and so does whoever waits for a child that panics.
+#[test]
+fn group_15_a_panic_before_is_heard_under_a_supervisor() {
+    let _watchdog = watchdog(PATIENCE);
+    run(async {
+        let supervised = group(async |g| {
+            let start = g.start::<(), _, _, _, _>(|_ready| async {
+                yield_now().await;
+                if true {
+                    panic!("before it was ready");
+                }
+                Ok::<_, String>(())
+            });
+            assert!(start.await.is_err());
+            Ok(7)
+        });
+        assert_eq!(supervised.supervisor(|_| ()).await.unwrap(), 7);
+    });
+}

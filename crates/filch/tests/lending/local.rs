@@ -512,6 +512,23 @@ fn local_10_a_poll_ends() {
     assert!(scope.wakes() > 0, "and will have more");
     assert!(scope.poll().is_pending());
     assert!(turns.load(Ordering::Relaxed) > before);
+    // And a third, who yields: it has its turns between theirs.
+    let (turn, turns) = (Mutex::new((false, [None, None])), AtomicUsize::new(0));
+    let third = AtomicUsize::new(0);
+    let mut scope = Probe::pending(local_scope(async |s| {
+        s.spawn(play(&turn, false, &turns));
+        s.spawn(play(&turn, true, &turns));
+        s.spawn(async {
+            for _ in 0..3 {
+                exec::yield_now().await;
+                third.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }));
+    for _ in 0..10 {
+        let _ = scope.poll();
+    }
+    assert_eq!(third.load(Ordering::Relaxed), 3);
 }
 
 /// It is a future like any other: on an executor that is none of ours, in another scope, in a combinator.
