@@ -15,7 +15,7 @@
 //!
 //! # What a connection costs
 //!
-//! A connection whose task waits in a read takes about 1.8 KiB of memory besides the kernel's, and what the task
+//! A connection whose task waits in a read takes about 2.2 KiB of memory besides the kernel's, and what the task
 //! itself keeps: the task, the stream, the operation's cell, and two buffers of the size that is read into, the
 //! task's own and the one that the kernel is given (D1). That was measured with buffers of 64 bytes and 20,000
 //! connections by the test `many`, which prints it. A server of many connections that mostly wait reads into

@@ -96,6 +96,9 @@ impl<F> Timeout<F> {
     }
 
     /// The future inside, given up its time limit. `None` if it was dropped because the time was over.
+    ///
+    /// Boundaries and the like that have begun in it hear of no cancel from then on: they were in the timeout's
+    /// place.
     pub fn into_inner(self) -> Option<F>
     where
         F: Unpin,

@@ -66,14 +66,14 @@ use std::task::{Context, Poll, ready};
 ///
 /// # Cancel safety
 ///
-/// A cancel is waited for, as said. *Dropped* in the midst (by `select!`, a timeout, an abort), it cannot wait:
+/// A cancel is waited for, as said. *Dropped* in the midst (by `select!`, an abort), it cannot wait:
 /// its children are cancelled, and the nearest group around it, where its first poll was, does not end before
 /// them. Without one they end on their own. What goes wrong with them goes to the error hook.
 ///
 /// # Deadlocks
 ///
 /// It is in the scope in which it is first polled; there a cancel from outside comes from, and there it takes
-/// effect.
+/// effect. Lent to a timeout or a race (`&mut`) that ended it, it is never ready any more: drop it then.
 #[track_caller]
 #[doc(alias = "TaskGroup")]
 #[doc(alias = "JoinSet")]
