@@ -67,6 +67,8 @@ pub mod task;
 pub mod time;
 #[cfg(not(filch_loom))]
 mod time_slice;
+#[cfg(not(filch_loom))]
+mod with;
 
 #[cfg(not(filch_loom))]
 pub use error::{BuildError, NoRuntime, RunError};
@@ -90,6 +92,8 @@ pub use task::{
 pub use task::{
     TaskSet, Until, as_completed, gather, gather_all, race, race_all, try_gather, try_gather_all,
 };
+#[cfg(not(filch_loom))]
+pub use with::{Close, with};
 
 /// Synchronisation primitives, usable on any executor.
 pub mod sync {

@@ -422,6 +422,15 @@ impl AsRawFd for File {
     }
 }
 
+impl crate::Close for File {
+    type Error = io::Error;
+
+    #[track_caller]
+    fn close(self) -> impl Future<Output = io::Result<()>> + Send {
+        File::close(self)
+    }
+}
+
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("File").field("fd", &self.fd.as_raw_fd()).finish_non_exhaustive()

@@ -143,6 +143,16 @@ impl<W: Write> Write for BufWriter<W> {
     }
 }
 
+/// Flushes, and closes what is written to, also if that went wrong.
+impl<W: Write + crate::Close<Error = std::io::Error>> crate::Close for BufWriter<W> {
+    type Error = std::io::Error;
+
+    async fn close(mut self) -> Result<()> {
+        let flushed = self.flush().await;
+        flushed.and(self.inner.close().await)
+    }
+}
+
 impl<R: Read> Read for BufWriter<R> {
     async fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
         self.inner.read(buf).await

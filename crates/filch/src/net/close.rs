@@ -36,6 +36,16 @@ macro_rules! closes {
                 self.0.close(std::panic::Location::caller())
             }
         }
+
+        #[cfg(not(filch_loom))]
+        impl $crate::Close for $type {
+            type Error = std::io::Error;
+
+            #[track_caller]
+            fn close(self) -> impl Future<Output = std::io::Result<()>> + Send {
+                self.0.close(std::panic::Location::caller())
+            }
+        }
     };
 }
 pub(super) use closes;

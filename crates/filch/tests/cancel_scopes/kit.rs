@@ -8,6 +8,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 
 /// Longer than any test.
+#[allow(dead_code, reason = "not every test that has this kit waits so long")]
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 /// What happened, in order.

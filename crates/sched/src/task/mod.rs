@@ -27,11 +27,11 @@ pub use local::{AccessError, LocalKey, TaskLocalFuture};
 pub use owned::{OwnedTasks, TaskInfo};
 pub use polled::{Polled, Who};
 pub(crate) use report::caught;
-#[cfg(not(filch_loom))]
-pub use report::report_panic;
 pub use report::{ErrorHook, Report};
 #[cfg(not(filch_loom))]
 pub(crate) use report::{drop_caught, message_of};
+#[cfg(not(filch_loom))]
+pub use report::{report, report_panic};
 pub use runnable::Task;
 #[cfg(not(filch_loom))]
 pub(crate) use vars::KeepOutside;

@@ -138,6 +138,14 @@ pub enum Report {
         /// For how long it may clean up.
         grace: Duration,
     },
+    /// A resource could not be closed, where there was another error to give, a panic, or a cancel.
+    #[non_exhaustive]
+    CloseFailed {
+        /// Where it was used.
+        location: &'static Location<'static>,
+        /// The error, displayed.
+        error: String,
+    },
     /// A task was asked to end with its runtime, and did not within the grace (D7): it was dropped where it waited,
     /// with the shield or the clean-up that held it up.
     #[non_exhaustive]
@@ -207,6 +215,11 @@ impl Report {
         Self::MemoryWritten { worker, what: what.into() }
     }
 
+    /// A [`CloseFailed`](Self::CloseFailed).
+    pub fn close_failed(location: &'static Location<'static>, error: impl Into<String>) -> Self {
+        Self::CloseFailed { location, error: error.into() }
+    }
+
     /// A [`TaskNotStopped`](Self::TaskNotStopped).
     #[cfg(not(filch_loom))]
     pub(crate) fn not_stopped(task: &TaskInfo) -> Self {
@@ -259,6 +272,9 @@ impl fmt::Display for Report {
                 write!(f, "task {task} cleaned up after {location} for longer than ")?;
                 write!(f, "{} ms, and was stopped", grace.as_millis())
             }
+            Self::CloseFailed { location, error } => {
+                write!(f, "what was used at {location} could not be closed: {error}")
+            }
             Self::TaskNotStopped { id, name, location, waits_for } => {
                 let task = Label(*id, name.as_deref());
                 write!(f, "task {task}, spawned at {location}, did not stop with its runtime")?;
@@ -304,9 +320,15 @@ pub fn report_panic(error: JoinError, location: &'static Location<'static>) {
     let payload = error.into_panic();
     let message = message_of(&*payload);
     drop_caught(payload);
+    report(&Report::TaskPanicked { id, name, location, message });
+}
+
+/// Reports to the hook of this thread's scheduler. Without one there is nobody to tell.
+#[cfg(not(filch_loom))]
+pub fn report(report: &Report) {
     let hook = crate::with_handle(|handle| handle.map(|handle| handle.shared().hook.clone()));
     if let Some(hook) = hook {
-        hook.report(&Report::TaskPanicked { id, name, location, message });
+        hook.report(report);
     }
 }
 
