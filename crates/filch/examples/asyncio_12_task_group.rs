@@ -12,10 +12,12 @@ async fn main() {
 
 pub(crate) async fn example(out: fn(&str)) {
     run(1, 2, out).await;
+    out("The other way round:");
+    run(2, 1, out).await;
 }
 
 /// Two tasks, of which the second fails. The one that takes longer is either over before, or cancelled.
-pub(crate) async fn run(first: u64, second: u64, out: fn(&str)) {
+async fn run(first: u64, second: u64, out: fn(&str)) {
     let both = group(async |g| {
         g.spawn(async move {
             sleep(Duration::from_secs(first)).await;

@@ -1,8 +1,8 @@
 //! One at a time: `asyncio.Lock`. The lock holds what it guards.
 
+use filch::gather_all;
 use filch::sync::Lock;
 use filch::time::{Duration, sleep};
-use filch::gather_all;
 use std::sync::Arc;
 
 #[filch::main]

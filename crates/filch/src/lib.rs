@@ -30,7 +30,8 @@
 //! }
 //! ```
 //!
-//! Coming from tokio, most names are where you expect them; from asyncio, `#[doc(alias)]` leads the way.
+//! Coming from tokio, most names are where you expect them; from asyncio, `docs/asyncio.md` and `#[doc(alias)]` lead
+//! the way.
 //! The invariants that the documentation cites (S1, D1, C1, ..) are in `docs/architecture.md`.
 
 #[cfg(not(target_os = "linux"))]
@@ -118,6 +119,11 @@ pub use tokio::try_join;
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The examples of the page for those who come from asyncio compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/asyncio.md")]
+struct Asyncio;
 
 /// The example of the page on cancelling does what it says.
 #[cfg(doctest)]
