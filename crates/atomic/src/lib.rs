@@ -10,10 +10,10 @@
 //! | `filch_loom` | `loom` (every interleaving, weak memory) | a stand-in as weak as the real one |
 //! | `filch_shuttle` | `shuttle` (random schedules of whole programs) | the same stand-in |
 //!
-//! Beside the switch live four pieces that more than one crate needs: [`WakerCell`] (one waker, set
+//! Beside the switch live five pieces that more than one crate needs: [`WakerCell`] (one waker, set
 //! by one side and taken by the other), [`Inbox`] (messages from any thread to one owner),
-//! [`current`] (what is known of the task being polled on this thread) and [`scope`] (what a cancel
-//! reaches).
+//! [`current`] (what is known of the task being polled on this thread), [`scope`] (what a cancel
+//! reaches) and [`panics`] (of code that is anybody's).
 //!
 //! ```
 //! use filch_atomic::{Inbox, thread};
@@ -40,6 +40,7 @@ pub mod deque;
 mod inbox;
 #[cfg(any(filch_loom, filch_shuttle))]
 mod model;
+pub mod panics;
 pub mod scope;
 pub mod sync;
 mod waker_cell;

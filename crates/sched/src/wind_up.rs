@@ -1,7 +1,7 @@
 //! How the workers of a scheduler end together (D7).
 
 use crate::park::Leaked;
-use crate::task::{OwnedTasks, Task, caught};
+use crate::task::{OwnedTasks, Task, caught, drop_caught};
 use crate::timer::Timers;
 use filch_atomic::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -96,7 +96,7 @@ impl WindUp {
         // Wakes those who sleep by this worker's timers. Another worker's task may be among them: that
         // worker leaves it to whoever has it queued, so the queues are drained after this.
         // Should the waker of somebody else panic, that has been said, and is no reason to stop.
-        let _ = caught(|| timers.close()).map_err(std::mem::forget);
+        let _ = caught(|| timers.close()).map_err(drop_caught);
         // A task's destructor may wake others, which come here too; ending cancels, so this ends.
         std::iter::from_fn(&mut queued).for_each(Task::shutdown);
         // Nobody closes a ring while a task on another worker could still hold one of its operations.
@@ -106,7 +106,7 @@ impl WindUp {
         let ended = loop {
             match caught(|| end_park(self.deadline())) {
                 Ok(ended) => break ended,
-                Err(payload) => std::mem::forget(payload),
+                Err(payload) => drop_caught(payload),
             }
             if self.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
                 break Err(Leaked { operations: 0, what: "ending it panicked".into() });

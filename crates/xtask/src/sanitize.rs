@@ -28,7 +28,7 @@ const LEAKS: &[&str] = &["filch-uring", "filch"];
 
 /// Functions below which an allocation may leak, and why.
 const DELIBERATE: &[(&str, &str)] = &[(
-    "filch_sched::task::report::drop_caught",
+    "filch_atomic::panics::drop_caught",
     "a payload whose destructor panics is leaked, as its payload's destructor may panic too",
 )];
 

@@ -1,7 +1,7 @@
 //! Telling all that is in a scope.
 
-use super::panics::Panics;
 use super::{ASKED, BORN, CANCELLED, Kind, LIVE, Scope};
+use crate::panics::Panics;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use std::mem;

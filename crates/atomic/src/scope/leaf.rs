@@ -1,7 +1,7 @@
 //! An operation's place in the scope that it is waited for in.
 
-use super::panics::Panics;
 use super::{Inside, Kind, Scope};
+use crate::panics::Panics;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 use std::fmt;

@@ -3,7 +3,6 @@
 mod cancel;
 mod here;
 mod leaf;
-mod panics;
 #[cfg(all(test, not(any(filch_loom, filch_shuttle))))]
 mod tests;
 
@@ -14,9 +13,9 @@ pub use here::{
 pub use leaf::Leaf;
 
 use crate::WakerCell;
+use crate::panics::Panics;
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
-use panics::Panics;
 use std::task::Waker;
 use std::time::Instant;
 use std::{fmt, mem};

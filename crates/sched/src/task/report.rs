@@ -5,11 +5,12 @@ use super::{JoinError, Meta, TaskId};
 #[cfg(not(filch_loom))]
 use super::{TaskInfo, Who};
 use filch_atomic::current::WaitKind;
+pub(crate) use filch_atomic::panics::{caught, drop_caught};
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -368,20 +369,6 @@ pub(crate) fn message_of(payload: &(dyn Any + Send)) -> String {
         text.clone()
     } else {
         "(a payload that is not text)".to_owned()
-    }
-}
-
-/// Runs code of the user's that must not unwind into ours. Nothing of ours is left half done by a
-/// panic in it.
-pub(crate) fn caught<R>(run: impl FnOnce() -> R) -> std::thread::Result<R> {
-    catch_unwind(AssertUnwindSafe(run))
-}
-
-/// Drops what the user gave, though its destructor may panic: the payload of that may panic in its turn
-/// when it is dropped, and so on without end, so it is leaked.
-pub(crate) fn drop_caught<T>(value: T) {
-    if let Err(payload) = caught(|| drop(value)) {
-        std::mem::forget(payload);
     }
 }
 

@@ -4,13 +4,12 @@
 
 use super::wheel::{Gone, Key, LAST_TICK, Wheel};
 use crate::clock::Clock;
-use crate::task::caught;
+use filch_atomic::panics::Panics;
 use filch_atomic::sync::atomic::{AtomicU64, Ordering};
 use filch_atomic::sync::{Arc, Mutex, MutexGuard};
-use std::panic::resume_unwind;
+use std::fmt;
 use std::task::Waker;
 use std::time::{Duration, Instant};
-use std::{fmt, mem};
 
 /// The precision of a timer: a sleep may be late by this much, and is never early.
 pub const TICK: Duration = Duration::from_millis(1);
@@ -297,14 +296,9 @@ impl fmt::Debug for Timers {
 
 /// Wakes all of `wakers` and leaves it empty, even if some of them panic.
 fn wake_all(wakers: &mut Vec<Waker>) {
-    let mut panicked = None;
+    let mut panics = Panics::default();
     for waker in wakers.drain(..) {
-        if let Err(payload) = caught(|| waker.wake()) {
-            // Two panics, one way out: the first one's.
-            mem::forget(panicked.replace(payload));
-        }
+        panics.caught(|| waker.wake());
     }
-    if let Some(payload) = panicked {
-        resume_unwind(payload);
-    }
+    panics.pass_on();
 }

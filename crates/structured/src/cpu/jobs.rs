@@ -1,19 +1,16 @@
 //! Jobs, who runs them, and who waits for them.
 
+pub use filch_atomic::panics::Payload;
+use filch_atomic::panics::{caught, drop_caught};
 use filch_atomic::sync::atomic::{AtomicUsize, Ordering};
 use filch_atomic::sync::{Condvar, Mutex};
-use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// A closure that somebody runs once.
 pub type Job = Box<dyn FnOnce() + Send>;
-
-/// What a job panicked with.
-pub type Payload = Box<dyn Any + Send>;
 
 /// All who run the jobs of an outermost scope, and of those within: whoever waits for one of these, and helpers.
 pub struct Crew {
@@ -144,15 +141,13 @@ impl Begun {
         // From here to the count nothing may unwind, or somebody waits for ever.
         let abort = AbortOnUnwind;
         // Called by value: whatever it captured is dropped when this returns.
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| super::within(&work, job))) {
+        if let Err(payload) = caught(|| super::within(&work, job)) {
             let other = {
                 let mut first = work.panic.lock();
                 if first.is_none() { first.replace(payload) } else { Some(payload) }
             };
             // Its destructor is anybody's code.
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(other))) {
-                mem::forget(payload);
-            }
+            drop_caught(other);
         }
         // Release: pairs with the Acquire in `wait`: the job, and what it borrowed, is used no more.
         if work.pending.fetch_sub(1, Ordering::AcqRel) == 1 {

@@ -1,10 +1,9 @@
 //! Waking many, outside the lock.
 
+use filch_atomic::panics::{Panics, caught, drop_caught};
 use filch_atomic::sync::{Mutex, MutexGuard};
-use std::any::Any;
 use std::fmt;
 use std::mem::{self, MaybeUninit};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::Waker;
 
 /// How many are released under one hold of the lock: it is held for microseconds then, however many wait.
@@ -49,17 +48,13 @@ impl WakeBatch {
         }
     }
 
-    /// Wakes all of them, whatever becomes of some. Gives the first panic there was.
-    fn wake_each(&mut self) -> Option<Panic> {
-        let mut first = None;
+    /// Wakes all of them, whatever becomes of some.
+    fn wake_each(&mut self, panics: &mut Panics) {
         for waker in &self.wakers[..mem::take(&mut self.count)] {
             // SAFETY: `push` wrote it, and with `count` at 0 nobody reads it again.
             let waker = unsafe { waker.assume_init_read() };
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                keep_first(&mut first, panic);
-            }
+            panics.caught(|| waker.wake());
         }
-        first
     }
 }
 
@@ -70,49 +65,23 @@ pub(crate) fn wake(waker: Waker) {
     if !std::thread::panicking() {
         return waker.wake();
     }
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-        discard(panic);
+    if let Err(payload) = caught(|| waker.wake()) {
+        drop_caught(payload);
     }
 }
 
 impl Drop for WakeBatch {
     fn drop(&mut self) {
         // Only a panic in this crate, between taking wakers and waking them, leaves any.
-        if let Some(panic) = self.wake_each() {
-            discard(panic);
-        }
+        let mut panics = Panics::default();
+        self.wake_each(&mut panics);
+        drop_caught(panics);
     }
 }
 
 impl fmt::Debug for WakeBatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WakeBatch").field("count", &self.count).finish()
-    }
-}
-
-type Panic = Box<dyn Any + Send>;
-
-/// Goes on with a panic, unless this thread is unwinding already: a second one would end the process.
-fn go_on(panic: Option<Panic>) {
-    match panic {
-        Some(panic) if !std::thread::panicking() => resume_unwind(panic),
-        Some(panic) => discard(panic),
-        None => {}
-    }
-}
-
-/// The first panic is the one that goes on.
-fn keep_first(first: &mut Option<Panic>, panic: Panic) {
-    match first {
-        None => *first = Some(panic),
-        Some(_) => discard(panic),
-    }
-}
-
-/// Drops a panic, whose destructor is anybody's code and may panic too.
-fn discard(panic: Panic) {
-    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-        mem::forget(another);
     }
 }
 
@@ -126,7 +95,7 @@ pub(crate) fn wake_batches<S>(
     state: MutexGuard<'_, S>,
     mut release: impl FnMut(&mut S, &mut WakeBatch),
 ) {
-    let mut first = None;
+    let mut panics = Panics::default();
     let mut batch = WakeBatch::new();
     // Declared after the batch, so that a panic in `release` unlocks before it wakes (D8).
     let mut state = state;
@@ -134,11 +103,9 @@ pub(crate) fn wake_batches<S>(
         release(&mut state, &mut batch);
         drop(state);
         let is_last = !batch.is_full();
-        if let Some(panic) = batch.wake_each() {
-            keep_first(&mut first, panic);
-        }
+        batch.wake_each(&mut panics);
         if is_last {
-            return go_on(first);
+            return panics.pass_on();
         }
         state = lock.lock();
     }

@@ -3,13 +3,13 @@
 use super::home::State;
 use super::{Handle, Home, Key, word};
 use crate::Operation;
+use filch_atomic::panics::{caught, drop_caught};
 use filch_atomic::sync::Arc;
 use io_uring::squeue;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::task::Waker;
-use std::{mem, panic};
 
 /// The owning thread's side of a [`Home`]. Not `Send`.
 #[derive(Debug)]
@@ -148,9 +148,8 @@ impl Owner {
 /// nowhere to go: the caller is about to report what is lost.
 fn wake_all(wakers: Vec<Waker>) {
     for waker in wakers {
-        if let Err(payload) = panic::catch_unwind(panic::AssertUnwindSafe(|| waker.wake())) {
-            // Its destructor may panic in its turn.
-            mem::forget(payload);
+        if let Err(payload) = caught(|| waker.wake()) {
+            drop_caught(payload);
         }
     }
 }

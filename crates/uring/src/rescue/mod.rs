@@ -15,13 +15,13 @@ pub use crate::ring::Completion;
 use crate::ring::Completion;
 use crate::ring::{Ring, View};
 use crate::sys;
+use filch_atomic::panics::{Payload as Panic, caught, drop_caught};
 use filch_atomic::sync::Mutex;
 use filch_atomic::sync::atomic::{AtomicBool, Ordering};
 use handler::Part;
-use std::any::Any;
 use std::collections::HashSet;
 use std::ffi::c_int;
-use std::panic::{self, AssertUnwindSafe};
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::task::Waker;
 use std::{hint, io, thread};
@@ -352,9 +352,6 @@ fn wait_for(done: impl Fn() -> bool) -> bool {
     done()
 }
 
-/// What a waker or a destructor panicked with.
-type Panic = Box<dyn Any + Send>;
-
 /// Completes what was taken out of `cq`: wakers and destructors run, under no lock (D8). All of it, also
 /// when one of those panics; the first panic goes on when all is done. The caller holds `home`.
 #[cfg(filch_loom)]
@@ -406,10 +403,10 @@ fn complete_each(
 
 /// Runs a user's code. Should it panic, that is kept, if it is the first.
 fn catch(panicked: &mut Option<Panic>, run: impl FnOnce()) {
-    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(run)) {
+    if let Err(payload) = caught(run) {
         match panicked {
             None => *panicked = Some(payload),
-            Some(_) => drop_said(payload),
+            Some(_) => drop_caught(payload),
         }
     }
 }
@@ -419,18 +416,11 @@ fn go_on(first: Option<Panic>, second: Option<Panic>) {
     match (first, second) {
         (Some(first), second) => {
             if let Some(second) = second {
-                drop_said(second);
+                drop_caught(second);
             }
-            panic::resume_unwind(first);
+            resume_unwind(first);
         }
-        (None, Some(second)) => panic::resume_unwind(second),
+        (None, Some(second)) => resume_unwind(second),
         (None, None) => {}
     }
-}
-
-/// A panic that has been said by whoever hooks panics, and has nowhere to go. Should its destructor panic
-/// in its turn, what that left is leaked.
-fn drop_said(payload: Panic) {
-    let dropped = panic::catch_unwind(AssertUnwindSafe(|| drop(payload)));
-    std::mem::forget(dropped);
 }

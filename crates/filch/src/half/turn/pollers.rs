@@ -1,8 +1,8 @@
 //! Those who poll.
 
 use super::Turn;
+use filch_atomic::panics::{caught, drop_caught};
 use filch_atomic::sync::Mutex;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::{mem, thread};
@@ -112,9 +112,9 @@ impl Drop for Due {
         let Some(waker) = self.0.take() else { return };
         if !thread::panicking() {
             waker.wake();
-        } else if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-            // A second panic would end the process. Its payload's destructor may panic in its turn.
-            mem::forget(payload);
+        } else if let Err(payload) = caught(|| waker.wake()) {
+            // A second panic would end the process.
+            drop_caught(payload);
         }
     }
 }
