@@ -2,6 +2,7 @@
 
 use super::{Inside, Kind, Scope};
 use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
 use crate::thread_local;
 use std::cell::{Cell, OnceCell};
 use std::fmt;
@@ -259,6 +260,8 @@ impl Region {
     pub fn end(&mut self) {
         self.close();
         if let Some(scope) = self.scope() {
+            // Release: pairs with the Acquire in `set_cut`.
+            scope.is_ended.store(true, Ordering::Release);
             scope.cancel();
         }
     }

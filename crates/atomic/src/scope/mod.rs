@@ -63,6 +63,8 @@ pub struct Scope {
     is_ending: AtomicBool,
     /// Of one that is cancelled: among the leaves in it may be some that were refused.
     has_refused: AtomicBool,
+    /// Of a region: its owner ends it, and answers for what comes out of it.
+    is_ended: AtomicBool,
     /// Of a region: a boundary in it was cut.
     has_cut: AtomicBool,
     /// How often it was polled once more.
@@ -93,6 +95,7 @@ impl Scope {
             has_acted: AtomicBool::new(false),
             is_ending: AtomicBool::new(false),
             has_refused: AtomicBool::new(false),
+            is_ended: AtomicBool::new(false),
             has_cut: AtomicBool::new(false),
             turns: AtomicUsize::new(0),
             waker: WakerCell::new(),
@@ -154,8 +157,9 @@ impl Scope {
         self.children.lock().iter().any(unheard)
     }
 
-    /// Tells the regions around this boundary that have ended, to the first shield, that it is cut: what they come to now may
-    /// not be what they were begun for.
+    /// Tells the regions around this boundary that are cancelled that it is cut: what they come to now may not be what
+    /// they were begun for. To the first shield, and to the first region that its own owner ends: he gives no output that
+    /// came of it to those around him.
     pub fn note_cut(&self) {
         self.set_cut(true);
     }
@@ -172,6 +176,10 @@ impl Scope {
             if scope.kind == Kind::Region && (!is_cut || scope.is_cancelled()) {
                 // Release: pairs with `has_cut`, should it be polled elsewhere.
                 scope.has_cut.store(is_cut, Ordering::Release);
+                // Acquire: pairs with the Release in `Region::end`, which comes before what is cut for that.
+                if is_cut && scope.is_ended.load(Ordering::Acquire) {
+                    return;
+                }
             }
             next = if scope.kind == Kind::Shield { &None } else { &scope.parent };
         }
