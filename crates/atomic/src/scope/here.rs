@@ -227,6 +227,8 @@ impl RawLimit {
 pub struct Region {
     inside: OnceCell<Inside>,
     is_over: Cell<bool>,
+    /// Its owner has begun to end it.
+    is_ended: Cell<bool>,
     /// When something inside first began to count time.
     begun: Cell<Option<Instant>>,
 }
@@ -238,7 +240,12 @@ unsafe impl Sync for Region {}
 impl Region {
     /// One without a scope.
     pub const fn new() -> Self {
-        Self { inside: OnceCell::new(), is_over: Cell::new(false), begun: Cell::new(None) }
+        Self {
+            inside: OnceCell::new(),
+            is_over: Cell::new(false),
+            is_ended: Cell::new(false),
+            begun: Cell::new(None),
+        }
     }
 
     /// Runs `f` inside it. `limit`: when it ends.
@@ -258,7 +265,8 @@ impl Region {
     ///
     /// With the panic of a waker, when all is done.
     pub fn end(&mut self) {
-        self.close();
+        self.is_over.set(true);
+        self.is_ended.set(true);
         if let Some(scope) = self.scope() {
             // Release: pairs with the Acquire in `set_cut`.
             scope.is_ended.store(true, Ordering::Release);
@@ -269,6 +277,11 @@ impl Region {
     /// Whether it is [closed](Self::close) or has ended, or was found to be at its end by one inside it ([`ends_around`]).
     pub fn is_over(&mut self) -> bool {
         self.is_over.get()
+    }
+
+    /// Whether its owner has begun to [end](Self::end) it.
+    pub fn is_ended(&mut self) -> bool {
+        self.is_ended.get()
     }
 
     /// When something inside first [began](begin_around) to count time: it had begun by then.

@@ -46,6 +46,11 @@ impl<F> Part<F> {
         self.region().is_over()
     }
 
+    /// Whether [`poll_end`](Self::poll_end) was called.
+    pub fn is_ended(self: Pin<&mut Self>) -> bool {
+        self.region().is_ended()
+    }
+
     /// Nothing begins in it any more; but it is left to what is around it to end it.
     pub fn close(self: Pin<&mut Self>) {
         self.region().close();

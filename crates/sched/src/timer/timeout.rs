@@ -225,7 +225,8 @@ fn poll_late<F: Future>(
     cx: &mut Context<'_>,
 ) -> Poll<Result<F::Output, Elapsed>> {
     let begun = part.as_mut().begun();
-    if time.deadline(begun).is_some_and(ends_around) {
+    // What has begun to end comes to its end, whatever ends around it meanwhile.
+    if !part.as_mut().is_ended() && time.deadline(begun).is_some_and(ends_around) {
         // That is under way, comes to what is inside, and then drops this: it is not for us to give a result, and
         // go on, where all is to end.
         part.as_mut().close();
