@@ -103,6 +103,43 @@ pub fn current() -> Option<Arc<Scope>> {
     with_current(|current| current.cloned())
 }
 
+/// Lends the scope that keeps what runs on this thread from beginning anything: that of the innermost region that is
+/// over, or else the one that [`with_current`] lends.
+pub(super) fn with_refusing<R>(f: impl FnOnce(Option<&Arc<Scope>>) -> R) -> R {
+    with_frame(|mut frame| {
+        while let Some(here) = frame {
+            match here.scope() {
+                Ok(scope) => return f(Some(scope)),
+                Err((region, _)) => {
+                    if let (true, Some(inside)) = (region.is_over.get(), region.inside.get()) {
+                        return f(Some(inside.scope()));
+                    }
+                    frame = here.outer();
+                }
+            }
+        }
+        f(None)
+    })
+}
+
+/// Whether what keeps it from that is a region without a scope: found to be over in the midst of this poll, and
+/// dropped at the end of it, or given a scope. So who is refused is to be polled again at once.
+pub fn is_refused_in_passing() -> bool {
+    with_frame(|mut frame| {
+        while let Some(here) = frame {
+            match here.scope() {
+                Ok(_) => return false,
+                // One that is closed goes down with what is around it, and has no end of its own.
+                Err((region, _)) if region.is_over.get() && !region.is_closed.get() => {
+                    return region.inside.get().is_none();
+                }
+                Err(_) => frame = here.outer(),
+            }
+        }
+        false
+    })
+}
+
 /// The scope whose code runs on this thread, regions counted: one that has no scope yet is given one. `root` is
 /// asked for what is around all of them, the task's.
 pub fn around(root: impl FnOnce() -> Option<Arc<Scope>>) -> Option<Arc<Scope>> {
@@ -227,6 +264,8 @@ impl RawLimit {
 pub struct Region {
     inside: OnceCell<Inside>,
     is_over: Cell<bool>,
+    /// Its end is left to those around it.
+    is_closed: Cell<bool>,
     /// Its owner has begun to end it.
     is_ended: Cell<bool>,
     /// When something inside first began to count time.
@@ -243,6 +282,7 @@ impl Region {
         Self {
             inside: OnceCell::new(),
             is_over: Cell::new(false),
+            is_closed: Cell::new(false),
             is_ended: Cell::new(false),
             begun: Cell::new(None),
         }
@@ -254,9 +294,11 @@ impl Region {
         run(Place::Region(self, RawLimit::new(limit)), f)
     }
 
-    /// Nothing begins in it any more, but nobody is told: that is left to whoever ends what is around it.
+    /// It is over, but nobody is told: that is left to whoever ends what is around it. An operation does not begin in
+    /// it any more, and a scope that is made for it now is cancelled from the start.
     pub fn close(&mut self) {
         self.is_over.set(true);
+        self.is_closed.set(true);
     }
 
     /// Ends it: what is in it is told, innermost first, and whatever begins in it begins cancelled. Once.
@@ -271,6 +313,17 @@ impl Region {
             // Release: pairs with the Acquire in `set_cut`.
             scope.is_ended.store(true, Ordering::Release);
             scope.cancel();
+        }
+    }
+
+    /// What was in it is gone. Operations that were refused in it may begin elsewhere now, and are told.
+    ///
+    /// # Panics
+    ///
+    /// With the panic of a waker, when all is done.
+    pub fn vacate(&mut self) {
+        if let Some(inside) = self.inside.get() {
+            inside.vacate();
         }
     }
 

@@ -1,5 +1,6 @@
 //! An operation's place in the scope that it is waited for in.
 
+use super::here::with_refusing;
 use super::{Inside, Kind, Scope};
 use crate::panics::Panics;
 use crate::sync::Arc;
@@ -35,21 +36,25 @@ impl Leaf {
         })
     }
 
-    /// A leaf that may not begin in the scope of this thread, since that is cancelled. It is woken when there is
-    /// a shield inside that scope, or the scope is over: for it may be polled there, and may begin. `None` if
-    /// there is no scope.
+    /// A leaf that may not begin where this thread is, since that is cancelled, or a region that is over. It is woken
+    /// when there is a shield inside that, or it is gone: for it may be polled there, and may begin. `None` if
+    /// there is no scope; then it may be that it was [refused in passing](super::is_refused_in_passing).
     pub fn refused_here() -> Option<Self> {
-        super::with_current(|scope| scope.map(|scope| Self::new(scope, true)))
+        with_refusing(|scope| scope.map(|scope| Self::new(scope, true)))
     }
 
     fn new(scope: &Arc<Scope>, was_refused: bool) -> Self {
         let inside = Inside::new(Kind::Leaf, Some(scope.clone()), None);
+        // Relaxed: for those who poll it. A cancel changes nothing for one that was refused.
+        inside.scope().has_acted.store(was_refused, Ordering::Relaxed);
         Self { inside, ending: None, was_refused }
     }
 
-    /// Whether it waits in the scope of this thread.
+    /// Whether it waits in the scope of this thread, or is refused there.
     pub fn is_here(&self) -> bool {
-        super::with_current(|scope| scope.is_some_and(|scope| Arc::ptr_eq(scope, self.parent())))
+        let is_ours =
+            |scope: Option<&Arc<Scope>>| scope.is_some_and(|it| Arc::ptr_eq(it, self.parent()));
+        if self.was_refused { with_refusing(is_ours) } else { super::with_current(is_ours) }
     }
 
     /// Whether it [may not begin](Self::refused_here).

@@ -8,7 +8,7 @@ mod tests;
 
 pub use here::{
     Ends, Region, around, begin_around, current, ends_around, enter, here_is_cancelled, is_bounded,
-    is_cancelled_here, outside, with_current,
+    is_cancelled_here, is_refused_in_passing, outside, with_current,
 };
 pub use leaf::Leaf;
 
@@ -57,7 +57,7 @@ pub struct Scope {
     /// How many leaves directly in it wait for the end of what was cancelled (the lower half), and how many
     /// began to, ever (the upper).
     ending: AtomicU64,
-    /// Of a leaf that was told: it was polled since.
+    /// Of a leaf that was told: it was polled since. One that was refused has nothing to do.
     has_acted: AtomicBool,
     /// Of a leaf: it is counted in `ending` of the scope that it is in.
     is_ending: AtomicBool,

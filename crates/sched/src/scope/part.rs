@@ -112,6 +112,7 @@ impl<F> Part<F> {
         // What is pending in a poll that began after this may be cut (`filch_atomic::scope`).
         let is_due = region.scope().is_some_and(|scope| scope.is_due());
         if let Poll::Ready(output) = self.as_mut().poll(&(), cx) {
+            self.region().vacate();
             return Poll::Ready(Some(output));
         }
         let scope = self.as_mut().region().scope().expect("it was made before");
@@ -127,6 +128,22 @@ impl<F> Part<F> {
         Poll::Ready(None)
     }
 
+    /// Polls the future of one that is [closed](Self::close).
+    pub fn poll_closed(
+        mut self: Pin<&mut Self>,
+        limit: &impl Ends,
+        cx: &mut Context<'_>,
+    ) -> Poll<F::Output>
+    where
+        F: Future,
+    {
+        let polled = self.as_mut().poll(limit, cx);
+        if polled.is_ready() {
+            self.region().vacate();
+        }
+        polled
+    }
+
     /// Drops the future where it is, inside the region: its destructors see that that has ended.
     fn drop_in_region(self: Pin<&mut Self>) {
         // SAFETY: as in `poll`.
@@ -135,6 +152,7 @@ impl<F> Part<F> {
         if let Some(scope) = region.scope() {
             scope.forget_waker();
         }
+        region.vacate();
     }
 }
 

@@ -174,6 +174,9 @@ impl<T: Operation> Op<T> {
         if let Some(leaf) = &self.leaf {
             leaf.register(waker);
         }
+        if scope::is_refused_in_passing() {
+            waker.wake_by_ref();
+        }
         Poll::Pending
     }
 
