@@ -67,6 +67,8 @@ pub struct Scope {
     is_ended: AtomicBool,
     /// Of a region: a boundary in it was cut.
     has_cut: AtomicBool,
+    /// Of a region: it is gone, and stays in its parent's list for what is in it. Under the lock of `children`.
+    is_left: AtomicBool,
     /// How often it was polled once more.
     turns: AtomicUsize,
     /// Whoever polls it: to be woken when it is cancelled, and when it is not held up any more.
@@ -97,6 +99,7 @@ impl Scope {
             has_refused: AtomicBool::new(false),
             is_ended: AtomicBool::new(false),
             has_cut: AtomicBool::new(false),
+            is_left: AtomicBool::new(false),
             turns: AtomicUsize::new(0),
             waker: WakerCell::new(),
             deadline: deadline.or_else(|| parent.as_ref()?.deadline),
@@ -235,6 +238,42 @@ impl Scope {
         }
     }
 
+    /// Leaves its parent: no cancel comes here any more. A region with something in it stays, so that cancels from around
+    /// come to that, and goes with the last of those: also with those around it that stayed for nothing else.
+    fn leave(self: &Arc<Self>) {
+        let mut scope = self;
+        while let Some(parent) = &scope.parent
+            && scope.kind != Kind::Shield
+        {
+            let mut siblings = parent.children.lock();
+            if scope.kind == Kind::Region {
+                // Locked from the outside in.
+                let inside = scope.children.lock();
+                if !inside.is_empty() {
+                    // Relaxed, all of `is_left`: under this lock.
+                    return scope.is_left.store(true, Ordering::Relaxed);
+                }
+            }
+            // Relaxed, all of `place`: under the parent's lock.
+            let place = scope.place.load(Ordering::Relaxed);
+            let left = siblings.swap_remove(place);
+            debug_assert!(Arc::ptr_eq(&left, scope), "each knows its place");
+            if let Some(moved) = siblings.get(place) {
+                moved.place.store(place, Ordering::Relaxed);
+            }
+            let is_last = siblings.is_empty() && parent.is_left.load(Ordering::Relaxed);
+            if is_last {
+                parent.is_left.store(false, Ordering::Relaxed);
+            }
+            drop(siblings);
+            drop(left);
+            if !is_last {
+                return;
+            }
+            scope = parent;
+        }
+    }
+
     /// Wakes it if it waits to be cut.
     fn look_again(&self) {
         // A read-modify-write, so that it has a place in the order of steps of this word: before one in
@@ -324,30 +363,10 @@ impl Inside {
     }
 }
 
-impl Inside {
-    /// Leaves its parent: no cancel comes here any more.
-    fn leave(&self) {
-        let Some(parent) = &self.scope.parent else { return };
-        if self.scope.kind == Kind::Shield {
-            return;
-        }
-        let mut children = parent.children.lock();
-        // Relaxed, all of `place`: under the parent's lock.
-        let place = self.scope.place.load(Ordering::Relaxed);
-        let left = children.swap_remove(place);
-        debug_assert!(Arc::ptr_eq(&left, &self.scope), "each knows its place");
-        if let Some(moved) = children.get(place) {
-            moved.place.store(place, Ordering::Relaxed);
-        }
-        drop(children);
-        drop(left);
-    }
-}
-
 impl Drop for Inside {
     fn drop(&mut self) {
         let mut panics = Panics::default();
-        self.leave();
+        self.scope.leave();
         panics.caught(|| self.scope.forget_waker());
         if self.is_holding {
             self.scope.let_go(&mut panics);

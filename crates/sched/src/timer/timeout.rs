@@ -97,8 +97,7 @@ impl<F> Timeout<F> {
 
     /// The future inside, given up its time limit. `None` if it was dropped because the time was over.
     ///
-    /// Boundaries and the like that have begun in it hear of no cancel from then on: they were in the timeout's
-    /// place.
+    /// Boundaries and the like that have begun in it are then in what is around the timeout.
     pub fn into_inner(self) -> Option<F>
     where
         F: Unpin,
