@@ -6,5 +6,6 @@ mod dropped;
 mod kit;
 mod lend;
 mod local;
+mod panics;
 #[path = "../support/mod.rs"]
 mod support;

@@ -4,10 +4,8 @@ use super::state::Shared;
 use filch_sched::scope::Cancelled;
 use filch_sched::task::JoinHandle;
 use pin_project_lite::pin_project;
-use std::any::Any;
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -19,6 +17,14 @@ pin_project! {
         #[pin]
         running: Option<F>,
         place: Place<E>,
+    }
+
+    impl<F, E> PinnedDrop for Child<F, E> {
+        /// One that is cut: the panic of a destructor is the scope's, as long as the place is taken.
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            this.place.shared.end(this.running);
+        }
     }
 }
 
@@ -44,30 +50,9 @@ impl<F: Future, E> Future for Child<F, E> {
     type Output = Option<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let Some(running) = this.running.as_mut().as_pin_mut() else {
-            panic!("a child was polled after it had been ready");
-        };
-        let polled = caught(|| running.poll(cx));
-        let output = match polled {
-            Ok(polled) => Ok(ready!(polled)),
-            Err(payload) => Err(payload),
-        };
-        // Its destructor may panic as well: the first panic counts.
-        let dropped = caught(|| this.running.set(None));
-        match (output, dropped) {
-            (Ok(output), Ok(())) => Poll::Ready(Some(output)),
-            (Err(payload), _) | (_, Err(payload)) => {
-                this.place.shared.panicked(payload);
-                Poll::Ready(None)
-            }
-        }
+        let this = self.project();
+        this.place.shared.poll_part(this.running, cx)
     }
-}
-
-/// What is caught ends the scope, and nobody looks at what the panic left behind but destructors.
-pub(super) fn caught<R>(run: impl FnOnce() -> R) -> Result<R, Box<dyn Any + Send>> {
-    catch_unwind(AssertUnwindSafe(run))
 }
 
 /// The output to come of a child of a [`scope_with`](super::scope_with()): a future of `Result<T, Cancelled>`.
@@ -109,7 +94,7 @@ impl<T> Future for EnvHandle<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(task) = &mut self.task else { return Poll::Ready(Err(Cancelled::new())) };
         let output = ready!(Pin::new(task).poll(cx));
-        // A task of this kind does not panic.
+        // A task of this kind does not panic: what does so in it is the scope's.
         Poll::Ready(output.ok().flatten().ok_or_else(Cancelled::new))
     }
 }

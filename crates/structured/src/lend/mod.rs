@@ -7,16 +7,15 @@ mod task;
 pub use child::EnvHandle;
 pub use task::EnvTask;
 
-use child::{Child, Place, caught};
+use child::{Child, Place};
 use filch_sched::scope::cancellable;
 use filch_sched::task::Meta;
 use state::{Joiner, Shared};
 use std::fmt;
-use std::future::{Future, pending, poll_fn};
+use std::future::{pending, poll_fn};
 use std::panic::resume_unwind;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 /// Lends `env` to `body` and to the tasks that it begins, waits for all of them, and gives it back, with what the
 /// body yields.
@@ -101,37 +100,21 @@ where
 {
     let env = Arc::new(env);
     let mut joiner = Joiner::new(env.clone());
-    let output = {
+    let mut output = None;
+    {
         let scope = EnvScope { shared: joiner.shared().clone() };
         let mut body = pin!(Some(cancellable(body(scope, &env))));
-        let mut output = None;
-        poll_fn(|cx| {
-            joiner.poll(cx, |cx| {
-                let Some(running) = body.as_mut().as_pin_mut() else { return Ok(true) };
-                let polled = caught(|| running.poll(cx));
-                if let Ok(Poll::Pending) = polled {
-                    return Ok(false);
-                }
-                // With a destructor that panics there is no output.
-                let dropped = caught(|| body.set(None));
-                if let Poll::Ready(Ok(given)) = polled? {
-                    output = Some(given);
-                }
-                dropped.map(|()| true)
-            })
-        })
-        .await;
-        output
-    };
+        poll_fn(|cx| joiner.poll(cx, body.as_mut(), &mut output)).await;
+    }
     if let Some(payload) = joiner.take_panic() {
         resume_unwind(payload);
     }
     // What holds up those around.
     drop(joiner);
     match output {
-        Some(output) => (output, Arc::into_inner(env).expect("all children are over")),
+        Some(Ok(output)) => (output, Arc::into_inner(env).expect("all children are over")),
         // The body was cut: from outside, for nobody panicked. So something around is about to be.
-        None => {
+        _ => {
             drop(env);
             pending().await
         }

@@ -7,8 +7,9 @@ use filch_sched::scope::around;
 use filch_sched::task::AbortHandle;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::{fmt, mem};
 
 pub(super) type Payload = Box<dyn Any + Send>;
@@ -99,6 +100,45 @@ impl<E> Shared<E> {
         }
     }
 
+    /// Polls a part of the scope, the body or a child, and drops it when it is over. Its panic is the scope's; then
+    /// there is no output.
+    pub(super) fn poll_part<F: Future>(
+        &self,
+        mut part: Pin<&mut Option<F>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<F::Output>> {
+        let Some(running) = part.as_mut().as_pin_mut() else {
+            panic!("a part of a scope was polled after it had been ready");
+        };
+        let mut output = match caught(|| running.poll(cx)) {
+            Ok(polled) => Some(ready!(polled)),
+            Err(payload) => {
+                self.panicked(payload);
+                None
+            }
+        };
+        if !self.end(part) {
+            self.catch(|| output = None);
+        }
+        Poll::Ready(output)
+    }
+
+    /// Drops a part of the scope, if it is there. False if that panicked.
+    pub(super) fn end<F>(&self, mut part: Pin<&mut Option<F>>) -> bool {
+        self.catch(|| part.set(None))
+    }
+
+    /// Runs code of the user's, whose panic is the scope's. False if there was one.
+    fn catch(&self, run: impl FnOnce()) -> bool {
+        match caught(run) {
+            Ok(()) => true,
+            Err(payload) => {
+                self.panicked(payload);
+                false
+            }
+        }
+    }
+
     /// A child, or the body, panicked: all are to end.
     pub(super) fn panicked(&self, payload: Payload) {
         // Only the first is passed on. Another's destructor runs under no lock.
@@ -128,7 +168,7 @@ impl<E> Shared<E> {
         // Each, though somebody's waker panics.
         let mut panic = None;
         for child in asked {
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| child.cancel())) {
+            if let Err(payload) = caught(|| child.cancel()) {
                 panic.get_or_insert(payload);
             }
         }
@@ -155,7 +195,6 @@ impl<E> Shared<E> {
 pub(super) struct Joiner<E> {
     shared: Arc<Shared<E>>,
     inside: Inside,
-    is_body_over: bool,
 }
 
 impl<E> Joiner<E> {
@@ -175,41 +214,34 @@ impl<E> Joiner<E> {
             waiter: WakerCell::new(),
             state: Mutex::new(state),
         });
-        Self { shared, inside, is_body_over: false }
+        Self { shared, inside }
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared<E>> {
         &self.shared
     }
 
-    /// Polls the body, which says whether it is over and is not polled again then. Ready when all are over.
-    pub(super) fn poll(
+    /// Polls the body, which leaves its output, until it is over and gone. Ready when all are over.
+    pub(super) fn poll<F: Future>(
         &mut self,
         cx: &mut Context<'_>,
-        mut poll_body: impl FnMut(&mut Context<'_>) -> Result<bool, Payload>,
+        mut body: Pin<&mut Option<F>>,
+        output: &mut Option<F::Output>,
     ) -> Poll<()> {
         let scope = self.inside.scope();
         scope.register(cx.waker());
         self.shared.waiter.register(cx.waker());
-        if !self.is_body_over {
-            match enter(scope, || poll_body(cx)) {
-                Ok(is_over) => self.is_body_over = is_over,
-                Err(payload) => {
-                    self.is_body_over = true;
-                    self.shared.panicked(payload);
-                }
-            }
+        if body.is_some()
+            && let Poll::Ready(given) = enter(scope, || self.shared.poll_part(body.as_mut(), cx))
+        {
+            *output = given;
         }
         if scope.is_cancelled() {
             // What is around waits until all are over.
             self.inside.hold();
             self.shared.ask();
         }
-        if self.is_body_over && self.shared.close_if_empty() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+        if body.is_none() && self.shared.close_if_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// The first panic. For when all are over.
@@ -225,6 +257,11 @@ impl<E> Drop for Joiner<E> {
         drop(env);
         self.shared.ask();
     }
+}
+
+/// What is caught ends the scope, and nobody looks at what the panic left behind but destructors.
+fn caught<R>(run: impl FnOnce() -> R) -> Result<R, Payload> {
+    catch_unwind(AssertUnwindSafe(run))
 }
 
 impl<E> fmt::Debug for Shared<E> {
