@@ -1,12 +1,16 @@
 //! Panics in what is lent to: which one goes on, who hears of the others, and who goes on all the same.
 
+use crate::kit::Log;
 use crate::support::PATIENCE;
 use filch::task::Report;
-use filch::{Cancelled, Runtime, scope_with};
+use filch::time::{Duration, sleep};
+use filch::{Cancelled, Runtime, cancellable, scope_with};
+use filch_testkit::Probe;
 use filch_testkit::limits::watchdog;
 use std::future::pending;
-use std::panic::panic_any;
-use std::sync::{Arc, Mutex};
+use std::panic::{panic_any, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 
 /// What the error hook was told of: the panics' texts.
 #[derive(Clone, Default)]
@@ -68,5 +72,102 @@ fn lend_5_the_panic_of_what_is_cut_goes_on() {
             .await;
         });
         assert_eq!(came, (Some("in the cut"), vec![]));
+    }
+}
+
+/// LEND-5: one panic goes on, the others are reported.
+#[test]
+fn lend_5_the_others_are_reported() {
+    let came = run(async {
+        scope_with(Log::default(), async |s, _| {
+            let other = s.spawn(async |log: &Log| {
+                let _held = PanicsOnDrop("second");
+                log.add("begun");
+                pending::<()>().await;
+            });
+            s.spawn(async |log: &Log| {
+                log.until("begun").await;
+                panic_any("first");
+            });
+            let _ = other.await;
+        })
+        .await;
+    });
+    assert_eq!(came, (Some("first"), vec!["second".to_owned()]));
+}
+
+/// LEND-5: what others panicked with may be nasty; the scope waits for all the same.
+#[test]
+fn lend_5_payloads_may_be_nasty() {
+    struct Nasty;
+    impl Drop for Nasty {
+        fn drop(&mut self) {
+            resume_unwind(Box::new("nasty"));
+        }
+    }
+    struct Throws;
+    impl Drop for Throws {
+        fn drop(&mut self) {
+            panic_any(Nasty);
+        }
+    }
+    let ended = Arc::new(AtomicBool::new(false));
+    let theirs = ended.clone();
+    let came = run(async move {
+        scope_with(Log::default(), async |s, log| {
+            let begins = s.spawn(async move |log: &Log| {
+                let late = async || {
+                    // Not before the body is cut.
+                    log.until("cut").await;
+                    theirs.store(true, Ordering::Relaxed);
+                };
+                log.add("begun");
+                cancellable(pending::<()>()).on_cancel(late).await
+            });
+            s.spawn(async |log: &Log| {
+                log.until("begun").await;
+                panic_any("first");
+            });
+            let _throws = Throws;
+            let _cut = log.on_drop("cut", "dropped in no cancelled scope");
+            let _ = begins.await;
+            pending::<()>().await;
+        })
+        .await;
+    });
+    assert_eq!((came.0, came.1.len()), (Some("first"), 1));
+    assert!(ended.load(Ordering::Relaxed), "it was waited for");
+}
+
+/// LEND-8: nobody waits for them any more: the panics of children are reported, those that nobody has taken among
+/// them.
+#[test]
+fn lend_8_panics_behind_its_back_are_reported() {
+    let _watchdog = watchdog(PATIENCE);
+    for is_late in [true, false] {
+        let told = Told::default();
+        let runtime = told.runtime();
+        runtime.block_on(async {
+            let (tell, child) = mpsc::channel();
+            let scope = Probe::pending(scope_with((), async move |s, ()| {
+                let child = s.spawn(async move |()| {
+                    if is_late {
+                        let _held = PanicsOnDrop("as told");
+                        pending::<()>().await;
+                    }
+                    panic_any("as told");
+                });
+                tell.send(child).unwrap();
+                pending::<()>().await;
+            }));
+            let child = child.recv().unwrap();
+            while !is_late && !child.is_finished() {
+                sleep(Duration::from_millis(1)).await;
+            }
+            drop(scope);
+            let _: Result<(), _> = child.await;
+        });
+        drop(runtime);
+        assert_eq!(told.all(), ["as told"]);
     }
 }

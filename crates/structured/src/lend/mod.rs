@@ -85,14 +85,16 @@ use std::sync::Arc;
 ///
 /// # Panics
 ///
-/// With the first panic, of the body or a child, when all others were cancelled and have ended. And if it begins a
-/// child where there is no runtime.
+/// With the first panic, of the body or a child, when all others were cancelled and have ended. Other panics go to the
+/// error hook ([`Report::TaskPanicked`](filch_sched::task::Report::TaskPanicked)). And if it begins a child where there
+/// is no runtime.
 ///
 /// # Cancel safety
 ///
 /// When it is cancelled, the body is cut where it waits, the children are asked to end
 /// ([`JoinHandle::cancel`](filch_sched::task::JoinHandle::cancel)), and what is around waits until they have; `env`
-/// is dropped then. Dropping it asks the children to end and waits for none: `env` goes with the last of them.
+/// is dropped then. Dropping it asks the children to end and waits for none: `env` goes with the last of them, and
+/// their panics go to the error hook.
 pub async fn scope_with<E, B, T>(env: E, body: B) -> (T, E)
 where
     E: Send + Sync + 'static,

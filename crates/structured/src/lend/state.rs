@@ -3,8 +3,9 @@
 use filch_atomic::WakerCell;
 use filch_atomic::scope::{Inside, Kind, Scope, enter};
 use filch_atomic::sync::{Arc as ScopeArc, Mutex};
+use filch_sched::Handle;
 use filch_sched::scope::around;
-use filch_sched::task::AbortHandle;
+use filch_sched::task::{self, AbortHandle, ErrorHook, Meta, Report};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
@@ -31,8 +32,33 @@ struct State<E> {
     free: Vec<usize>,
     /// The children were asked to end, and so are those that are yet to come.
     is_asked: bool,
+    /// Nobody waits for the children any more.
+    is_abandoned: bool,
     /// The first.
-    panic: Option<Payload>,
+    panic: Option<Panic>,
+}
+
+/// A panic, and who is to be told of it, as whose, if it does not go on.
+struct Panic {
+    payload: Payload,
+    task: Meta,
+    runtime: Option<Handle>,
+}
+
+impl Panic {
+    /// Of the code that runs here.
+    fn here(payload: Payload) -> Self {
+        let task = task::meta().unwrap_or_else(Meta::here);
+        Self { payload, task, runtime: Handle::try_current() }
+    }
+
+    fn report(self) {
+        let report = Report::task_panicked(&self.task, self.payload);
+        match self.runtime {
+            Some(runtime) => runtime.report(&report),
+            None => ErrorHook::default().report(&report),
+        }
+    }
 }
 
 /// What is known of a child.
@@ -139,16 +165,19 @@ impl<E> Shared<E> {
         }
     }
 
-    /// A child, or the body, panicked: all are to end.
-    pub(super) fn panicked(&self, payload: Payload) {
-        // Only the first is passed on. Another's destructor runs under no lock.
-        let _other = {
+    /// A child, or the body, panicked: all are to end. The first panic is kept for whoever waits, if there is
+    /// somebody; any other is reported, under no lock.
+    fn panicked(&self, payload: Payload) {
+        let mut panic = Some(Panic::here(payload));
+        {
             let mut state = self.state.lock();
-            match &state.panic {
-                None => state.panic.replace(payload),
-                Some(_) => Some(payload),
+            if state.panic.is_none() && !state.is_abandoned {
+                state.panic = panic.take();
             }
-        };
+        }
+        if let Some(panic) = panic {
+            panic.report();
+        }
         self.scope.cancel();
     }
 
@@ -207,6 +236,7 @@ impl<E> Joiner<E> {
             children: Vec::new(),
             free: Vec::new(),
             is_asked: false,
+            is_abandoned: false,
             panic: None,
         };
         let shared = Arc::new(Shared {
@@ -246,15 +276,22 @@ impl<E> Joiner<E> {
 
     /// The first panic. For when all are over.
     pub(super) fn take_panic(&self) -> Option<Payload> {
-        self.shared.state.lock().panic.take()
+        self.shared.state.lock().panic.take().map(|panic| panic.payload)
     }
 }
 
 impl<E> Drop for Joiner<E> {
     /// Nobody waits any more: the children are asked to end, and have what they were lent until they do.
     fn drop(&mut self) {
-        let env = self.shared.state.lock().env.take();
+        let (env, panic) = {
+            let mut state = self.shared.state.lock();
+            state.is_abandoned = true;
+            (state.env.take(), state.panic.take())
+        };
         drop(env);
+        if let Some(panic) = panic {
+            panic.report();
+        }
         self.shared.ask();
     }
 }
