@@ -3,7 +3,7 @@
 use super::error::{Failure, JoinError};
 use super::header::{Header, release};
 use super::report::caught;
-use super::{Name, TaskId};
+use super::{Meta, Name, TaskId};
 use filch_atomic::current;
 use std::fmt;
 use std::future::Future;
@@ -294,6 +294,12 @@ impl AbortHandle {
     /// The task's name, if it was given one.
     pub fn name(&self) -> Option<Name> {
         self.header().attached.name()
+    }
+
+    /// What its spawner said of it.
+    pub fn meta(&self) -> Meta {
+        let Header { id, location, .. } = *self.header();
+        Meta { id, name: self.name(), location }
     }
 
     fn header(&self) -> &Header {

@@ -65,7 +65,8 @@ pub enum Report {
         /// The error, displayed.
         error: String,
     },
-    /// A task ended well, but the waker of whoever awaited its handle panicked.
+    /// A task ended well, but the waker of whoever awaited it panicked; or it was asked to end, and a waker panicked
+    /// that something in it had made.
     #[non_exhaustive]
     WakerPanicked {
         /// The task that ended.
@@ -181,6 +182,14 @@ impl Report {
     pub fn task_failed(task: &Meta, error: impl Into<String>) -> Self {
         let name = task.name.as_deref().map(str::to_owned);
         Self::TaskFailed { id: task.id, name, location: task.location, error: error.into() }
+    }
+
+    /// A [`WakerPanicked`](Self::WakerPanicked), of the payload of its panic.
+    pub fn waker_panicked(task: &Meta, payload: Box<dyn Any + Send>) -> Self {
+        let message = message_of(&*payload);
+        drop_caught(payload);
+        let name = task.name.as_deref().map(str::to_owned);
+        Self::WakerPanicked { id: task.id, name, location: task.location, message }
     }
 
     /// A [`ForeignWakerPanicked`](Self::ForeignWakerPanicked), of the payload of its panic.
