@@ -1,16 +1,18 @@
 //! Panics in what is lent to: which one goes on, who hears of the others, and who goes on all the same.
 
-use crate::kit::Log;
+use crate::kit::{HOUR, Log};
 use crate::support::PATIENCE;
 use filch::task::Report;
 use filch::time::{Duration, sleep};
 use filch::{Cancelled, Runtime, cancellable, scope_with};
-use filch_testkit::Probe;
 use filch_testkit::limits::watchdog;
-use std::future::pending;
+use filch_testkit::{Hooks, Probe};
+use std::future::{pending, poll_fn};
 use std::panic::{panic_any, resume_unwind};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::task::Context;
 
 /// What the error hook was told of: the panics' texts.
 #[derive(Clone, Default)]
@@ -170,4 +172,76 @@ fn lend_8_panics_behind_its_back_are_reported() {
         drop(runtime);
         assert_eq!(told.all(), ["as told"]);
     }
+}
+
+/// LEND-7: a waker that panics, of somebody in a child or of whoever awaits the scope, keeps nobody from anything.
+#[test]
+fn lend_7_a_waker_that_panics_holds_nothing_up() {
+    let log = Log::default();
+    let _watchdog = watchdog(PATIENCE);
+    let told = Told::default();
+    let runtime = told.runtime();
+    let task = runtime.handle().spawn({
+        let log = log.clone();
+        async move {
+            let scope = scope_with(log.clone(), async |s, _| {
+                s.spawn(async |log: &Log| {
+                    let mut waits = pin!(cancellable(pending::<()>()));
+                    let waker = Hooks::new().on_wake(|| panic_any("a waker's")).waker();
+                    poll_fn(|_| {
+                        let polled = waits.as_mut().poll(&mut Context::from_waker(&waker));
+                        log.add("waits");
+                        polled
+                    })
+                    .await
+                });
+                s.spawn(async |log: &Log| {
+                    let clean_up = async || {
+                        sleep(Duration::from_millis(2)).await;
+                        log.add("cleaned up");
+                    };
+                    log.until("waits").await;
+                    log.add("begun");
+                    let _ = cancellable(sleep(HOUR)).on_cancel(clean_up).await;
+                });
+            });
+            assert!(cancellable(scope).await.is_ok(), "the body had its output");
+            log.add("around");
+        }
+    });
+    runtime.block_on(async {
+        log.until("begun").await;
+        task.cancel();
+        task.await.expect("it is told of no panic");
+    });
+    assert_eq!(log.all().last(), Some(&"around"));
+    assert!(log.has("cleaned up"));
+    drop(runtime);
+    assert_eq!(told.all(), ["a waker's"]);
+}
+
+/// LEND-3: the output stays, though the waker of whoever awaits the scope panics.
+#[test]
+fn lend_3_a_waker_that_panics_costs_nobody_the_output() {
+    let _watchdog = watchdog(PATIENCE);
+    let told = Told::default();
+    let runtime = told.runtime();
+    runtime.block_on(async {
+        let log = Log::default();
+        let (tell, child) = mpsc::channel();
+        let mut scope = Box::pin(scope_with(log.clone(), async move |s, _| {
+            let child = s.spawn(async |log: &Log| {
+                log.until("polled").await;
+                5
+            });
+            tell.send(child).unwrap();
+        }));
+        let waker = Hooks::new().on_wake(|| panic_any("a waker's")).waker();
+        assert!(scope.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        log.add("polled");
+        assert_eq!(child.recv().unwrap().await, Ok(5));
+        scope.await;
+    });
+    drop(runtime);
+    assert_eq!(told.all(), ["a waker's"]);
 }

@@ -3,11 +3,11 @@
 use filch_atomic::WakerCell;
 use filch_atomic::scope::{Inside, Kind, Scope, enter};
 use filch_atomic::sync::{Arc as ScopeArc, Mutex};
-use filch_sched::Handle;
 use filch_sched::scope::around;
 use filch_sched::task::{self, AbortHandle, ErrorHook, Meta, Report};
+use filch_sched::{Handle, with_handle};
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -103,7 +103,7 @@ impl<E> Shared<E> {
             }
         };
         if ask {
-            child.cancel();
+            cancel(&child);
         }
     }
 
@@ -122,7 +122,7 @@ impl<E> Shared<E> {
         };
         drop(known);
         if is_last {
-            self.waiter.wake();
+            tell(task::meta, || self.waiter.wake());
         }
     }
 
@@ -178,7 +178,7 @@ impl<E> Shared<E> {
         if let Some(panic) = panic {
             panic.report();
         }
-        self.scope.cancel();
+        tell(task::meta, || self.scope.cancel());
     }
 
     /// Asks all children to end, and those that are yet to come.
@@ -194,16 +194,7 @@ impl<E> Shared<E> {
             });
             running.collect()
         };
-        // Each, though somebody's waker panics.
-        let mut panic = None;
-        for child in asked {
-            if let Err(payload) = caught(|| child.cancel()) {
-                panic.get_or_insert(payload);
-            }
-        }
-        if let Some(payload) = panic {
-            resume_unwind(payload);
-        }
+        asked.iter().for_each(cancel);
     }
 
     /// Takes the scope's own share in what is lent, if there is no child: then none can come any more.
@@ -299,6 +290,22 @@ impl<E> Drop for Joiner<E> {
 /// What is caught ends the scope, and nobody looks at what the panic left behind but destructors.
 fn caught<R>(run: impl FnOnce() -> R) -> Result<R, Payload> {
     catch_unwind(AssertUnwindSafe(run))
+}
+
+fn cancel(child: &AbortHandle) {
+    tell(|| Some(child.meta()), || child.cancel());
+}
+
+/// Wakes somebody. A panic of that waker, which has to do with the task `whose`, is nobody's here, and keeps nobody
+/// from anything: it is reported.
+fn tell(whose: impl FnOnce() -> Option<Meta>, wake: impl FnOnce()) {
+    if let Err(payload) = caught(wake) {
+        let report = Report::waker_panicked(&whose().unwrap_or_else(Meta::here), payload);
+        with_handle(|runtime| match runtime {
+            Some(runtime) => runtime.report(&report),
+            None => ErrorHook::default().report(&report),
+        });
+    }
 }
 
 impl<E> fmt::Debug for Shared<E> {
