@@ -10,6 +10,7 @@ use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
+use std::task::Poll;
 
 /// LEND-1: it ends when the body and all children have ended, and gives back what was lent.
 #[test]
@@ -95,7 +96,10 @@ fn lend_4_children_begin_children() {
         .await;
         assert_eq!(count.into_inner(), 127);
         let refused = s.spawn(async |_| unreachable!("the scope is over"));
-        assert_eq!(refused.await, Err::<(), _>(Cancelled::new()));
+        let mut refused = Probe::new(refused);
+        assert_eq!(refused.poll(), Poll::Ready(Err::<(), _>(Cancelled::new())));
+        let again = catch_unwind(AssertUnwindSafe(|| refused.poll()));
+        assert!(again.is_err(), "as any handle that was ready");
     });
 }
 

@@ -68,15 +68,25 @@ impl<F: Future, E> Future for Child<F, E> {
 /// # Panics
 ///
 /// Polling it again after it was ready panics.
-pub struct EnvHandle<T> {
-    /// `None` if the scope was over.
-    pub(super) task: Option<JoinHandle<Option<T>>>,
+pub struct EnvHandle<T>(State<T>);
+
+enum State<T> {
+    Spawned(JoinHandle<Option<T>>),
+    /// The scope was over.
+    Refused,
+    /// It was, and has said so.
+    Over,
 }
 
 impl<T> EnvHandle<T> {
+    /// Of a child; `None` if the scope was over.
+    pub(super) fn new(task: Option<JoinHandle<Option<T>>>) -> Self {
+        Self(task.map_or(State::Refused, State::Spawned))
+    }
+
     /// Asks the child to end. See [`JoinHandle::cancel`]. Its scope goes on.
     pub fn cancel(&self) {
-        if let Some(task) = &self.task {
+        if let State::Spawned(task) = &self.0 {
             task.cancel();
         }
     }
@@ -84,7 +94,10 @@ impl<T> EnvHandle<T> {
     /// Whether the child is over: awaiting the handle does not wait.
     #[doc(alias = "done")]
     pub fn is_finished(&self) -> bool {
-        self.task.as_ref().is_none_or(JoinHandle::is_finished)
+        match &self.0 {
+            State::Spawned(task) => task.is_finished(),
+            State::Refused | State::Over => true,
+        }
     }
 }
 
@@ -92,10 +105,18 @@ impl<T> Future for EnvHandle<T> {
     type Output = Result<T, Cancelled>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(task) = &mut self.task else { return Poll::Ready(Err(Cancelled::new())) };
-        let output = ready!(Pin::new(task).poll(cx));
-        // A task of this kind does not panic: what does so in it is the scope's.
-        Poll::Ready(output.ok().flatten().ok_or_else(Cancelled::new))
+        match &mut self.0 {
+            State::Spawned(task) => {
+                // A task of this kind does not panic: what does so in it is the scope's.
+                let output = ready!(Pin::new(task).poll(cx)).ok().flatten();
+                Poll::Ready(output.ok_or_else(Cancelled::new))
+            }
+            State::Refused => {
+                self.0 = State::Over;
+                Poll::Ready(Err(Cancelled::new()))
+            }
+            State::Over => panic!("an EnvHandle was polled after it had been ready"),
+        }
     }
 }
 

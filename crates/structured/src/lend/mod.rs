@@ -10,7 +10,7 @@ pub use task::EnvTask;
 use child::{Child, Place};
 use filch_sched::scope::cancellable;
 use filch_sched::task::Meta;
-use state::{Joiner, Shared};
+use state::{Joiner, Shared, Spawning};
 use std::fmt;
 use std::future::{pending, poll_fn};
 use std::panic::resume_unwind;
@@ -145,12 +145,13 @@ impl<E: Send + Sync + 'static> EnvScope<E> {
         // The first has the compiler know the type of the argument; the second that the future is `Send`.
         F: AsyncFnOnce(&E) -> T + for<'a> EnvTask<'a, E, Output = T> + 'static,
     {
-        let Some((number, env)) = self.shared.begin() else { return EnvHandle { task: None } };
+        let Some((number, env)) = self.shared.begin() else { return EnvHandle::new(None) };
+        let spawning = Spawning::new(&self.shared, number);
         let place = Place { shared: self.shared.clone(), number };
         let running = async move { child.call(&env).await };
         let task = filch_sched::spawn(Child::new(running, place), Meta::here());
-        self.shared.begun(number, task.abort_handle());
-        EnvHandle { task: Some(task) }
+        spawning.done(task.abort_handle());
+        EnvHandle::new(Some(task))
     }
 }
 

@@ -86,12 +86,12 @@ impl<E> Shared<E> {
         Some((number, env))
     }
 
-    /// The child in this place was spawned.
-    pub(super) fn begun(&self, number: usize, child: AbortHandle) {
+    /// The child in this place was spawned; or it was not, and is gone.
+    fn begun(&self, number: usize, child: Option<&AbortHandle>) {
         let ask = {
             let mut state = self.state.lock();
-            match state.children[number] {
-                Known::Begun => {
+            match (&state.children[number], child) {
+                (Known::Begun, Some(child)) => {
                     state.children[number] = Known::Running(child.clone());
                     state.is_asked
                 }
@@ -102,8 +102,8 @@ impl<E> Shared<E> {
                 }
             }
         };
-        if ask {
-            cancel(&child);
+        if let Some(child) = child.filter(|_| ask) {
+            cancel(child);
         }
     }
 
@@ -208,6 +208,30 @@ impl<E> Shared<E> {
         };
         drop(env);
         true
+    }
+}
+
+/// A child that is being spawned. Should that panic, its place is free again.
+pub(super) struct Spawning<'a, E> {
+    shared: &'a Shared<E>,
+    number: usize,
+}
+
+impl<'a, E> Spawning<'a, E> {
+    pub(super) fn new(shared: &'a Shared<E>, number: usize) -> Self {
+        Self { shared, number }
+    }
+
+    /// It was.
+    pub(super) fn done(self, child: AbortHandle) {
+        let this = mem::ManuallyDrop::new(self);
+        this.shared.begun(this.number, Some(&child));
+    }
+}
+
+impl<E> Drop for Spawning<'_, E> {
+    fn drop(&mut self) {
+        self.shared.begun(self.number, None);
     }
 }
 
