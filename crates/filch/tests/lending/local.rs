@@ -1,7 +1,7 @@
 //! Children that are parts of the task.
 
 use crate::kit::{HOUR, Log, run};
-use filch::task::yield_now;
+use filch::task::{LocalScope, yield_now};
 use filch::time::{Duration, sleep};
 use filch::{Cancelled, cancellable, is_cancelled, local_scope};
 use filch_testkit::{Probe, exec};
@@ -529,6 +529,48 @@ fn local_10_a_poll_ends() {
         let _ = scope.poll();
     }
     assert_eq!(third.load(Ordering::Relaxed), 3);
+    // So has the body, if it is the one: here it ends them.
+    let (turn, turns) = (Mutex::new((false, [None, None])), AtomicUsize::new(0));
+    let mut scope = Probe::pending(local_scope(async |s| {
+        s.spawn(play(&turn, false, &turns));
+        s.spawn(play(&turn, true, &turns));
+        for _ in 0..3 {
+            exec::yield_now().await;
+        }
+        s.cancel();
+    }));
+    assert!((0..10).any(|_| scope.poll().is_ready()));
+}
+
+/// LOCAL-10: a poll ends, though each child begins another one and stays.
+#[test]
+fn local_10_a_poll_ends_though_more_and_more_come() {
+    const MANY: usize = 10_000;
+    fn grow<'env>(s: &LocalScope<'env>, born: &'env AtomicUsize) {
+        let again = s.clone();
+        s.spawn(async move {
+            if born.fetch_add(1, Ordering::Relaxed) < MANY {
+                grow(&again, born);
+            }
+            pending::<()>().await;
+        });
+    }
+    let born = AtomicUsize::new(0);
+    let mut scope = Probe::pending(local_scope(async |s| grow(&s, &born)));
+    let (mut polls, mut before) = (1, 0);
+    loop {
+        let now = born.load(Ordering::Relaxed);
+        assert!(now > before, "each poll gets on with it");
+        // Four for each that was there, and some.
+        assert!(now <= 6 * before + 100, "{now} after {before} in one poll");
+        if now > MANY {
+            break;
+        }
+        before = now;
+        assert_eq!(scope.wakes(), polls, "it is to be polled again");
+        assert!(scope.poll().is_pending());
+        polls += 1;
+    }
 }
 
 /// It is a future like any other: on an executor that is none of ours, in another scope, in a combinator.

@@ -13,8 +13,9 @@ use std::{fmt, mem};
 /// A child: what it yields, it has given to its handle.
 pub(super) type Child<'env> = Pin<Box<dyn Future<Output = ()> + Send + 'env>>;
 
-/// So many polls for each member, and so many besides, before the others of the worker have a turn: members
-/// that wake one another would else keep it for themselves (S6).
+/// So many polls for each member that was there, and so many besides, before the others of the worker have a turn:
+/// members that wake one another, or begin more and more, would else keep it for themselves (S6). To see who has come
+/// counts as a poll.
 const POLLS_EACH: usize = 4;
 const POLLS_BESIDES: usize = 32;
 
@@ -85,37 +86,30 @@ impl<'env> Children<'env> {
         mut poll_body: impl FnMut(&mut Context<'_>) -> bool,
     ) -> Poll<()> {
         self.shared.woken.begin(cx.waker());
-        let (mut polls, mut most) = (0, self.len());
-        loop {
+        // Those that come meanwhile have theirs in the next one: else it would not end while more and more do.
+        let most = POLLS_EACH * (self.len() + 1) + POLLS_BESIDES;
+        for _ in 0..most {
             match self.shared.woken.next() {
-                Next::New => {
-                    self.take_in();
-                    most = most.max(self.len());
-                }
+                Next::New => self.take_in(),
                 Next::Nothing => {
                     let is_over = *is_body_over && self.len() == 0;
                     return if is_over { Poll::Ready(()) } else { Poll::Pending };
                 }
-                Next::Poll(member) => {
-                    polls += 1;
-                    match member.place {
-                        Some(place) => self.poll_child(place, &member),
-                        None if *is_body_over => {}
-                        None => {
-                            let waker = Waker::from(member);
-                            *is_body_over = poll_body(&mut Context::from_waker(&waker));
-                            if *is_body_over {
-                                self.body.is_over();
-                            }
+                Next::Poll(member) => match member.place {
+                    Some(place) => self.poll_child(place, &member),
+                    None if *is_body_over => {}
+                    None => {
+                        let waker = Waker::from(member);
+                        *is_body_over = poll_body(&mut Context::from_waker(&waker));
+                        if *is_body_over {
+                            self.body.is_over();
                         }
                     }
-                    if polls >= POLLS_EACH * (most + 1) + POLLS_BESIDES {
-                        self.shared.woken.pause(cx.waker());
-                        return Poll::Pending;
-                    }
-                }
+                },
             }
         }
+        self.shared.woken.pause(cx.waker());
+        Poll::Pending
     }
 
     fn poll_child(&mut self, place: usize, member: &Arc<Member>) {
