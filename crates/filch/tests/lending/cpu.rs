@@ -146,6 +146,15 @@ fn cpu_2_payloads_may_be_nasty() {
         let payload = catch_unwind(AssertUnwindSafe(scope)).expect_err("all panic");
         std::mem::forget(payload);
         assert_eq!(count.into_inner(), 5);
+        // Beside that of the body, which goes on in its place.
+        let both = catch_unwind(AssertUnwindSafe(|| {
+            cpu::join(
+                || std::panic::resume_unwind(Box::new("the body's")),
+                || std::panic::resume_unwind(Box::new(Nasty)),
+            )
+        }));
+        let payload = both.map(|((), ())| ()).expect_err("both panic");
+        assert_eq!(payload.downcast_ref(), Some(&"the body's"));
     });
 }
 

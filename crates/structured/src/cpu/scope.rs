@@ -2,6 +2,7 @@
 
 use super::jobs::{AbortOnUnwind, Crew, Helper, Job, Work};
 use super::{current, within};
+use filch_atomic::panics::drop_caught;
 use filch_sched::scope::Witness;
 use filch_sched::task::{Meta, yield_now};
 use filch_sched::{Handle, deliberately, is_worker};
@@ -109,10 +110,14 @@ where
     work.wait();
     mem::forget(abort);
     // All are over: from here on this is code like any other.
-    let of_a_job = work.take_panic();
-    match (output, of_a_job) {
+    match (output, work.take_panic()) {
         (Ok(output), None) => output,
-        (Err(payload), _) | (Ok(_), Some(payload)) => resume_unwind(payload),
+        (Ok(_), Some(payload)) => resume_unwind(payload),
+        (Err(payload), of_a_job) => {
+            // Not in the unwind: a destructor that panics there ends the process.
+            drop_caught(of_a_job);
+            resume_unwind(payload)
+        }
     }
 }
 
