@@ -5,6 +5,7 @@ mod cancelling;
 mod drops;
 mod errors;
 mod failing;
+mod first_poll;
 mod joining;
 mod kinds;
 #[path = "../cancel_scopes/kit.rs"]

@@ -4,6 +4,7 @@ use super::BoxError;
 use super::context;
 use super::core::{Core, Leave, Place};
 use super::error::{Cause, Failure};
+use filch_atomic::scope;
 use filch_atomic::sync::Arc;
 use filch_sched::task;
 use pin_project_lite::pin_project;
@@ -94,9 +95,16 @@ where
                 }
             }
         }
-        let is_first = matches!(this.place, Place::New) && !this.core.is_ending();
-        if !is_first && matches!(this.place, Place::New) {
+        let is_new = matches!(this.place, Place::New);
+        let is_first = is_new && !this.core.is_ending();
+        if is_new && !is_first {
+            // ENDING stays: this cancels it.
             *this.place = this.core.list();
+            if scope::with_current(|scope| scope.is_none()) {
+                // What begins in this poll would be in no scope, and so not know of it (CANCEL-10). There is
+                // one more.
+                return Poll::Pending;
+            }
         }
         let poll = || {
             let future = this.future.as_mut().as_pin_mut();
