@@ -123,11 +123,17 @@ impl Core {
 
     /// Takes in a child that is about to be spawned. `None` if nothing begins here any more.
     pub(super) fn enter(&self) -> Option<Place> {
-        let Some(before) = self.count_one_more(|state| state & (ENDING | OVER) == 0) else {
-            // What was to be done will not be: that counts as if it had begun and been cut.
-            // Relaxed: whoever spawns is in the group, and its end comes after, and carries it.
-            self.state.fetch_or(CUT, Ordering::Relaxed);
-            return None;
+        let before = match self.count_one_more(|state| state & (ENDING | OVER) == 0) {
+            Ok(before) => before,
+            // What was to be done will not be: that counts as if it had begun and been cut. What is over was not
+            // to do it.
+            Err(refused) => {
+                if refused & OVER == 0 {
+                    // Relaxed: whoever spawns is in the group, and its end comes after, and carries it.
+                    self.state.fetch_or(CUT, Ordering::Relaxed);
+                }
+                return None;
+            }
         };
         if before & LIMITED == 0 {
             return Some(Place::New);
@@ -142,8 +148,8 @@ impl Core {
         Some(number.map_or(Place::New, Place::Waiting))
     }
 
-    /// Counts a child, if the state is such that it may. Gives the state before.
-    fn count_one_more(&self, may: impl Fn(usize) -> bool) -> Option<usize> {
+    /// Counts a child, if the state is such that it may. Gives the state before, or the one that forbids it.
+    fn count_one_more(&self, may: impl Fn(usize) -> bool) -> Result<usize, usize> {
         // Relaxed: the exchange below decides.
         let mut state = self.state.load(Ordering::Relaxed);
         while may(state) {
@@ -155,11 +161,11 @@ impl Core {
                 Ordering::Relaxed,
                 Ordering::Relaxed,
             ) {
-                Ok(before) => return Some(before),
+                Ok(before) => return Ok(before),
                 Err(now) => state = now,
             }
         }
-        None
+        Err(state)
     }
 
     /// A child that waits for room is polled: whether it may begin.
@@ -457,7 +463,7 @@ impl Core {
         while let Some(core) = next {
             let is_there =
                 |state: usize| state & OVER == 0 && (state & ORPHANED == 0 || state / ONE != 0);
-            if core.count_one_more(is_there).is_some() {
+            if core.count_one_more(is_there).is_ok() {
                 core.members.lock().adopted += 1;
                 // One that left just now may have taken this for a child that runs, and let nobody in.
                 core.admit();
