@@ -10,6 +10,7 @@ mod joining;
 mod kinds;
 #[path = "../cancel_scopes/kit.rs"]
 mod kit;
+mod left;
 mod random;
 mod seen;
 #[path = "../support/mod.rs"]

@@ -31,7 +31,7 @@ const LIMITED: usize = 64;
 const ONE: usize = 128;
 
 /// Is told of the failures in a group that goes on in spite of them.
-pub(super) type Supervisor = Box<dyn Fn(Failure) + Send + Sync>;
+pub(super) type Supervisor = std::sync::Arc<dyn Fn(Failure) + Send + Sync>;
 
 /// The shared state of a group. The rules are in the README beside this file.
 #[repr(C)]
@@ -44,7 +44,7 @@ pub(super) struct Core {
     scope: Arc<Scope>,
     /// The group around this one.
     parent: Option<Arc<Core>>,
-    supervisor: Option<Supervisor>,
+    is_supervised: bool,
     pub(super) spawner: Spawner,
     /// Where the group was made.
     pub(super) location: &'static Location<'static>,
@@ -58,6 +58,8 @@ struct Members {
     failures: Vec<Failure>,
     /// The first panic.
     panic: Option<Box<dyn Any + Send>>,
+    /// Until the last child is over.
+    supervisor: Option<Supervisor>,
     /// Who waits for the children in place of the group's future. It counts this group as a child.
     adopter: Option<Arc<Core>>,
     /// How many of those counted are groups that were adopted.
@@ -102,11 +104,13 @@ impl Core {
         supervisor: Option<Supervisor>,
         location: &'static Location<'static>,
     ) -> Arc<Self> {
+        let is_supervised = supervisor.is_some();
         let members = Members {
             listed: Places::new(),
             room: Room::new(),
             failures: Vec::new(),
             panic: None,
+            supervisor,
             adopter: None,
             adopted: 0,
         };
@@ -115,7 +119,7 @@ impl Core {
             members: Mutex::new(members),
             scope,
             parent,
-            supervisor,
+            is_supervised,
             spawner: Spawner::here(),
             location,
         })
@@ -213,6 +217,16 @@ impl Core {
     }
 
     fn count_one_less(&self) {
+        let mut next = self.step_out();
+        // One after the other: how many groups in groups were dropped is not for us to say.
+        while let Some(adopter) = next {
+            adopter.members.lock().adopted -= 1;
+            next = adopter.step_out();
+        }
+    }
+
+    /// Counts one less. If that was the last of a group whose future is gone: who counts that group as one.
+    fn step_out(&self) -> Option<Arc<Core>> {
         // Release: all that the child did comes before; pairs with the Acquire in `is_joined`. Acquire: pairs
         // with the Release of ORPHANED, with which comes the adopter.
         let before = self.state.fetch_sub(ONE, Ordering::AcqRel);
@@ -220,16 +234,20 @@ impl Core {
             self.admit();
         }
         if before / ONE != 1 {
-            return;
+            return None;
         }
         if before & ORPHANED != 0 {
-            let adopter = self.members.lock().adopter.take();
-            if let Some(adopter) = adopter {
-                adopter.release();
-            }
-        } else if before & JOINING != 0 {
+            let (adopter, supervisor) = {
+                let mut members = self.members.lock();
+                (members.adopter.take(), members.supervisor.take())
+            };
+            self.discard(supervisor);
+            return adopter;
+        }
+        if before & JOINING != 0 {
             self.tell(|| self.scope.wake());
         }
+        None
     }
 
     /// Lets in those who wait for room, as many as there is room for.
@@ -324,25 +342,31 @@ impl Core {
 
     /// Something in it failed: that ends it, or is its supervisor's.
     pub(super) fn fail(&self, failure: Failure) {
-        if let Some(supervisor) = &self.supervisor
+        if self.is_supervised
             && let Some(task) = failure.task().cloned()
         {
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| supervisor(failure))) {
+            let supervisor = self.members.lock().supervisor.clone();
+            let Some(supervisor) = supervisor else { return self.report(failure) };
+            let told = || {
+                supervisor(failure);
+                drop(supervisor);
+            };
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(told)) {
                 self.spawner.report(&Report::task_panicked(&task, payload));
             }
             return;
         }
-        let orphan = {
+        let left = {
             let mut members = self.members.lock();
-            // Relaxed: set under the lock.
-            if self.state.load(Ordering::Relaxed) & ORPHANED == 0 {
+            // Relaxed: ORPHANED is set under the lock; and after OVER the future takes the lock for what is there.
+            if self.state.load(Ordering::Relaxed) & (ORPHANED | OVER) == 0 {
                 members.failures.push(failure);
                 None
             } else {
                 Some(failure)
             }
         };
-        match orphan {
+        match left {
             None => self.end(false),
             Some(failure) => self.report(failure),
         }
@@ -350,7 +374,7 @@ impl Core {
 
     /// Something in it panicked, the child `task` or the body.
     pub(super) fn panicked(&self, task: Option<Meta>, payload: Box<dyn Any + Send>) {
-        if self.supervisor.is_some()
+        if self.is_supervised
             && let Some(task) = task
         {
             return self.fail(Failure::of(Some(task), Panicked::new(payload)));
@@ -378,6 +402,14 @@ impl Core {
         let text = catch_unwind(AssertUnwindSafe(|| failure.error().to_string()))
             .unwrap_or_else(|_| "(an error that panics when it is displayed)".to_owned());
         self.spawner.report(&Report::task_failed(&task, text));
+        self.discard(failure);
+    }
+
+    /// Drops what is anybody's. A panic of that is reported: there are others to tell of.
+    pub(super) fn discard<T>(&self, value: T) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+            self.report_panic(None, payload);
+        }
     }
 
     fn report_panic(&self, task: Option<Meta>, payload: Box<dyn Any + Send>) {
@@ -422,14 +454,19 @@ impl Core {
 
     /// How it came out. For its future, when it is over.
     pub(super) fn outcome(&self) -> Outcome {
-        let mut members = self.members.lock();
-        // Relaxed: the end of whoever set these was acquired (`is_joined`).
-        let state = self.state.load(Ordering::Relaxed);
-        Outcome {
-            failures: mem::take(&mut members.failures),
-            panic: members.panic.take(),
-            is_cut_from_outside: state & FROM_OUTSIDE != 0 && state & CUT != 0,
-        }
+        let (outcome, supervisor) = {
+            let mut members = self.members.lock();
+            // Relaxed: the end of whoever set these was acquired (`is_joined`).
+            let state = self.state.load(Ordering::Relaxed);
+            let outcome = Outcome {
+                failures: mem::take(&mut members.failures),
+                panic: members.panic.take(),
+                is_cut_from_outside: state & FROM_OUTSIDE != 0 && state & CUT != 0,
+            };
+            (outcome, members.supervisor.take())
+        };
+        self.discard(supervisor);
+        outcome
     }
 
     /// Its future is dropped: what is in it is asked to end, and the group around it, if there is one, waits
@@ -437,23 +474,27 @@ impl Core {
     pub(super) fn orphan(&self) {
         self.end(false);
         let adopter = self.find_adopter();
-        let (failures, panic, adopter) = {
+        let (failures, panic, last) = {
             let mut members = self.members.lock();
             members.adopter = adopter;
             // Release: the adopter comes with it. Acquire: pairs with the last child's end.
             let before = self.state.fetch_or(ORPHANED, Ordering::AcqRel);
             // If no child is left to see the bit, nobody is adopted.
-            let adopter = if before / ONE == 0 { members.adopter.take() } else { None };
-            (mem::take(&mut members.failures), members.panic.take(), adopter)
+            let is_last = before / ONE == 0;
+            let last = is_last.then(|| (members.adopter.take(), members.supervisor.take()));
+            (mem::take(&mut members.failures), members.panic.take(), last)
         };
-        if let Some(adopter) = adopter {
-            adopter.release();
-        }
         for failure in failures {
             self.report(failure);
         }
         if let Some(payload) = panic {
             self.report_panic(None, payload);
+        }
+        if let Some((adopter, supervisor)) = last {
+            self.discard(supervisor);
+            if let Some(adopter) = adopter {
+                adopter.release();
+            }
         }
     }
 
@@ -478,5 +519,16 @@ impl Core {
     fn release(&self) {
         self.members.lock().adopted -= 1;
         self.count_one_less();
+    }
+}
+
+impl Drop for Core {
+    /// Those around it that are left to nobody else, one after the other: not by recursion, for how deep it goes is
+    /// not for us to say.
+    fn drop(&mut self) {
+        let mut next = self.parent.take();
+        while let Some(core) = next {
+            next = Arc::try_unwrap(core).ok().and_then(|mut core| core.parent.take());
+        }
     }
 }

@@ -145,7 +145,7 @@ impl<B, F, T> Group<B, F, T> {
     /// ```
     #[doc(alias = "supervisorScope")]
     pub fn supervisor(mut self, on_failure: impl Fn(Failure) + Send + Sync + 'static) -> Self {
-        self.supervisor = Some(Box::new(on_failure));
+        self.supervisor = Some(std::sync::Arc::new(on_failure));
         self
     }
 
@@ -199,6 +199,8 @@ where
         let outcome = open.core.outcome();
         let output = this.output.take();
         if let Some(payload) = outcome.panic {
+            // Not while the thread unwinds: it may panic in its turn.
+            open.core.discard(output);
             outcome.failures.into_iter().for_each(|failure| open.core.report(failure));
             drop(open);
             resume_unwind(payload);
@@ -206,6 +208,7 @@ where
         if !outcome.failures.is_empty() {
             // They came about by themselves: a timeout around must not take them for its own doing.
             open.inside.scope().forget_cut();
+            open.core.discard(output);
             return Poll::Ready(Err(GroupError::new(this.location, outcome.failures)));
         }
         match output {

@@ -4,6 +4,8 @@ mod child;
 mod child_handle;
 mod context;
 mod core;
+#[cfg(all(test, not(filch_loom)))]
+mod deep;
 mod error;
 mod future;
 mod handle;
