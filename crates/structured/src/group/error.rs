@@ -7,7 +7,7 @@ use filch_sched::task::{Meta, TaskId};
 use std::any::Any;
 use std::error::Error;
 use std::panic::Location;
-use std::{fmt, io};
+use std::{fmt, io, mem};
 
 /// What went wrong in a [`group`](super::group()): the error of each child that failed, and of the body, in the
 /// order in which they came.
@@ -21,6 +21,9 @@ use std::{fmt, io};
 /// └─ task 9, spawned at src/main.rs:13:11: 1 error in the group at src/fetch.rs:40:9
 ///    └─ the body: not found
 /// ```
+///
+/// Groups in groups may go as deep as they like. From the 33rd level on the tree goes no further to the right, and each
+/// line says how deep it is: `(33 deep)`.
 ///
 /// It [is cancelled](Self::is_cancelled), and empty, where nothing went wrong but the body was cut.
 #[doc(alias = "ExceptionGroup")]
@@ -60,77 +63,9 @@ impl GroupError {
         self.failures.iter()
     }
 
-    /// Parts those that satisfy `predicate` from those that do not. What failed in a group in the group is asked
-    /// for one by one, and stays below it.
-    #[doc(alias = "except*")]
-    #[doc(alias = "subgroup")]
-    pub fn split(
-        self,
-        mut predicate: impl FnMut(&Failure) -> bool,
-    ) -> (Option<Self>, Option<Self>) {
-        self.split_by(&mut predicate)
-    }
-
-    fn split_by(self, predicate: &mut dyn FnMut(&Failure) -> bool) -> (Option<Self>, Option<Self>) {
-        let (mut those, mut others) = (Vec::new(), Vec::new());
-        for failure in self.failures {
-            let (meta, nested) = match failure.into_group() {
-                Ok(parts) => parts,
-                Err(failure) => {
-                    if predicate(&failure) { &mut those } else { &mut others }.push(failure);
-                    continue;
-                }
-            };
-            let (these, rest) = nested.split_by(predicate);
-            those.extend(these.map(|group| Failure::of(meta.clone(), group)));
-            others.extend(rest.map(|group| Failure::of(meta, group)));
-        }
-        let group = |failures: Vec<_>| {
-            (!failures.is_empty()).then_some(Self { failures, location: self.location })
-        };
-        (group(those), group(others))
-    }
-
-    /// Takes out every error that is an `E`, also from groups in the group, and gives these and what is left.
-    #[doc(alias = "except*")]
-    pub fn downcast<E: Error + Send + Sync + 'static>(self) -> (Vec<E>, Option<Self>) {
-        let mut those = Vec::new();
-        let rest = self.downcast_to(&mut those);
-        (those, rest)
-    }
-
-    fn downcast_to<E: Error + Send + Sync + 'static>(self, those: &mut Vec<E>) -> Option<Self> {
-        let mut rest = Vec::new();
-        for failure in self.failures {
-            match failure.downcast::<E>() {
-                Ok(error) => those.push(error),
-                Err(failure) => match failure.into_group() {
-                    Ok((meta, nested)) => {
-                        let left = nested.downcast_to(those);
-                        rest.extend(left.map(|group| Failure::of(meta, group)));
-                    }
-                    Err(failure) => rest.push(failure),
-                },
-            }
-        }
-        (!rest.is_empty()).then_some(Self { failures: rest, location: self.location })
-    }
-
-    /// The same errors with no group in the group: what failed in one stands in its place.
-    #[must_use]
-    pub fn flatten(self) -> Self {
-        let (location, mut flat) = (self.location, Vec::new());
-        self.flatten_to(&mut flat);
-        Self { failures: flat, location }
-    }
-
-    fn flatten_to(self, flat: &mut Vec<Failure>) {
-        for failure in self.failures {
-            match failure.into_group() {
-                Ok((_, nested)) => nested.flatten_to(flat),
-                Err(failure) => flat.push(failure),
-            }
-        }
+    /// Takes out what is directly in it.
+    pub(super) fn take(&mut self) -> Vec<Failure> {
+        mem::take(&mut self.failures)
     }
 }
 
@@ -138,8 +73,8 @@ impl IntoIterator for GroupError {
     type Item = Failure;
     type IntoIter = std::vec::IntoIter<Failure>;
 
-    fn into_iter(self) -> Self::IntoIter {
-        self.failures.into_iter()
+    fn into_iter(mut self) -> Self::IntoIter {
+        self.take().into_iter()
     }
 }
 
@@ -197,11 +132,7 @@ impl Failure {
 
     /// The error.
     pub fn into_error(self) -> BoxError {
-        match self.cause {
-            Cause::Boxed(error) => error,
-            #[cfg(feature = "anyhow")]
-            Cause::Anyhow(error) => error.into(),
-        }
+        self.cause.into_boxed()
     }
 
     /// Whether the error is an `E`.

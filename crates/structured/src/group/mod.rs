@@ -1,5 +1,6 @@
 #![doc = include_str!("README.md")]
 
+mod apart;
 mod child;
 mod child_handle;
 mod context;
