@@ -13,5 +13,6 @@ mod kit;
 mod left;
 mod random;
 mod seen;
+mod starting;
 #[path = "../support/mod.rs"]
 mod support;

@@ -96,6 +96,11 @@ impl<T> ChildHandle<T> {
         self.task().map(JoinHandle::spawn_location)
     }
 
+    /// Its group's. `None` if it was refused.
+    pub(super) fn core(&self) -> Option<&Core> {
+        self.child.as_ref().map(|(_, core)| &**core)
+    }
+
     fn task(&self) -> Option<&JoinHandle<Option<T>>> {
         self.child.as_ref().map(|(task, _)| task)
     }

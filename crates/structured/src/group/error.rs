@@ -169,9 +169,12 @@ impl Failure {
     }
 
     /// The group in the group that this is.
-    fn into_group(self) -> Result<(Option<Meta>, GroupError), Self> {
-        let task = self.task.clone();
-        self.downcast().map(|group| (task, group))
+    pub(super) fn into_group(self) -> Result<(Option<Meta>, GroupError), Self> {
+        let Self { task, cause } = self;
+        match (Self { task: None, cause }).downcast() {
+            Ok(group) => Ok((task, group)),
+            Err(Self { cause, .. }) => Err(Self { task, cause }),
+        }
     }
 }
 
@@ -186,33 +189,49 @@ pub(super) enum Cause {
 impl Cause {
     /// The cause that a child's error is. `None` if it says no more than that the child was cancelled.
     pub(super) fn of<E: Into<BoxError> + 'static>(error: E) -> Option<Self> {
+        Self::sorted(error).ok()
+    }
+
+    /// The same. The error if it says no more than that.
+    pub(super) fn sorted<E: Into<BoxError> + 'static>(error: E) -> Result<Self, BoxError> {
         #[cfg(feature = "anyhow")]
         let error = {
             let mut error = Some(error);
-            if let Some(error) =
-                (&mut error as &mut dyn Any).downcast_mut::<Option<anyhow::Error>>()
-            {
-                return Self::of_anyhow(error.take()?);
+            let any = (&mut error as &mut dyn Any).downcast_mut::<Option<anyhow::Error>>();
+            if let Some(error) = any.and_then(Option::take) {
+                return Self::sorted_anyhow(error);
             }
-            error?
+            error.expect("it is of another type, and there")
         };
-        Self::of_boxed(error.into())
+        Self::sorted_boxed(error.into())
     }
 
     /// As [`of`](Self::of), of one that is boxed. It is taken as it is.
     pub(super) fn of_boxed(error: BoxError) -> Option<Self> {
+        Self::sorted_boxed(error).ok()
+    }
+
+    fn sorted_boxed(error: BoxError) -> Result<Self, BoxError> {
         let is_cancelled = error.is::<Cancelled>()
             || error.downcast_ref::<GroupError>().is_some_and(GroupError::is_cancelled)
             || error.downcast_ref::<io::Error>().is_some_and(is_cancelled_io);
-        (!is_cancelled).then_some(Self::Boxed(error))
+        if is_cancelled { Err(error) } else { Ok(Self::Boxed(error)) }
     }
 
     #[cfg(feature = "anyhow")]
-    fn of_anyhow(error: anyhow::Error) -> Option<Self> {
+    fn sorted_anyhow(error: anyhow::Error) -> Result<Self, BoxError> {
         let is_cancelled = error.is::<Cancelled>()
             || error.downcast_ref::<GroupError>().is_some_and(GroupError::is_cancelled)
             || error.downcast_ref::<io::Error>().is_some_and(is_cancelled_io);
-        (!is_cancelled).then_some(Self::Anyhow(error))
+        if is_cancelled { Err(error.into()) } else { Ok(Self::Anyhow(error)) }
+    }
+
+    fn into_boxed(self) -> BoxError {
+        match self {
+            Self::Boxed(error) => error,
+            #[cfg(feature = "anyhow")]
+            Self::Anyhow(error) => error.into(),
+        }
     }
 }
 

@@ -165,6 +165,10 @@ impl TaskGroup {
         self.len() == 0
     }
 
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.0
+    }
+
     pub(super) fn spawn_as<K, F>(&self, future: F, meta: Meta) -> ChildHandle<K::Value>
     where
         K: Ending<F::Output, Value: Send + 'static> + 'static,

@@ -3,10 +3,12 @@
 use super::BoxError;
 use super::child::Fallible;
 use super::child_handle::ChildHandle;
+use super::core::Core;
+use super::error::{Cause, Failure};
 use super::handle::TaskGroup;
 use filch_atomic::sync::{Arc, Mutex};
 use filch_sched::scope::Cancelled;
-use filch_sched::task::Meta;
+use filch_sched::task::{self, Meta};
 use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
@@ -26,9 +28,16 @@ enum State<V> {
     Starting,
     Ready(V),
     /// The child is over, and was not ready.
-    Over(BoxError),
+    Over(Why),
     /// It was said, and taken; or nobody waits.
     Done,
+}
+
+enum Why {
+    /// It has failed.
+    Failed(Failure),
+    /// It was cancelled, or has no more to say than that.
+    Ended(BoxError),
 }
 
 impl<V> Shared<V> {
@@ -86,9 +95,10 @@ impl<V: Send + 'static> Start<V> {
         let shared = Arc::new(Shared(Mutex::new((State::Starting, None))));
         let future = make(Ready(shared.clone()));
         let end = End(shared.clone());
+        let core = group.core().clone();
         let child = async move {
             let ended = future.await;
-            end.tell(ended.map(drop))
+            end.tell(ended.map(drop), &core)
         };
         Self { shared, child: group.spawn_as::<Fallible, _>(child, meta) }
     }
@@ -113,7 +123,8 @@ impl<V> Future for Start<V> {
         drop(shared);
         match said {
             State::Ready(value) => Poll::Ready(Ok(value)),
-            State::Over(error) => Poll::Ready(Err(error)),
+            State::Over(Why::Failed(failure)) => Poll::Ready(Err(failure.into_error())),
+            State::Over(Why::Ended(error)) => Poll::Ready(Err(error)),
             State::Starting | State::Done => panic!("a start was polled after it had been ready"),
         }
     }
@@ -127,6 +138,12 @@ impl<V> Drop for Start<V> {
         };
         if !matches!(said.0, State::Done) {
             self.child.cancel();
+        }
+        // It has failed, and who was to be told is gone: so it is the group's.
+        if let (State::Over(Why::Failed(failure)), _) = said
+            && let Some(core) = self.child.core()
+        {
+            core.fail(failure);
         }
     }
 }
@@ -142,13 +159,20 @@ struct End<V>(Arc<Shared<V>>);
 
 impl<V> End<V> {
     /// It has ended so. What nobody waits for is the group's.
-    fn tell<E: Into<BoxError>>(self, ended: Result<(), E>) -> Result<(), E> {
+    fn tell<E: Into<BoxError> + 'static>(self, ended: Result<(), E>, core: &Core) -> Result<(), E> {
         // Only the child says anything, so what is still open stays so, or nobody waits any more.
         if !matches!(self.0.0.lock().0, State::Starting) {
             return ended;
         }
-        let error = ended.map_or_else(Into::into, |()| NotReady(()).into());
-        let _ = self.0.say(State::Over(error));
+        let why = match ended.map_err(Cause::sorted) {
+            Ok(()) => Why::Ended(NotReady(()).into()),
+            Err(Ok(cause)) => Why::Failed(Failure::of(task::meta(), cause)),
+            Err(Err(cancelled)) => Why::Ended(cancelled),
+        };
+        // Whoever waited may have gone just now.
+        if let Err(State::Over(Why::Failed(failure))) = self.0.say(State::Over(why)) {
+            core.fail(failure);
+        }
         Ok(())
     }
 }
@@ -156,7 +180,7 @@ impl<V> End<V> {
 impl<V> Drop for End<V> {
     fn drop(&mut self) {
         // Also for a panic: that is the group's, which cancels whoever waits; but a supervised group goes on.
-        let _ = self.0.say(State::Over(Box::new(Cancelled::new())));
+        let _ = self.0.say(State::Over(Why::Ended(Box::new(Cancelled::new()))));
     }
 }
 
