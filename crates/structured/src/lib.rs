@@ -21,6 +21,8 @@ pub use group::{
 
 // The rest spawns, and in a model there are no workers to spawn on.
 #[cfg(not(filch_loom))]
+mod asking;
+#[cfg(not(filch_loom))]
 mod gather;
 #[cfg(not(filch_loom))]
 mod lend;

@@ -2,9 +2,11 @@
 //! `docs/semantics.md`.
 
 mod anywhere;
+mod asking;
 mod gather;
 #[path = "../cancel_scopes/kit.rs"]
 mod kit;
+mod lent;
 mod race;
 mod set;
 #[path = "../support/mod.rs"]

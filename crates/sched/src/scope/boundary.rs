@@ -49,7 +49,7 @@ use std::time::Duration;
 ///
 /// # Errors
 ///
-/// `Cancelled`, as said.
+/// `Cancelled`, as said; and again whenever it is polled after that.
 ///
 /// # Cancel safety
 ///
@@ -96,6 +96,8 @@ enum Stage<F, U> {
     CleanUp(CleanUp<U>),
     /// The error is yet to be given.
     Cut,
+    /// It was given.
+    Told,
     Over,
 }
 
@@ -121,6 +123,7 @@ impl<F> Cancellable<F> {
         let stage = match self.stage {
             Stage::Work(held) => Stage::Work(held),
             Stage::Cut => Stage::Cut,
+            Stage::Told => Stage::Told,
             Stage::Over => Stage::Over,
             Stage::CleanUp(_) => unreachable!("there was none"),
         };
@@ -215,8 +218,13 @@ where
                         cx.waker().wake_by_ref();
                         return Poll::Pending;
                     }
-                    this.stage = Stage::Over;
+                    this.stage = Stage::Told;
                     this.place = None;
+                    return Poll::Ready(Err(Cancelled(())));
+                }
+                Stage::Told => {
+                    // Whoever got the error may not have been who asks now: a timeout keeps it.
+                    ready!(poll_proceed(cx));
                     return Poll::Ready(Err(Cancelled(())));
                 }
                 Stage::Over => panic!("a cancellable future was polled after it had been ready"),
@@ -231,7 +239,7 @@ impl<F, C, U> fmt::Debug for Cancellable<F, C, U> {
             Stage::Work(held) if !held.has_begun() => "new",
             Stage::Work(_) => "working",
             Stage::CleanUp(_) => "cleaning up",
-            Stage::Cut => "cut",
+            Stage::Cut | Stage::Told => "cut",
             Stage::Over => "over",
         };
         f.debug_struct("Cancellable").field("stage", &stage).finish_non_exhaustive()

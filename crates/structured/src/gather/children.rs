@@ -1,5 +1,6 @@
 //! What can be gathered.
 
+use crate::asking::Asking;
 use crate::members::output;
 use filch_sched::task::{JoinError, JoinHandle, Meta, TaskId};
 use std::future::Future;
@@ -46,7 +47,7 @@ pub trait Tasks {
     /// Ready when all have ended. May be called again then.
     fn poll_all(&mut self, cx: &mut Context<'_>) -> Poll<()>;
     /// Asks those who run to end.
-    fn cancel_all(&self);
+    fn cancel_all(&self, asking: &mut Asking);
     /// Takes the error of one that has panicked: of those that have ended, the first.
     fn take_panic(&mut self) -> Option<JoinError>;
     /// Whether one of those that have ended was cancelled.
@@ -97,9 +98,9 @@ impl<T> Slot<T> {
         Poll::Ready(())
     }
 
-    pub(super) fn cancel(&self) {
+    pub(super) fn cancel(&self, asking: &mut Asking) {
         if let Self::Running(handle) = self {
-            handle.cancel();
+            asking.ask(|| handle.cancel());
         }
     }
 

@@ -1,6 +1,7 @@
 //! Any number of children of one type. One that ends costs the same however many there are.
 
 use super::children::{Children, Failure, Slot, Tasks, TryChildren, spawn_at};
+use crate::asking::Asking;
 use crate::members::Members;
 use filch_sched::task::JoinError;
 use std::collections::VecDeque;
@@ -57,9 +58,9 @@ impl<T> Tasks for List<T> {
         Poll::Ready(())
     }
 
-    fn cancel_all(&self) {
+    fn cancel_all(&self, asking: &mut Asking) {
         for child in self.members.iter() {
-            child.cancel();
+            asking.ask(|| child.cancel());
         }
     }
 
@@ -136,8 +137,8 @@ impl<T, const N: usize> Tasks for Array<T, N> {
         self.0.poll_all(cx)
     }
 
-    fn cancel_all(&self) {
-        self.0.cancel_all();
+    fn cancel_all(&self, asking: &mut Asking) {
+        self.0.cancel_all(asking);
     }
 
     fn take_panic(&mut self) -> Option<JoinError> {

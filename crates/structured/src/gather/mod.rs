@@ -6,9 +6,11 @@ mod tuple;
 
 pub use children::{Children, TryChildren};
 
+use crate::asking::Asking;
 use crate::place::Place;
 use children::{Failure, Tasks};
 use filch_atomic::current::{WaitKind, note_wait};
+use filch_sched::scope::is_cancelled;
 use filch_sched::task::report_panic;
 use std::fmt;
 use std::future::Future;
@@ -38,7 +40,9 @@ use std::task::{Context, Poll, ready};
 ///
 /// # Panics
 ///
-/// When it is polled: with the panic of a child; if there is no runtime on this thread, or it has shut down.
+/// When it is polled: with the panic of a child; if there is no runtime on this thread, or it has shut down. When it
+/// was lent (`&mut`) to a timeout or a race that has ended it, and is polled afterwards: its children were cancelled, and
+/// there are no outputs. ([`results`](Gather::results) are there.)
 ///
 /// # Cancel safety
 ///
@@ -192,8 +196,8 @@ type Spawn<C, T> = fn(C, &'static Location<'static>) -> T;
 enum Stage<C, T> {
     New(C, Spawn<C, T>),
     Running(T),
-    /// Cancelled from outside, and joined: it will be dropped.
-    Cut,
+    /// Joined, and one was cancelled: what is around is to be cut.
+    Cut(T),
     Over,
 }
 
@@ -213,11 +217,12 @@ impl<C, T: Tasks> Work<C, T> {
         }
         let tasks = match &mut self.stage {
             Stage::Running(tasks) => tasks,
-            Stage::Cut => return Poll::Pending,
+            Stage::Cut(_) => return Poll::Pending,
             _ => panic!("a gather was polled after it had been ready"),
         };
         let polled = tasks.poll_all(cx);
-        if polled.is_pending() && !self.is_asked && self.place.is_cancelled(cx) {
+        let is_open = polled.is_pending() || tasks.has_cancelled();
+        if is_open && !self.is_asked && self.place.is_cancelled(cx) {
             self.cancel();
         }
         if polled.is_pending() {
@@ -230,7 +235,9 @@ impl<C, T: Tasks> Work<C, T> {
     fn cancel(&mut self) {
         if !mem::replace(&mut self.is_asked, true) {
             self.place.hold();
-            self.tasks().cancel_all();
+            let mut asking = Asking::default();
+            self.tasks().cancel_all(&mut asking);
+            asking.go_on();
         }
     }
 
@@ -265,17 +272,37 @@ impl<C, T: Tasks> Work<C, T> {
         let is_asked = self.is_asked || filch_sched::scope::around().is_some();
         assert!(is_asked, "a child of a gather was cancelled: its runtime has shut down");
         // What is around may be cut now. It does not wait for this any more, nor does anybody else.
-        drop(self.finish());
-        self.stage = Stage::Cut;
+        self.stage = Stage::Cut(self.finish());
         Poll::Pending
+    }
+
+    /// Whether it was lent to what was cancelled, and is polled where nobody is: nothing will come to end that.
+    fn is_left(&self) -> bool {
+        matches!(self.stage, Stage::Cut(_)) && self.is_asked && !is_cancelled()
+    }
+
+    fn assert_not_left(&self) {
+        assert!(
+            !self.is_left(),
+            "a gather has no outputs: it was lent to a timeout or a race that has ended it"
+        );
     }
 }
 
 impl<C, T: Tasks> Drop for Work<C, T> {
     fn drop(&mut self) {
-        if let Stage::Running(tasks) = &mut self.stage {
-            tasks.cancel_all();
-        }
+        let tasks = match mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Running(tasks) => {
+                let mut asking = Asking::default();
+                tasks.cancel_all(&mut asking);
+                asking.report(self.location);
+                tasks
+            }
+            Stage::Cut(tasks) => tasks,
+            Stage::New(..) | Stage::Over => return,
+        };
+        // Their handles report those that are not over yet.
+        tasks.each_error(&mut |error| report_panic(error, self.location));
     }
 }
 
@@ -287,6 +314,7 @@ impl<C, T: Tasks> Future for Gather<C, T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Outputs> {
         let work = &mut self.0;
+        work.assert_not_left();
         let polled = work.poll(cx);
         if work.is_asked {
             ready!(polled);
@@ -307,6 +335,11 @@ impl<C, T: Tasks> Future for GatherResults<C, T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Results> {
         let work = &mut self.0;
+        if work.is_left()
+            && let Stage::Cut(tasks) = mem::replace(&mut work.stage, Stage::Over)
+        {
+            return Poll::Ready(tasks.results());
+        }
         ready!(work.poll(cx));
         let tasks = if work.is_asked { ready!(work.joined()) } else { work.finish() };
         Poll::Ready(tasks.results())
@@ -318,6 +351,7 @@ impl<C: TryChildren> Future for TryGather<C, C::Tasks, C::Error> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { work, failure, rest } = &mut *self;
+        work.assert_not_left();
         let polled = work.poll(cx);
         if failure.is_none() && matches!(work.stage, Stage::Running(_)) {
             *failure = C::take_failure(work.tasks());
@@ -341,6 +375,15 @@ impl<C: TryChildren> Future for TryGather<C, C::Tasks, C::Error> {
     }
 }
 
+impl<C, T: Tasks, E> Drop for TryGather<C, T, E> {
+    fn drop(&mut self) {
+        // Taken, and not given while the others were joined.
+        if let Some(Failure::Panic(error)) = self.failure.take() {
+            report_panic(error, self.work.location);
+        }
+    }
+}
+
 impl<E> Unpin for Failure<E> {}
 impl<C, T: Tasks, E> Unpin for TryGather<C, T, E> {}
 
@@ -350,7 +393,7 @@ impl<C, T: Tasks> fmt::Debug for Work<C, T> {
             Stage::New(..) => "new",
             Stage::Running(_) if self.is_asked => "ending",
             Stage::Running(_) => "running",
-            Stage::Cut => "cut",
+            Stage::Cut(_) => "cut",
             Stage::Over => "over",
         };
         f.debug_struct("Gather").field("stage", &stage).finish_non_exhaustive()

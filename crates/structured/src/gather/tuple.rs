@@ -1,6 +1,7 @@
 //! Tuples of children: few, and each of a type of its own. All are looked at when one has ended.
 
 use super::children::{Children, Failure, Slot, Tasks, TryChildren, spawn_at};
+use crate::asking::Asking;
 use filch_sched::task::JoinError;
 use std::future::Future;
 use std::panic::Location;
@@ -37,9 +38,9 @@ macro_rules! tuple {
                     polled
                 }
 
-                fn cancel_all(&self) {
+                fn cancel_all(&self, asking: &mut Asking) {
                     let ($($name,)*) = self;
-                    $($name.cancel();)*
+                    $($name.cancel(asking);)*
                 }
 
                 fn take_panic(&mut self) -> Option<JoinError> {

@@ -8,7 +8,7 @@ use super::handle::TaskGroup;
 use filch_atomic::current::{WaitKind, note_wait};
 use filch_atomic::scope::{self, Inside, Kind, Scope};
 use filch_atomic::sync::Arc;
-use filch_sched::scope::{Cancellable, around, cancellable};
+use filch_sched::scope::{Cancellable, around, cancellable, is_cancelled};
 use pin_project_lite::pin_project;
 use std::any::Any;
 use std::fmt;
@@ -89,6 +89,7 @@ where
         body: None,
         open: None,
         output: None,
+        was_cut: false,
         supervisor: None,
         location: Location::caller(),
     }
@@ -106,6 +107,8 @@ pin_project! {
         // From the first poll to the end.
         open: Option<Open>,
         output: Option<T>,
+        // A cancel from outside has ended it, and what is around is to be cut.
+        was_cut: bool,
         supervisor: Option<Supervisor>,
         location: &'static Location<'static>,
     }
@@ -172,8 +175,16 @@ where
                 Err(payload) => open.core.panicked(None, payload),
             }
         }
-        // Else it was cancelled from outside, and what is around will not wait for more than this.
-        let Some(open) = this.open else { return Poll::Pending };
+        let Some(open) = this.open else {
+            assert!(*this.was_cut, "a group was polled after it had been ready");
+            if is_cancelled() {
+                // What is around will not wait for more than this.
+                return Poll::Pending;
+            }
+            // It was lent to what was cancelled, and here nobody is.
+            *this.was_cut = false;
+            return Poll::Ready(Err(GroupError::new(this.location, Vec::new())));
+        };
         // Before all looks at what somebody else does.
         open.inside.scope().register(cx.waker());
         open.notice();
@@ -214,7 +225,10 @@ where
         match output {
             Some(value) if !outcome.is_cut_from_outside => Poll::Ready(Ok(value)),
             // What is around is not held up any more, looks again, and acts.
-            _ if open.is_cancelled_from_outside() => Poll::Pending,
+            _ if open.is_cancelled_from_outside() => {
+                *this.was_cut = true;
+                Poll::Pending
+            }
             _ => Poll::Ready(Err(GroupError::new(this.location, Vec::new()))),
         }
     }
