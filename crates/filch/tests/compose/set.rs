@@ -338,3 +338,54 @@ fn set_8_as_completed_ends_after_a_while() {
         assert!(late.next().await.is_none());
     });
 }
+
+/// SET-6. A set is used again when its tasks were let go, some of them over.
+#[test]
+fn set_6_it_is_used_again_when_all_are_detached() {
+    let one = Runtime::builder().workers(1);
+    one.run(async {
+        let mut set = TaskSet::new();
+        for _ in 0..2 {
+            let handle = set.spawn(async { 1 });
+            while !handle.is_finished() {
+                yield_now().await;
+            }
+        }
+        set.detach_all();
+        assert!(set.try_join_next().is_none());
+        set.spawn(async { 2 });
+        assert_eq!(set.join_next().await.unwrap().unwrap(), 2);
+        assert!(set.join_next().await.is_none());
+    })
+    .unwrap();
+}
+
+/// SET-1, SET-4. Those that come as they are and those that the set has spawned, asked for again and again.
+#[test]
+fn set_4_asked_again_and_again_it_gives_each_once() {
+    run(async {
+        for round in 0..20 {
+            let mut set = TaskSet::new();
+            let mut given = 0;
+            for n in 0..40 {
+                if (n + round) % 3 == 0 {
+                    set.add(filch::spawn(after(n % 5)));
+                } else {
+                    set.spawn(after(n % 5));
+                }
+                given += usize::from(set.try_join_next().is_some());
+            }
+            while !set.is_empty() {
+                match given % 3 {
+                    0 => given += set.wait(Until::First).await.done.len(),
+                    1 => given += usize::from(set.join_next().await.is_some()),
+                    _ => {
+                        given += usize::from(set.try_join_next().is_some());
+                        yield_now().await;
+                    }
+                }
+            }
+            assert_eq!(given, 40);
+        }
+    });
+}

@@ -41,9 +41,11 @@ where
     F: Future<Output: Send + 'static> + Send + 'static,
 {
     let location = Location::caller();
-    let spawn =
-        |future| filch_sched::spawn(future, Meta { id: TaskId::next(), name: None, location });
-    TaskSet::from_iter(futures.into_iter().map(spawn)).into_stream()
+    let mut set = TaskSet::new();
+    for future in futures {
+        set.spawn_as(future, Meta { id: TaskId::next(), name: None, location });
+    }
+    set.into_stream()
 }
 
 /// The stream that [`as_completed`] and [`TaskSet::into_stream`] return.

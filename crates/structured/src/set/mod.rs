@@ -6,11 +6,14 @@ mod wait;
 pub use completed::{AsCompleted, AsCompletedWithin, as_completed};
 pub use wait::{All, Condition, First, FirstError, Until, Wait, Waited};
 
-use crate::members::{Finished, Members};
+use crate::asking::Asking;
+use crate::members::{Ending, Finished, Members};
 use filch_sched::task::{AbortHandle, JoinError, JoinHandle, Meta, TaskId, report_panic};
+use pin_project_lite::pin_project;
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// Tasks with one kind of output, waited for one by one as they end ([`join_next`](Self::join_next)), or until some
@@ -66,10 +69,25 @@ impl<T> TaskSet<T> {
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static,
     {
-        self.add(filch_sched::spawn(future, Meta::here()))
+        self.spawn_as(future, Meta::here())
     }
 
-    /// Takes a task in that was spawned before.
+    fn spawn_as<F>(&mut self, future: F, meta: Meta) -> AbortHandle
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let mut own = None;
+        self.members.insert_announced(|ending| {
+            let task = filch_sched::spawn(Announced { future, ending }, meta);
+            own = Some(task.abort_handle());
+            task
+        });
+        own.expect("it was spawned")
+    }
+
+    /// Takes a task in that was spawned before. Each [`wait`](Self::wait) and [`try_join_next`](Self::try_join_next)
+    /// looks at each of those; of those that the set has [spawned](Self::spawn) only at those that have ended.
     pub fn add(&mut self, task: JoinHandle<T>) -> AbortHandle {
         let handle = task.abort_handle();
         self.members.insert(task);
@@ -149,8 +167,20 @@ impl<T> TaskSet<T> {
     }
 
     /// Asks all tasks to end, as [`JoinHandle::cancel`] does. They stay in the set.
+    ///
+    /// # Panics
+    ///
+    /// As that does, when all were asked.
     pub fn cancel_all(&self) {
-        self.members.iter().for_each(JoinHandle::cancel);
+        self.ask_all().go_on();
+    }
+
+    fn ask_all(&self) -> Asking {
+        let mut asking = Asking::default();
+        for task in self.members.iter() {
+            asking.ask(|| task.cancel());
+        }
+        asking
     }
 
     /// Has all tasks dropped where they wait, as [`JoinHandle::abort`] does. They stay in the set.
@@ -215,8 +245,26 @@ impl<T> FromIterator<JoinHandle<T>> for TaskSet<T> {
 
 impl<T> Drop for TaskSet<T> {
     fn drop(&mut self) {
-        self.cancel_all();
+        self.ask_all().report(self.members.location());
         self.forget_done();
+    }
+}
+
+pin_project! {
+    /// The future of a task that the set has spawned.
+    struct Announced<F> {
+        #[pin]
+        future: F,
+        // Dropped last.
+        ending: Ending,
+    }
+}
+
+impl<F: Future> Future for Announced<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.project().future.poll(cx)
     }
 }
 
