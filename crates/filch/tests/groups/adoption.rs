@@ -186,12 +186,12 @@ fn group_11_errors_of_a_group_that_is_dropped_are_told() {
     assert!(lines.len() == 1 && lines[0].contains("nobody hears of it"), "{lines:?}");
 }
 
-/// GROUP-11. A timeout is a drop.
+/// GROUP-10. A timeout is no drop: it waits for them.
 #[test]
-fn group_11_a_timeout_in_a_group() {
+fn group_10_a_timeout_in_a_group() {
     let (log, alive) = (Log::default(), Alive::default());
     run(async {
-        let (logged, children) = (log.clone(), alive.clone());
+        let (logged, children, there) = (log.clone(), alive.clone(), alive.clone());
         let outer = group(async move |_| {
             let inner = group(async move |g| {
                 for _ in 0..10 {
@@ -201,10 +201,10 @@ fn group_11_a_timeout_in_a_group() {
                 Ok(())
             });
             assert!(timeout(Duration::from_millis(2), inner).await.is_err());
+            assert_eq!(there.count(), 0);
             Ok(())
         });
         outer.await.unwrap();
-        assert_eq!(alive.count(), 0);
     });
 }
 

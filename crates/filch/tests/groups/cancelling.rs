@@ -404,3 +404,21 @@ fn group_10_what_is_refused_is_not_done() {
     })
     .unwrap();
 }
+
+/// GROUP-10, TIMEOUT-3. The same, of one whose time is over while its body waits shielded.
+#[test]
+fn group_10_what_is_refused_when_the_time_is_over_is_not_done() {
+    run(async {
+        let late = group(async |g| {
+            let told = async {
+                while !g.is_ending() {
+                    yield_now().await;
+                }
+            };
+            shielded(told).await;
+            drop(g.spawn_ok(async {}));
+            Ok(())
+        });
+        assert!(filch::time::timeout(Duration::from_millis(1), late).await.is_err());
+    });
+}

@@ -88,10 +88,18 @@ fn child(g: TaskGroup, book: Book, seed: u64, depth: u32) -> Boxed<Result<u64, B
                 }
             }
             7 if depth > 0 => {
-                // Dropped somewhere in its midst.
+                // Dropped somewhere in its midst, or ended there.
                 let inner = nested(book.clone(), random.next_u64(), depth - 1);
                 let after = Duration::from_micros(random.below(500) as u64);
-                if let Ok(Err(error)) = timeout(after, inner).await {
+                let ended = if random.below(2) == 0 {
+                    filch::select! {
+                        ended = inner => Some(ended),
+                        () = sleep(after) => None,
+                    }
+                } else {
+                    timeout(after, inner).await.ok()
+                };
+                if let Some(Err(error)) = ended {
                     book.found(error);
                 }
             }
