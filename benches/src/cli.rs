@@ -167,7 +167,10 @@ mod tests {
     #[test]
     fn a_group_is_its_rows() {
         let names = |line| of(line).unwrap().rows.iter().map(|row| row.name).collect::<Vec<_>>();
-        assert_eq!(names("io"), ["echo", "echo_sizes", "hog", "file_rand"]);
+        assert_eq!(
+            names("io"),
+            ["echo", "echo_sizes", "bulk", "accept", "udp", "hog", "file_rand"]
+        );
         assert!(names("sync yield").starts_with(&["mutex", "rwlock", "semaphore"]));
         assert!(names("sync yield").ends_with(&["uncontended", "yield"]));
     }

@@ -15,6 +15,8 @@ compile_error!("filch runs on Linux only");
 
 pub mod child;
 pub mod cli;
+pub mod dial;
+pub mod flood;
 pub mod instructions;
 pub mod load;
 pub mod measure;
@@ -24,6 +26,7 @@ pub mod quiet;
 pub mod random;
 pub mod report;
 pub mod ring;
+pub mod ring_rows;
 pub mod ring_ways;
 pub mod rows;
 pub mod runtime;

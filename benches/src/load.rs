@@ -1,4 +1,4 @@
-//! The load generator of the echo rows: one thread, one ring, a closed loop over all connections, each with so many requests
+//! The load generator of the echo rows, over TCP and UDP: one thread, one ring, a closed loop over all connections, each with so many requests
 //! in flight.
 //!
 //! Every answer is compared with what was sent. The clock is read once a batch, before the answers of that batch are looked
@@ -6,13 +6,13 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{Ipv4Addr, TcpStream};
-use std::os::fd::AsRawFd;
+use std::net::{Ipv4Addr, TcpStream, UdpSocket};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, opcode, squeue, types};
 
-use crate::measure::{KRPS, KRPS_CPU, LOAD_CPU, SERVER_CPU, Sample, histogram};
+use crate::measure::{KRPS, KRPS_CPU, LOAD_CPU, Metric, SERVER_CPU, Sample, histogram};
 use crate::ring;
 use crate::sys;
 
@@ -34,11 +34,31 @@ pub struct Load {
     pub message: usize,
     /// How many messages are under way on each connection.
     pub in_flight: usize,
+    /// Which way they go.
+    pub over: Over,
+}
+
+/// What messages go by.
+#[derive(Debug, Clone, Copy)]
+pub enum Over {
+    /// Streams to the server's port.
+    Tcp,
+    /// Datagrams, one in flight from each of as many sockets as there are connections, to so many sockets of the server's,
+    /// which all have the same port: see [`socket_of`].
+    Udp {
+        /// The server's sockets.
+        sockets: usize,
+    },
+}
+
+/// Where the server's `nth` socket for datagrams is.
+pub fn socket_of(nth: usize) -> Ipv4Addr {
+    Ipv4Addr::new(127, 0, 1, nth as u8 + 1)
 }
 
 /// One connection and the requests whose answers it waits for.
 struct Connection {
-    stream: TcpStream,
+    socket: OwnedFd,
     /// How long a message is.
     message: usize,
     /// The same message again and again, once more than there may be in flight: whatever comes back, from wherever
@@ -57,7 +77,7 @@ const SEND: u64 = 1 << 32;
 ///
 /// # Errors
 ///
-/// When a system call fails, the server closes a connection, or an answer is not what was sent.
+/// When a system call fails, the server closes a connection, an answer is not what was sent, or a datagram was lost.
 pub fn run(target: Target, load: Load, warm_ms: u64, size_ms: u64) -> io::Result<Sample> {
     let connections: Vec<_> = (0..load.connections)
         .map(|index| Connection::open(target.port, index, load))
@@ -66,7 +86,7 @@ pub fn run(target: Target, load: Load, warm_ms: u64, size_ms: u64) -> io::Result
     let connections = connections.leak();
     let mut ring = ring::ring(1024)?;
     // Registered descriptors save the generator, which should cost less than what it loads, a look-up a request.
-    let descriptors: Vec<_> = connections.iter().map(|it| it.stream.as_raw_fd()).collect();
+    let descriptors: Vec<_> = connections.iter().map(|it| it.socket.as_raw_fd()).collect();
     ring.submitter().register_files(&descriptors)?;
     let mut latencies = histogram();
 
@@ -84,8 +104,13 @@ pub fn run(target: Target, load: Load, warm_ms: u64, size_ms: u64) -> io::Result
         match &window {
             None if now >= warm_end => window = Some(Window::open(target.pid, now)?),
             Some(window) if now >= window.opened + Duration::from_millis(size_ms) => {
-                let requests = latencies.len();
-                return Ok(window.close(target.pid, now, requests)?.latencies(&latencies));
+                let is_lost = |it: &Connection| it.asked.iter().any(|asked| *asked < window.opened);
+                if connections.iter().any(is_lost) {
+                    return Err(io::Error::other("a message had no answer in all that time"));
+                }
+                let thousands = latencies.len() as f64 / 1e3;
+                let sample = window.close(target.pid, now, thousands, [KRPS, KRPS_CPU])?;
+                return Ok(sample.latencies(&latencies));
             }
             _ => {}
         }
@@ -111,14 +136,24 @@ pub fn run(target: Target, load: Load, warm_ms: u64, size_ms: u64) -> io::Result
 
 impl Connection {
     fn open(port: u16, index: usize, load: Load) -> io::Result<Self> {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        stream.set_nodelay(true)?;
+        let socket = match load.over {
+            Over::Tcp => {
+                let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+                stream.set_nodelay(true)?;
+                OwnedFd::from(stream)
+            }
+            Over::Udp { sockets } => {
+                let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+                socket.connect((socket_of(index % sockets), port))?;
+                OwnedFd::from(socket)
+            }
+        };
         let message: Vec<u8> =
             (0..load.message).map(|byte| (byte * 7 + index * 31) as u8).collect();
         let (messages, answer) =
             (message.repeat(load.in_flight + 1), message.repeat(load.in_flight));
         let message = load.message;
-        Ok(Self { stream, message, messages, answer, arrived: 0, asked: VecDeque::new() })
+        Ok(Self { socket, message, messages, answer, arrived: 0, asked: VecDeque::new() })
     }
 
     /// Sends so many requests, in one piece.
@@ -181,14 +216,20 @@ impl Window {
         Ok(Self { opened: now, server, own: sys::cpu_of_self() })
     }
 
-    pub(crate) fn close(&self, server: u32, now: Instant, requests: u64) -> io::Result<Sample> {
+    /// What the server did, in the unit of `rate`, in the window: so much a second, and a second of its CPU time.
+    pub(crate) fn close(
+        &self,
+        server: u32,
+        now: Instant,
+        amount: f64,
+        [rate, cost]: [Metric; 2],
+    ) -> io::Result<Sample> {
         let wall = (now - self.opened).as_secs_f64();
         let server = (sys::cpu_of_process(server)? - self.server).as_secs_f64();
         let own = (sys::cpu_of_self() - self.own).as_secs_f64();
-        let thousands = requests as f64 / 1e3;
         Ok(Sample::new()
-            .with(KRPS.name, thousands / wall)
-            .with(KRPS_CPU.name, thousands / server)
+            .with(rate.name, amount / wall)
+            .with(cost.name, amount / server)
             .with(SERVER_CPU.name, server / wall)
             .with(LOAD_CPU.name, own / wall))
     }

@@ -31,6 +31,14 @@ pub const CPU_NS_OP: Metric = lower("cpu_ns_op");
 pub const KRPS: Metric = higher("krps");
 /// Thousand requests for each second of CPU time that the server used.
 pub const KRPS_CPU: Metric = higher("krps_per_cpu_s");
+/// Megabytes, of a million bytes, a second.
+pub const MB_S: Metric = higher("mb_s");
+/// Megabytes for each second of CPU time that the server used.
+pub const MB_CPU: Metric = higher("mb_per_cpu_s");
+/// Thousand connections a second.
+pub const KCONN: Metric = higher("kconn_s");
+/// Thousand connections for each second of CPU time that the server used.
+pub const KCONN_CPU: Metric = higher("kconn_per_cpu_s");
 /// Thousand reads a second.
 pub const KIOPS: Metric = higher("kiops");
 /// Median latency, in microseconds.

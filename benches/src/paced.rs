@@ -17,7 +17,9 @@ use hdrhistogram::Histogram;
 use io_uring::{IoUring, opcode, squeue, types};
 
 use crate::load::{Target, Window};
-use crate::measure::{LATE, MAX_US, SENT_LATE, Sample, UNANSWERED, UNANSWERED_MAX, histogram};
+use crate::measure::{
+    KRPS, KRPS_CPU, LATE, MAX_US, SENT_LATE, Sample, UNANSWERED, UNANSWERED_MAX, histogram,
+};
 use crate::random::Random;
 use crate::ring;
 
@@ -111,7 +113,12 @@ pub fn run(
         if let (Some(window), None) = (&window, &sample)
             && now >= measured.end
         {
-            sample = Some(window.close(target.pid, now, load.latencies.len())?);
+            sample = Some(window.close(
+                target.pid,
+                now,
+                load.latencies.len() as f64 / 1e3,
+                [KRPS, KRPS_CPU],
+            )?);
         }
         load.send_due(now, &measured)?;
         if let Some(sample) = sample.take_if(|_| load.due.is_empty() && load.waiting == 0) {

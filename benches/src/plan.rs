@@ -5,6 +5,7 @@ use std::io;
 use crate::load::Target;
 use crate::measure::{Metric, Sample};
 use crate::rows::ROWS;
+use crate::runtimes::ONE_THREAD;
 
 /// One kind of work, done by several contenders.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ impl Shape {
     /// For rows in which every runtime takes part where it can: those that have one thread only are left out of shapes
     /// with two workers.
     pub fn suits_runtime(self, runtime: &str) -> bool {
-        self.workers == 1 || runtime != "tokio-ct"
+        self.workers == 1 || !ONE_THREAD.contains(&runtime)
     }
 
     /// One worker and two, without variants.

@@ -1,4 +1,4 @@
-//! What a row asks of a runtime: tasks, and where it does I/O, streams and files.
+//! What a row asks of a runtime: tasks, and where it does I/O, streams, datagrams and files.
 //!
 //! The functions are thin: each is the runtime's own call for that purpose, so that a row measures the runtime and not
 //! these traits.
@@ -71,6 +71,84 @@ pub trait Net: Runtime {
         stream: &mut Self::Stream,
         bytes: &[u8],
     ) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+/// Datagrams over loopback UDP, received into and sent from a borrowed buffer.
+pub trait Udp: Runtime {
+    /// A socket.
+    type Socket: Send + 'static;
+
+    /// A socket at that address.
+    fn bind(
+        address: SocketAddr,
+    ) -> impl Future<Output = io::Result<(Self::Socket, SocketAddr)>> + Send;
+
+    /// Receives a datagram: its length, and who sent it.
+    fn receive_from(
+        socket: &mut Self::Socket,
+        buffer: &mut [u8],
+    ) -> impl Future<Output = io::Result<(usize, SocketAddr)>> + Send;
+
+    /// Sends a datagram.
+    fn send_to(
+        socket: &mut Self::Socket,
+        bytes: &[u8],
+        to: SocketAddr,
+    ) -> impl Future<Output = io::Result<usize>> + Send;
+}
+
+/// A runtime whose tasks stay on the one thread that runs it, and that reads and writes by buffers that are handed over and
+/// come back. What is read starts at a buffer's beginning and is as long as the buffer then says; what is written is all of it.
+pub trait OneThread: 'static {
+    /// How the tables, the command line and the JSON name it.
+    const NAME: &'static str;
+
+    /// Accepts connections.
+    type Listener: 'static;
+    /// One connection.
+    type Stream: 'static;
+    /// Sends and receives datagrams.
+    type Socket: 'static;
+
+    /// Runs `future` on this thread.
+    fn run<F: Future>(future: F) -> F::Output;
+
+    /// Spawns a task on this thread.
+    fn spawn<F: Future<Output = io::Result<()>> + 'static>(future: F);
+
+    /// Listens on a free port of 127.0.0.1.
+    fn listen() -> impl Future<Output = io::Result<(Self::Listener, SocketAddr)>>;
+
+    /// The next connection, with `TCP_NODELAY` set.
+    fn accept(listener: &mut Self::Listener) -> impl Future<Output = io::Result<Self::Stream>>;
+
+    /// Reads what is there, at least a byte; nothing at the end of the stream.
+    fn read(
+        stream: &mut Self::Stream,
+        buffer: Vec<u8>,
+    ) -> impl Future<Output = (io::Result<usize>, Vec<u8>)>;
+
+    /// Writes all of `buffer`.
+    fn write_all(
+        stream: &mut Self::Stream,
+        buffer: Vec<u8>,
+    ) -> impl Future<Output = (io::Result<()>, Vec<u8>)>;
+
+    /// A socket at that address.
+    fn bind(address: SocketAddr) -> impl Future<Output = io::Result<(Self::Socket, SocketAddr)>>;
+
+    /// Receives a datagram; who sent it.
+    fn receive_from(
+        socket: &mut Self::Socket,
+        buffer: Vec<u8>,
+    ) -> impl Future<Output = (io::Result<SocketAddr>, Vec<u8>)>;
+
+    /// Sends a datagram.
+    fn send_to(
+        socket: &mut Self::Socket,
+        buffer: Vec<u8>,
+        to: SocketAddr,
+    ) -> impl Future<Output = (io::Result<()>, Vec<u8>)>;
 }
 
 /// Files read at an offset, into a buffer that is handed over and comes back.

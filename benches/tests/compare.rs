@@ -58,9 +58,11 @@ fn every_size_of_echo_reports_its_figures() {
     let args = ["--quick", "--json", "--no-wait", "--repeat", "1", "--workers", "1", "echo_sizes"];
     let all = json(&args);
     let results = all["results"].as_array().expect("there are results");
-    for contender in ["filch", "filch-lease", "tokio-mt", "ring-multishot", "ring-poll"] {
+    for contender in
+        ["filch", "filch-lease", "tokio-mt", "monoio", "compio", "ring-multishot", "ring-poll"]
+    {
         let of_it: Vec<_> = results.iter().filter(|it| it["contender"] == contender).collect();
-        assert_eq!(of_it.len(), 4, "{contender}: every size");
+        assert_eq!(of_it.len(), 6, "{contender}: every size");
         for entry in of_it {
             assert_eq!((&entry["failed"], &entry["trials"]), (&0.into(), &1.into()), "{entry}");
             assert!(
@@ -69,6 +71,15 @@ fn every_size_of_echo_reports_its_figures() {
             );
         }
     }
+}
+
+#[test]
+fn bytes_connections_and_datagrams_are_counted() {
+    let rows = ["bulk", "accept", "udp"];
+    every_trial_reports_its_figures(
+        &rows,
+        &["filch", "tokio-mt", "tokio-ct", "smol", "monoio", "compio", "ring"],
+    );
 }
 
 #[test]
@@ -128,9 +139,19 @@ fn a_mistake_is_named_and_nothing_runs() {
 #[test]
 fn the_list_names_every_row_and_contender() {
     let text = String::from_utf8(compare(&["--list"]).stdout).expect("the output is text");
-    for name in
-        ["* spawn_join", "* echo", "  chained_spawn", "  mutex", "tokio-fs", "ring", "flume"]
-    {
+    for name in [
+        "* spawn_join",
+        "* echo",
+        "  chained_spawn",
+        "  mutex",
+        "tokio-fs",
+        "ring",
+        "flume",
+        "monoio",
+        "compio",
+        "  bulk",
+        "  udp",
+    ] {
         assert!(text.contains(name), "{name} in\n{text}");
     }
 }

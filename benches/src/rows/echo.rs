@@ -8,11 +8,14 @@ use std::io;
 
 use super::{TOKIO, nothing};
 use crate::child;
-use crate::load::{self, Load, Target};
+use crate::load::{self, Load, Over, Target};
 use crate::measure::{KRPS, KRPS_CPU, LOAD_CPU, P50_US, P99_US, P999_US, SERVER_CPU, Sample};
 use crate::plan::{Conduct, Row, Shape, Size, Trial};
-use crate::runtime::{Net, Runtime};
-use crate::runtimes::{FILCH_LEASE, FILCH_OWNED, Filch, RING, RING_MULTISHOT, RING_POLL, with_net};
+use crate::runtime::{Net, OneThread, Runtime};
+use crate::runtimes::{
+    COMPIO, FILCH_LEASE, FILCH_OWNED, Filch, MONOIO, RING, RING_MULTISHOT, RING_POLL, with_net,
+    with_one_thread,
+};
 use crate::{ring, ring_ways};
 use filch::net::TcpStream;
 
@@ -21,7 +24,9 @@ const BUFFER: usize = 16 * 1024;
 const ONE: &str = "1 x 64 B";
 const MANY: &str = "512 x 128 B";
 const PIPELINED: &str = "64 x 128 B x 16";
+const ONE_LARGE: &str = "1 x 16 KiB";
 const LARGE: &str = "64 x 16 KiB";
+const MANY_LARGE: &str = "512 x 16 KiB";
 
 const CONTENDERS: &[&str] = &[
     "filch",
@@ -30,6 +35,8 @@ const CONTENDERS: &[&str] = &[
     "tokio-mt",
     "tokio-ct",
     "smol",
+    MONOIO,
+    COMPIO,
     RING,
     RING_MULTISHOT,
     RING_POLL,
@@ -67,18 +74,23 @@ pub(super) static SIZES: Row = Row {
         Shape { variant: PIPELINED, workers: 2 },
         Shape { variant: LARGE, workers: 1 },
         Shape { variant: LARGE, workers: 2 },
+        Shape { variant: ONE_LARGE, workers: 1 },
+        Shape { variant: MANY_LARGE, workers: 1 },
     ],
     ..ECHO
 };
 
 fn load_of(trial: &Trial) -> Load {
-    match trial.shape.variant {
-        ONE => Load { connections: 1, message: 64, in_flight: 1 },
-        MANY => Load { connections: 512, message: 128, in_flight: 1 },
-        PIPELINED => Load { connections: 64, message: 128, in_flight: 16 },
-        LARGE => Load { connections: 64, message: 16 * 1024, in_flight: 1 },
-        _ => Load { connections: 64, message: 128, in_flight: 1 },
-    }
+    let (connections, message, in_flight) = match trial.shape.variant {
+        ONE => (1, 64, 1),
+        MANY => (512, 128, 1),
+        PIPELINED => (64, 128, 16),
+        ONE_LARGE => (1, 16 * 1024, 1),
+        LARGE => (64, 16 * 1024, 1),
+        MANY_LARGE => (512, 16 * 1024, 1),
+        _ => (64, 128, 1),
+    };
+    Load { connections, message, in_flight, over: Over::Tcp }
 }
 
 fn serve(trial: &Trial) -> io::Result<()> {
@@ -89,6 +101,9 @@ fn serve(trial: &Trial) -> io::Result<()> {
         RING_POLL => ring_ways::polled(workers, connections, BUFFER),
         FILCH_OWNED => Filch::run(workers, accept::<Filch, _>(echo_owned)),
         FILCH_LEASE => Filch::run(workers, accept::<Filch, _>(echo_leases)),
+        name @ (MONOIO | COMPIO) => {
+            with_one_thread!(name, R => R::run(accept_here::<R, _>(echo_here::<R>)))
+        }
         name => with_net!(name, R => R::run(workers, accept::<R, _>(echo::<R>)))?,
     }
 }
@@ -106,6 +121,19 @@ where
     }
 }
 
+/// As [`accept`], on a runtime of one thread.
+pub(super) async fn accept_here<R: OneThread, F>(serve: fn(R::Stream) -> F) -> io::Result<()>
+where
+    F: Future<Output = io::Result<()>> + 'static,
+{
+    let (mut listener, address) = R::listen().await?;
+    child::announce(address.port())?;
+    loop {
+        let stream = R::accept(&mut listener).await?;
+        R::spawn(serve(stream));
+    }
+}
+
 async fn echo<R: Net>(mut stream: R::Stream) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -114,6 +142,20 @@ async fn echo<R: Net>(mut stream: R::Stream) -> io::Result<()> {
             return Ok(());
         }
         R::write_all(&mut stream, &buffer[..count]).await?;
+    }
+}
+
+async fn echo_here<R: OneThread>(mut stream: R::Stream) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(BUFFER);
+    loop {
+        buffer.clear();
+        let (read, written);
+        (read, buffer) = R::read(&mut stream, buffer).await;
+        if read? == 0 {
+            return Ok(());
+        }
+        (written, buffer) = R::write_all(&mut stream, buffer).await;
+        written?;
     }
 }
 

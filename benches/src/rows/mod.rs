@@ -3,6 +3,8 @@
 //! To add one: a file with a `ROW` in it and a line in [`ROWS`]. The body is generic over the runtime; whatever differs
 //! between runtimes belongs into `runtimes/`.
 
+mod accept;
+mod bulk;
 mod chained_spawn;
 mod echo;
 pub(crate) mod file_rand;
@@ -12,6 +14,7 @@ mod ping_pong;
 mod spawn_join;
 mod sync;
 mod timeout;
+mod udp;
 mod yield_now;
 
 use std::io;
@@ -30,6 +33,9 @@ pub static ROWS: &[&Row] = &[
     &timeout::ROW,
     &echo::ROW,
     &echo::SIZES,
+    &bulk::ROW,
+    &accept::ROW,
+    &udp::ROW,
     &hog::ROW,
     &file_rand::ROW,
     &sync::mutex::ROW,

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use filch::fs::File;
 use filch::io::Write;
-use filch::net::{TcpListener, TcpStream};
+use filch::net::{TcpListener, TcpStream, UdpSocket};
 use filch::task::{JoinError, JoinHandle};
 
-use crate::runtime::{Files, Groups, Net, Runtime};
+use crate::runtime::{Files, Groups, Net, Runtime, Udp};
 
 /// filch, as its builder makes it.
 #[derive(Debug)]
@@ -83,6 +83,27 @@ impl Net for Filch {
 
     async fn write_all(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
         stream.write_all(bytes).await
+    }
+}
+
+impl Udp for Filch {
+    type Socket = UdpSocket;
+
+    async fn bind(address: SocketAddr) -> io::Result<(UdpSocket, SocketAddr)> {
+        let socket = UdpSocket::bind(address).await?;
+        let address = socket.local_addr()?;
+        Ok((socket, address))
+    }
+
+    async fn receive_from(
+        socket: &mut UdpSocket,
+        buffer: &mut [u8],
+    ) -> io::Result<(usize, SocketAddr)> {
+        socket.recv_from(buffer).await
+    }
+
+    async fn send_to(socket: &mut UdpSocket, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
+        socket.send_to(bytes, to).await
     }
 }
 

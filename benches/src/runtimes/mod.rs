@@ -1,14 +1,18 @@
 //! The contenders that are runtimes, one file each.
 //!
-//! To add one: implement [`crate::runtime::Runtime`] (and `Net` and `Files` where it can) in a file here, and give it a
+//! To add one: implement [`crate::runtime::Runtime`] (and `Net`, `Udp` and `Files` where it can) in a file here, and give it a
 //! line in `with_runtime!` and, for I/O, in `with_net!` and `with_files!`; then name it in the `contenders` of the
-//! rows it should run in.
+//! rows it should run in. A runtime of one thread implements [`crate::runtime::OneThread`] instead.
 
+mod compio;
 mod filch;
+mod monoio;
 mod smol;
 mod tokio;
 
+pub use self::compio::Compio;
 pub use self::filch::Filch;
+pub use self::monoio::Monoio;
 pub use self::smol::Smol;
 pub use self::tokio::{TokioCt, TokioFs, TokioMt};
 
@@ -22,6 +26,15 @@ pub const RING_POLL: &str = "ring-poll";
 pub const FILCH_OWNED: &str = "filch-owned";
 /// filch, receiving leases and writing them.
 pub const FILCH_LEASE: &str = "filch-lease";
+
+/// filch, receiving and sending datagrams by the batch.
+pub const FILCH_BATCH: &str = "filch-batch";
+/// monoio, which has one thread.
+pub const MONOIO: &str = <Monoio as crate::runtime::OneThread>::NAME;
+/// compio, which has one thread.
+pub const COMPIO: &str = <Compio as crate::runtime::OneThread>::NAME;
+/// The contenders that have one thread only.
+pub const ONE_THREAD: &[&str] = &["tokio-ct", MONOIO, COMPIO];
 
 /// Evaluates an expression with `$runtime` standing for the runtime called `$name`; an error when there is none.
 macro_rules! with_runtime {
@@ -37,11 +50,29 @@ macro_rules! with_groups {
     };
 }
 
-/// `with_runtime!` for the runtimes that have streams.
+/// `with_runtime!` for the runtimes that have streams and datagrams, and tasks that may move.
 macro_rules! with_net {
     ($name:expr, $runtime:ident => $body:expr) => {
         $crate::runtimes::choose!($name, $runtime => $body, Filch, TokioMt, TokioCt, Smol)
     };
+}
+
+/// `with_runtime!` for the runtimes that are one thread.
+macro_rules! with_one_thread {
+    ($name:expr, $runtime:ident => $body:expr) => {{
+        use $crate::runtime::OneThread as _;
+        match $name {
+            $crate::runtimes::MONOIO => {
+                type $runtime = $crate::runtimes::Monoio;
+                $body
+            }
+            $crate::runtimes::COMPIO => {
+                type $runtime = $crate::runtimes::Compio;
+                $body
+            }
+            other => Err(std::io::Error::other(format!("no runtime `{other}` for this row"))),
+        }
+    }};
 }
 
 /// `with_runtime!` for the runtimes that read files.
@@ -66,4 +97,4 @@ macro_rules! choose {
     }};
 }
 
-pub(crate) use {choose, with_files, with_groups, with_net, with_runtime};
+pub(crate) use {choose, with_files, with_groups, with_net, with_one_thread, with_runtime};

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::runtime::Builder;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
-use crate::runtime::{Files, Groups, Net, Runtime};
+use crate::runtime::{Files, Groups, Net, Runtime, Udp};
 
 /// The multi-thread runtime; files by `spawn_blocking`.
 #[derive(Debug)]
@@ -120,6 +120,31 @@ macro_rules! net {
 
             async fn write_all(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
                 stream.write_all(bytes).await
+            }
+        }
+
+        impl Udp for $flavour {
+            type Socket = UdpSocket;
+
+            async fn bind(address: SocketAddr) -> io::Result<(UdpSocket, SocketAddr)> {
+                let socket = UdpSocket::bind(address).await?;
+                let address = socket.local_addr()?;
+                Ok((socket, address))
+            }
+
+            async fn receive_from(
+                socket: &mut UdpSocket,
+                buffer: &mut [u8],
+            ) -> io::Result<(usize, SocketAddr)> {
+                socket.recv_from(buffer).await
+            }
+
+            async fn send_to(
+                socket: &mut UdpSocket,
+                bytes: &[u8],
+                to: SocketAddr,
+            ) -> io::Result<usize> {
+                socket.send_to(bytes, to).await
             }
         }
     };

@@ -64,6 +64,8 @@ fn more(steps: &mut Steps) {
     steps.run("shuttle programs, longer", || shuttle::run(&[], shuttle::LONG));
     steps.run("soaks", soak);
     steps.run("comparison, short", || compare::run(&["--quick"]));
+    let network = ["--quick", "--repeat", "1", "--no-wait", "bulk", "accept", "udp"];
+    steps.run("comparison of the network, short", || compare::run(&network));
 }
 
 /// Lints what only a model checker builds.
