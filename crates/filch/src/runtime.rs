@@ -352,6 +352,16 @@ mod tests {
     /// A read that was dropped with its stream; then the kernel is made to write to its buffer.
     #[test]
     fn a_kernel_that_writes_late_is_reported_and_counted() {
+        found_out(false);
+    }
+
+    /// The same of a read into several, and to the second.
+    #[test]
+    fn a_kernel_that_writes_to_one_of_several_late_is_reported_and_counted() {
+        found_out(true);
+    }
+
+    fn found_out(several: bool) {
         let reports = Arc::new(Mutex::new(Vec::new()));
         let to = reports.clone();
         let hook = move |report: &Report| to.lock().unwrap().push(report.to_string());
@@ -360,13 +370,20 @@ mod tests {
         let handle = runtime.handle().clone();
         let rings: Arc<Rings> = handle.extension().downcast().expect("its rings");
         let ring = rings.iter().flatten().next().expect("it runs");
-        let read = runtime.handle().spawn(async {
+        let read = runtime.handle().spawn(async move {
             let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
             let ours = crate::net::UnixStream::from_std(ours).unwrap();
-            let mut buf = [0; 100];
+            let read = async {
+                if several {
+                    let bufs = [Vec::with_capacity(5), Vec::with_capacity(95)];
+                    drop(ours.read_vectored_owned(bufs).await);
+                } else {
+                    drop(ours.read(&mut [0; 100]).await);
+                }
+            };
             tokio::select! {
                 biased;
-                _ = ours.read(&mut buf) => panic!("nothing comes"),
+                () = read => panic!("nothing comes"),
                 () = crate::task::yield_now() => {}
             }
         });
@@ -376,10 +393,11 @@ mod tests {
         }
         let (from, mut to): (_, PipeWriter) = std::io::pipe().unwrap();
         to.write_all(b"!").unwrap();
-        let (at, len) = ring.quarantined()[0];
+        let (nth, offset, all) = if several { (1, 2, 95) } else { (0, 7, 100) };
+        let (at, len) = ring.quarantined()[nth];
         // SAFETY: it is kept until the runtime goes.
-        let read = unsafe { libc::read(from.as_raw_fd(), at.add(7).cast(), 1) };
-        assert_eq!((read, len), (1, 100));
+        let read = unsafe { libc::read(from.as_raw_fd(), at.add(offset).cast(), 1) };
+        assert_eq!((read, len), (1, all));
         drop(runtime);
         assert_eq!(handle.metrics().rings[0].violations, 1);
         let reports = reports.lock().unwrap();

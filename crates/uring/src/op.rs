@@ -106,13 +106,11 @@ pub unsafe trait Operation: marker::Send + 'static {
     /// (D2).
     fn dispose(self, result: io::Result<i32>);
 
-    /// The buffer that the kernel is told of, to be watched over ([`quarantine`](crate::quarantine)). None if
-    /// there is none, or it is not watched.
-    fn lent(&mut self) -> Option<Lent> {
-        None
-    }
+    /// Gives `put` the buffers that the kernel is told of, in the order in which it uses them, to be watched over
+    /// ([`quarantine`](crate::quarantine)): the same each time. None if there is none, or they are not watched.
+    fn lent(&mut self, _put: &mut dyn FnMut(Lent)) {}
 
-    /// As [`dispose`](Self::dispose), and gives the buffer, as far as there is a [`lent`](Self::lent) one.
+    /// As [`dispose`](Self::dispose), and gives what owns the buffers, as far as some are [`lent`](Self::lent).
     fn dispose_but_buffer(self, result: io::Result<i32>) -> Option<Memory>
     where
         Self: Sized,

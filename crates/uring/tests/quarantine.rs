@@ -99,6 +99,98 @@ fn who_writes_beyond_what_is_reported_is_found_out() {
     }
 }
 
+/// Several buffers in one operation, each watched over as one is.
+#[test]
+fn who_writes_to_one_of_several_late_is_found_out() {
+    for (nth, offset) in [(0, 0), (0, 9), (1, 0), (2, 69_999)] {
+        let (mut driver, found) = watching();
+        let (fd, _peer) = pair();
+        let bufs = vec![Vec::with_capacity(10), vec![7; 20], Vec::with_capacity(70_000)];
+        given_up(&mut driver, op::RecvVectored::new(fd.clone(), bufs));
+        assert_eq!(fd.holders(), 1, "the descriptor is not kept");
+        let kept = driver.remote().quarantined();
+        let begin: usize = kept[..nth].iter().map(|(_, len)| len).sum();
+        let (at, len) = kept[nth];
+        assert!(kept.len() == 3 && offset < len, "all of them are kept");
+        // SAFETY: they are kept until the driver goes, and looked at then.
+        unsafe {
+            let was = at.add(offset).read();
+            written_by_the_kernel(at.add(offset), &[!was]);
+        }
+        driver.shutdown(None).expect("nothing is stuck");
+        let late = found.lock().unwrap().pop().expect("it was found");
+        let all = kept.iter().map(|(_, len)| len).sum();
+        assert_eq!((late.when, late.offset, late.len), (When::Late, begin + offset, all));
+        assert!(late.operation.ends_with("of several"), "{late}");
+        assert_eq!(driver.counts().violations, 1, "found once");
+    }
+}
+
+/// Of several buffers the first are filled, and the others not touched.
+#[test]
+fn who_writes_beyond_what_is_reported_of_several_is_found_out() {
+    for (nth, offset, stray) in [(0, 0, false), (0, 5, true), (1, 4, true), (2, 0, true)] {
+        let (mut driver, found) = watching();
+        let (fd, mut peer) = pair();
+        let mut bufs = vec![Vec::with_capacity(10), vec![1; 20], Vec::with_capacity(30)];
+        let at = bufs[nth].as_mut_ptr();
+        let mut recv = Op::new(op::RecvVectored::new(fd, bufs));
+        assert!(poll(&mut recv).is_pending());
+        driver.turn().expect("the ring works");
+        // Into the first, or over its end.
+        let said = if nth == 0 { &b"said"[..] } else { b"said and said" };
+        if stray {
+            // SAFETY: the buffer is lent to the kernel.
+            unsafe { written_by_the_kernel(at.add(offset), b"?") };
+        }
+        peer.write_all(said).expect("it has room");
+        let (received, bufs) = support::block_on(&mut driver, recv);
+        assert_eq!(received.expect("it came").len, said.len());
+        assert_eq!(bufs[0], &said[..said.len().min(10)]);
+        let beyond = found.lock().unwrap().pop().map(|it| (it.when, it.offset, it.len));
+        let begin = [0, 10, 30][nth];
+        let expected = stray.then_some((When::Beyond(said.len()), begin + offset, 60));
+        assert_eq!(beyond, expected);
+        assert_eq!(driver.counts().violations, stray.into());
+    }
+}
+
+/// A kernel that reads several late reads something that nobody wrote.
+#[test]
+fn what_was_to_be_sent_of_several_is_there_no_more() {
+    let (mut driver, found) = watching();
+    let (fd, _peer) = pair();
+    given_up_as_sent(&mut driver, &fd, vec![b"said".to_vec(), b"twice".to_vec()]);
+    let kept = driver.remote().quarantined();
+    let bytes = |nth: usize| {
+        let (at, len) = kept[nth];
+        // SAFETY: it is kept, and nobody writes to it.
+        unsafe { std::slice::from_raw_parts(at, len) }
+    };
+    assert!(bytes(0).len() == 4 && bytes(1).len() == 5);
+    assert!(bytes(0) != b"said" && bytes(1) != b"twice");
+    // SAFETY: it is kept until the driver goes.
+    unsafe { written_by_the_kernel(kept[1].0.add(2), b"!") };
+    driver.shutdown(None).expect("nothing is stuck");
+    let late = found.lock().unwrap().pop().expect("it was found");
+    assert_eq!((late.operation, late.when), ("send of several", When::Late));
+    assert_eq!((late.offset, late.len), (6, 9));
+}
+
+/// Sends several buffers to whom there is no room, and drops that.
+fn given_up_as_sent(driver: &mut Driver, fd: &SharedFd, bufs: Vec<Vec<u8>>) {
+    let full = vec![0; 1 << 16];
+    loop {
+        let flags = libc::MSG_DONTWAIT;
+        // SAFETY: the buffer is there.
+        let sent = unsafe { libc::send(fd.as_raw_fd(), full.as_ptr().cast(), full.len(), flags) };
+        if sent < 0 {
+            break;
+        }
+    }
+    given_up(driver, op::SendVectored::new(fd.clone(), bufs));
+}
+
 /// Whether the result is wanted or not: a buffer that is delivered is looked at, and not kept.
 #[test]
 fn a_buffer_that_is_delivered_is_looked_at() {

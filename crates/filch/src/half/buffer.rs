@@ -153,6 +153,13 @@ unsafe impl IoBufsMut for ReadBuffer {
     fn stand_in() -> Self {
         <Self as IoBuf>::stand_in()
     }
+
+    fn initialised_parts(&self, put: &mut dyn FnMut(usize)) {
+        match self {
+            Self::Many(many) => many.initialised_parts(put),
+            one => put(IoBuf::len(one)),
+        }
+    }
 }
 
 /// Where a write takes its bytes from.
@@ -285,6 +292,18 @@ unsafe impl IoBufs for WriteBuffer {
     fn stand_in() -> Self {
         <Self as IoBuf>::stand_in()
     }
+
+    fn own_parts(&mut self, put: &mut dyn FnMut(Option<*mut u8>)) {
+        let Bytes::Many(many) = &mut self.bytes else { return put(self.own()) };
+        let mut lens = Vec::new();
+        many.parts(&mut |_, len| lens.push(len));
+        let (mut lens, mut skip) = (lens.into_iter(), self.from);
+        many.own_parts(&mut |own| {
+            let written = skip.min(lens.next().unwrap_or(0));
+            skip -= written;
+            put(own.map(|own| own.wrapping_add(written)));
+        });
+    }
 }
 
 /// What [`IoBuf`] says, of whichever type.
@@ -336,17 +355,25 @@ impl<B: IoBufMut> AnyBufMut for B {
 /// What [`IoBufs`] says, of whichever type.
 pub(crate) trait AnyBufs: Any + Send {
     fn parts(&self, put: &mut dyn FnMut(*const u8, usize));
+
+    fn own_parts(&mut self, put: &mut dyn FnMut(Option<*mut u8>));
 }
 
 impl<B: IoBufs> AnyBufs for B {
     fn parts(&self, put: &mut dyn FnMut(*const u8, usize)) {
         IoBufs::parts(self, put);
     }
+
+    fn own_parts(&mut self, put: &mut dyn FnMut(Option<*mut u8>)) {
+        IoBufs::own_parts(self, put);
+    }
 }
 
 /// What [`IoBufsMut`] says, of whichever type.
 pub(crate) trait AnyBufsMut: Any + Send {
     fn parts_mut(&mut self, put: &mut dyn FnMut(*mut u8, usize));
+
+    fn initialised_parts(&self, put: &mut dyn FnMut(usize));
 
     /// # Safety
     ///
@@ -357,6 +384,10 @@ pub(crate) trait AnyBufsMut: Any + Send {
 impl<B: IoBufsMut> AnyBufsMut for B {
     fn parts_mut(&mut self, put: &mut dyn FnMut(*mut u8, usize)) {
         IoBufsMut::parts_mut(self, put);
+    }
+
+    fn initialised_parts(&self, put: &mut dyn FnMut(usize)) {
+        IoBufsMut::initialised_parts(self, put);
     }
 
     unsafe fn set_filled(&mut self, len: usize) {

@@ -19,6 +19,9 @@ pub unsafe trait IoBufs: Send + Sized + 'static {
 
     /// An empty stand-in, given back instead of buffers that are lost to the kernel (D7).
     fn stand_in() -> Self;
+
+    /// Gives `put` for each, in the same order, what [`IoBuf::own`] says.
+    fn own_parts(&mut self, _put: &mut dyn FnMut(Option<*mut u8>)) {}
 }
 
 /// Several buffers, one after the other, that an operation owns while the kernel writes into them.
@@ -41,6 +44,11 @@ pub unsafe trait IoBufsMut: Send + Sized + 'static {
 
     /// An empty stand-in, as above.
     fn stand_in() -> Self;
+
+    /// Gives `put` for each, in the same order, how many bytes of it are initialised, from its beginning: for who
+    /// watches over what the kernel has done with ([`quarantine`](crate::quarantine)), which leaves alone those that it
+    /// is not told this of.
+    fn initialised_parts(&self, _put: &mut dyn FnMut(usize)) {}
 }
 
 // SAFETY: each is an `IoBuf`, whose bytes stay where they are also when the vector is moved.
@@ -52,6 +60,10 @@ unsafe impl<B: IoBuf> IoBufs for Vec<B> {
     fn stand_in() -> Self {
         Self::new()
     }
+
+    fn own_parts(&mut self, put: &mut dyn FnMut(Option<*mut u8>)) {
+        self.iter_mut().for_each(|buf| put(buf.own()));
+    }
 }
 
 // SAFETY: as above.
@@ -62,6 +74,10 @@ unsafe impl<B: IoBuf, const N: usize> IoBufs for [B; N] {
 
     fn stand_in() -> Self {
         array::from_fn(|_| B::stand_in())
+    }
+
+    fn own_parts(&mut self, put: &mut dyn FnMut(Option<*mut u8>)) {
+        self.iter_mut().for_each(|buf| put(buf.own()));
     }
 }
 
@@ -75,6 +91,11 @@ unsafe impl<A: IoBuf, B: IoBuf> IoBufs for (A, B) {
 
     fn stand_in() -> Self {
         (A::stand_in(), B::stand_in())
+    }
+
+    fn own_parts(&mut self, put: &mut dyn FnMut(Option<*mut u8>)) {
+        put(self.0.own());
+        put(self.1.own());
     }
 }
 
@@ -94,6 +115,10 @@ unsafe impl<B: IoBufMut> IoBufsMut for Vec<B> {
     fn stand_in() -> Self {
         Self::new()
     }
+
+    fn initialised_parts(&self, put: &mut dyn FnMut(usize)) {
+        self.iter().for_each(|buf| put(buf.len()));
+    }
 }
 
 // SAFETY: as above.
@@ -111,6 +136,10 @@ unsafe impl<B: IoBufMut, const N: usize> IoBufsMut for [B; N] {
 
     fn stand_in() -> Self {
         array::from_fn(|_| B::stand_in())
+    }
+
+    fn initialised_parts(&self, put: &mut dyn FnMut(usize)) {
+        self.iter().for_each(|buf| put(buf.len()));
     }
 }
 
@@ -130,6 +159,11 @@ unsafe impl<A: IoBufMut, B: IoBufMut> IoBufsMut for (A, B) {
 
     fn stand_in() -> Self {
         (A::stand_in(), B::stand_in())
+    }
+
+    fn initialised_parts(&self, put: &mut dyn FnMut(usize)) {
+        put(self.0.len());
+        put(self.1.len());
     }
 }
 

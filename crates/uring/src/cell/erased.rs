@@ -28,8 +28,8 @@ pub struct Erased {
     /// Describes the operation to the kernel. It takes the payload's address, which stays valid and
     /// the same until the cell is completed.
     pub(super) entry: unsafe fn(*mut Payload) -> squeue::Entry,
-    /// The buffer that the kernel is told of. As `entry`, and before it.
-    pub(super) lent: unsafe fn(*mut Payload) -> Option<Lent>,
+    /// The buffers that the kernel is told of. As `entry`, and before it.
+    pub(super) lent: unsafe fn(*mut Payload) -> Vec<Lent>,
     /// Frees the cell, then lets the operation dispose of its result.
     pub(super) dispose: unsafe fn(&OpCell, &Home, Option<&Owner>, u32, i32),
 }
@@ -97,9 +97,11 @@ unsafe fn entry<T: Operation>(payload: *mut Payload) -> squeue::Entry {
 /// # Safety
 ///
 /// As for [`entry`].
-unsafe fn lent<T: Operation>(payload: *mut Payload) -> Option<Lent> {
+unsafe fn lent<T: Operation>(payload: *mut Payload) -> Vec<Lent> {
+    let mut all = Vec::new();
     // SAFETY: as there.
-    unsafe { (*place::<T>(payload)).lent() }
+    unsafe { (*place::<T>(payload)).lent(&mut |lent| all.push(lent)) };
+    all
 }
 
 /// # Safety

@@ -55,7 +55,7 @@ impl Owner {
         if let Some(ward) = &self.home.ward {
             // SAFETY: as below.
             let lent = cell.payload.with_mut(|payload| unsafe { (cell.erased().lent)(payload) });
-            if let Some(lent) = lent {
+            if !lent.is_empty() {
                 // SAFETY: the kernel has not heard of it, and everybody else leaves it alone until it is over.
                 unsafe { ward.lend(key, &lent) };
             }

@@ -86,8 +86,8 @@ unsafe impl<B: IoBufMut> Operation for Recv<B> {
 
     fn dispose(self, _: io::Result<i32>) {}
 
-    fn lent(&mut self) -> Option<Lent> {
-        Some(Lent::to_fill(&mut self.buffer))
+    fn lent(&mut self, put: &mut dyn FnMut(Lent)) {
+        put(Lent::to_fill(&mut self.buffer));
     }
 
     fn dispose_but_buffer(self, _: io::Result<i32>) -> Option<Memory> {

@@ -6,6 +6,7 @@ use super::{Operation, WaitWithout};
 use crate::addr::SockAddr;
 use crate::buf::{IoBufsMut, many};
 use crate::fd::SharedFd;
+use crate::quarantine::{Lent, Memory};
 use crate::sys;
 use filch_atomic::current::WaitKind;
 use io_uring::{opcode, squeue, types};
@@ -89,6 +90,16 @@ unsafe impl<B: IoBufsMut> Operation for RecvVectored<B> {
     fn dispose(self, result: io::Result<i32>) {
         // Closes the descriptors.
         drop(self.complete(result));
+    }
+
+    fn lent(&mut self, put: &mut dyn FnMut(Lent)) {
+        Lent::all_to_fill(&mut self.buffers, put);
+    }
+
+    fn dispose_but_buffer(self, result: io::Result<i32>) -> Option<Memory> {
+        // Closes the descriptors.
+        let (_, buffers) = self.complete(result);
+        Some(Box::new(buffers))
     }
 
     fn lost(error: io::Error) -> Self::Output {

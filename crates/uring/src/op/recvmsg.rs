@@ -149,8 +149,8 @@ unsafe impl<B: IoBufMut> Operation for RecvMsg<B> {
         drop(self.complete(result));
     }
 
-    fn lent(&mut self) -> Option<Lent> {
-        Some(Lent::to_fill(&mut self.buffer))
+    fn lent(&mut self, put: &mut dyn FnMut(Lent)) {
+        put(Lent::to_fill(&mut self.buffer));
     }
 
     fn dispose_but_buffer(self, result: io::Result<i32>) -> Option<Memory> {

@@ -6,6 +6,7 @@ use super::{Operation, WaitWithout};
 use crate::addr::SockAddr;
 use crate::buf::{IoBufs, many};
 use crate::fd::SharedFd;
+use crate::quarantine::{Lent, Memory};
 use crate::sys;
 use filch_atomic::current::WaitKind;
 use io_uring::{opcode, squeue, types};
@@ -75,6 +76,14 @@ unsafe impl<B: IoBufs> Operation for SendVectored<B> {
     }
 
     fn dispose(self, _: io::Result<i32>) {}
+
+    fn lent(&mut self, put: &mut dyn FnMut(Lent)) {
+        Lent::all_to_read(&mut self.buffers, put);
+    }
+
+    fn dispose_but_buffer(self, _: io::Result<i32>) -> Option<Memory> {
+        Some(Box::new(self.buffers))
+    }
 
     fn lost(error: io::Error) -> Self::Output {
         (Err(error), B::stand_in())

@@ -86,8 +86,8 @@ unsafe impl<B: IoBuf> Operation for Write<B> {
 
     fn dispose(self, _: io::Result<i32>) {}
 
-    fn lent(&mut self) -> Option<Lent> {
-        Some(Lent::to_read(&mut self.buffer))
+    fn lent(&mut self, put: &mut dyn FnMut(Lent)) {
+        put(Lent::to_read(&mut self.buffer));
     }
 
     fn dispose_but_buffer(self, _: io::Result<i32>) -> Option<Memory> {

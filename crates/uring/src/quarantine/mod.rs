@@ -12,9 +12,8 @@
 //!   it was. If the kernel should *read* it late, the other side gets the pattern, which a test of what arrives
 //!   finds.
 //!
-//! It looks after buffers ([`Operation::lent`](crate::Operation::lent)), one to an operation: not after those of
-//! operations that take several. Addresses, paths and message headers
-//! are in the operation itself or its box. A descriptor is closed when it would be without the mode (D6).
+//! It looks after buffers ([`Operation::lent`](crate::Operation::lent)), one or several to an operation. Addresses,
+//! paths and message headers are in the operation itself or its box. A descriptor is closed when it would be without the mode (D6).
 //!
 //! Two things that kernels do are taken for violations though they harm nobody: a UDP datagram whose checksum
 //! is wrong may have been written to the buffer before the next one was; and a read around the page cache
@@ -24,7 +23,7 @@ mod ward;
 
 pub(crate) use ward::Ward;
 
-use crate::buf::{IoBuf, IoBufMut};
+use crate::buf::{IoBuf, IoBufMut, IoBufs, IoBufsMut};
 use std::any::Any;
 use std::sync::Arc;
 use std::{fmt, ptr};
@@ -65,9 +64,10 @@ pub struct Violation {
     pub operation: &'static str,
     /// When it was changed.
     pub when: When,
-    /// Where in the part of the buffer that the kernel was told of the first change is, in bytes.
+    /// Where in the part of the buffer that the kernel was told of the first change is, in bytes. Where it was told of
+    /// several, one after the other.
     pub offset: usize,
-    /// How long that part is.
+    /// How long that part is, or those are together.
     pub len: usize,
 }
 
@@ -124,5 +124,31 @@ impl Lent {
         let (own, len) = (buffer.own(), buffer.len());
         let at = own.unwrap_or_else(|| buffer.as_ptr().cast_mut());
         Self { at, len, initialised: len, is_filled: false, is_own: own.is_some() }
+    }
+
+    /// For the kernel to write to, one after the other. Those that do not say how much of them is initialised are left
+    /// out, and all behind them.
+    pub fn all_to_fill<B: IoBufsMut>(buffers: &mut B, put: &mut dyn FnMut(Self)) {
+        let mut initialised = Vec::new();
+        buffers.initialised_parts(&mut |len| initialised.push(len));
+        let mut initialised = initialised.into_iter();
+        buffers.parts_mut(&mut |at, len| {
+            if let Some(initialised) = initialised.next() {
+                let initialised = initialised.min(len);
+                put(Self { at, len, initialised, is_filled: true, is_own: true });
+            }
+        });
+    }
+
+    /// For the kernel to read from, one after the other.
+    pub fn all_to_read<B: IoBufs>(buffers: &mut B, put: &mut dyn FnMut(Self)) {
+        let mut own = Vec::new();
+        buffers.own_parts(&mut |part| own.push(part));
+        let mut own = own.into_iter();
+        buffers.parts(&mut |at, len| {
+            let own = own.next().flatten();
+            let at = own.unwrap_or_else(|| at.cast_mut());
+            put(Self { at, len, initialised: len, is_filled: false, is_own: own.is_some() });
+        });
     }
 }

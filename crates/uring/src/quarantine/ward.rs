@@ -42,8 +42,8 @@ pub(crate) struct Ward {
 
 #[derive(Default)]
 struct Inner {
-    /// What buffers in flight looked like, as far as they were initialised.
-    lent: HashMap<u64, Box<[u8]>>,
+    /// What the buffers of operations in flight looked like, as far as they were initialised.
+    lent: HashMap<u64, Box<[Box<[u8]>]>>,
     /// Oldest first.
     kept: VecDeque<Kept>,
     bytes: usize,
@@ -51,18 +51,25 @@ struct Inner {
     closed: bool,
 }
 
-/// A buffer that nobody waits for.
+/// The buffers of an operation that nobody waits for.
 struct Kept {
     operation: &'static str,
+    parts: Box<[Part]>,
+    /// How long they are together.
+    len: usize,
+    /// Frees them. Not touched before.
+    _memory: Memory,
+}
+
+/// One of them.
+struct Part {
     at: *mut u8,
     len: usize,
     /// What has to be there; None for the poison.
     copy: Option<Box<[u8]>>,
-    /// Frees it. Not touched before.
-    _memory: Memory,
 }
 
-// SAFETY: the pointer leads into the memory that goes with it, which is Send.
+// SAFETY: the pointers lead into the memory that goes with them, which is Send.
 unsafe impl Send for Kept {}
 
 impl Ward {
@@ -81,58 +88,64 @@ impl Ward {
     /// # Safety
     ///
     /// `lent` is of the operation `key`, which nobody uses, the kernel included, until this returns.
-    pub(crate) unsafe fn lend(&self, key: Key, lent: &Lent) {
-        let initialised = if lent.is_filled {
-            // SAFETY: it is the buffer's own memory, and may be written to (`IoBufMut`).
-            unsafe { fill(lent.at.add(lent.initialised), lent.len - lent.initialised, BLANK) };
-            lent.initialised
-        } else {
-            lent.len
-        };
-        // SAFETY: so much is initialised.
-        let copy = unsafe { slice::from_raw_parts(lent.at, initialised) }.into();
-        self.inner.lock().lent.insert(key.user_data(), copy);
+    pub(crate) unsafe fn lend(&self, key: Key, lent: &[Lent]) {
+        let copies = lent.iter().map(|lent| {
+            let initialised = if lent.is_filled {
+                // SAFETY: it is the buffer's own memory, and may be written to (`IoBufMut`).
+                unsafe { fill(lent.at.add(lent.initialised), lent.len - lent.initialised, BLANK) };
+                lent.initialised
+            } else {
+                lent.len
+            };
+            // SAFETY: so much is initialised.
+            Box::from(unsafe { slice::from_raw_parts(lent.at, initialised) })
+        });
+        let copies = copies.collect();
+        self.inner.lock().lent.insert(key.user_data(), copies);
     }
 
     /// An operation is over, and was taken out of its cell.
     pub(crate) fn look<T: Operation>(&self, key: Key, operation: &mut T, result: i32) {
         // None if it was never staged.
-        let Some(copy) = self.inner.lock().lent.remove(&key.user_data()) else { return };
-        let Some(lent) = operation.lent() else { return };
-        let reported = if lent.is_filled { usize::try_from(result).unwrap_or(0) } else { 0 };
-        // SAFETY: the kernel is done with the operation, which owns the buffer; `lend` has initialised what
-        // was not.
-        let bytes = unsafe { slice::from_raw_parts(lent.at, lent.len) };
-        let (before, blank) = bytes.split_at(copy.len());
-        let begin = reported.min(before.len());
-        let changed = first_difference(&before[begin..], &copy[begin..]).map(|at| begin + at);
-        let changed = changed.or_else(|| {
-            let begin = reported.saturating_sub(before.len()).min(blank.len());
-            not_as(&blank[begin..], BLANK, begin).map(|at| before.len() + begin + at)
-        });
-        if let Some(offset) = changed {
-            let (operation, when, len) = (T::NAME, When::Beyond(reported), lent.len);
-            self.tell(&Violation { operation, when, offset, len });
+        let Some(copies) = self.inner.lock().lent.remove(&key.user_data()) else { return };
+        let lent = all_lent(operation);
+        let is_filled = lent.iter().any(|lent| lent.is_filled);
+        let reported = if is_filled { usize::try_from(result).unwrap_or(0) } else { 0 };
+        // What was reported fills one after the other.
+        let (mut begin, mut left) = (0, reported);
+        for (part, copy) in lent.iter().zip(&copies) {
+            // SAFETY: the kernel is done with the operation, which owns the buffer; `lend` has initialised
+            // what was not.
+            let bytes = unsafe { slice::from_raw_parts(part.at, part.len) };
+            if let Some(at) = changed_beyond(bytes, copy, left) {
+                let (operation, when, offset) = (T::NAME, When::Beyond(reported), begin + at);
+                return self.tell(&Violation { operation, when, offset, len: length(&lent) });
+            }
+            begin += part.len;
+            left = left.saturating_sub(part.len);
         }
     }
 
     /// Disposes of an operation that is over, and that nobody waits for, and keeps its buffer for a while.
     pub(crate) fn dispose<T: Operation>(&self, mut operation: T, result: i32) {
-        let lent = operation.lent();
+        let lent = all_lent(&mut operation);
         // Frees all the rest, descriptors above all.
         let memory = operation.dispose_but_buffer(sys::result(result));
-        let (Some(lent), Some(memory)) = (lent, memory) else { return };
-        let copy = if lent.is_own {
-            // SAFETY: the memory is ours alone: the kernel is done with the operation, and what is left of
-            // that is `memory`, which is not looked at before it is freed.
-            unsafe { fill(lent.at, lent.len, POISON) };
-            None
-        } else {
-            // SAFETY: it is initialised, for it was lent to be read from.
-            Some(unsafe { slice::from_raw_parts(lent.at, lent.len) }.into())
+        let Some(memory) = memory else { return };
+        let part = |&Lent { at, len, is_own, .. }: &Lent| {
+            let copy = if is_own {
+                // SAFETY: the memory is ours alone: the kernel is done with the operation, and what is left of
+                // that is `memory`, which is not looked at before it is freed.
+                unsafe { fill(at, len, POISON) };
+                None
+            } else {
+                // SAFETY: it is initialised, for it was lent to be read from.
+                Some(unsafe { slice::from_raw_parts(at, len) }.into())
+            };
+            Part { at, len, copy }
         };
-        let Lent { at, len, .. } = lent;
-        let kept = Kept { operation: T::NAME, at, len, copy, _memory: memory };
+        let (parts, len) = (lent.iter().map(part).collect(), length(&lent));
+        let kept = Kept { operation: T::NAME, parts, len, _memory: memory };
         let released = self.inner.lock().keep(kept);
         self.release(released);
     }
@@ -150,7 +163,9 @@ impl Ward {
 
     /// Where what is kept is. For tests, which play a kernel that writes late.
     pub(crate) fn kept(&self) -> Vec<(*mut u8, usize)> {
-        self.inner.lock().kept.iter().map(|kept| (kept.at, kept.len)).collect()
+        let inner = self.inner.lock();
+        let parts = inner.kept.iter().flat_map(|kept| &kept.parts);
+        parts.map(|part| (part.at, part.len)).collect()
     }
 
     /// Looks a last time, and frees. Under no lock: a user's destructors run (D8).
@@ -186,15 +201,45 @@ impl Inner {
 }
 
 impl Kept {
-    /// Where it is not as it was left.
+    /// Where, in all of them one after the other, something is not as it was left.
     fn changed(&self) -> Option<usize> {
-        // SAFETY: the memory is there, initialised (`Ward::dispose`), and nobody else's.
-        let bytes = unsafe { slice::from_raw_parts(self.at, self.len) };
-        match &self.copy {
-            Some(copy) => first_difference(bytes, copy),
-            None => not_as(bytes, POISON, 0),
-        }
+        let mut begin = 0;
+        self.parts.iter().find_map(|part| {
+            // SAFETY: the memory is there, initialised (`Ward::dispose`), and nobody else's.
+            let bytes = unsafe { slice::from_raw_parts(part.at, part.len) };
+            let changed = match &part.copy {
+                Some(copy) => first_difference(bytes, copy),
+                None => not_as(bytes, POISON, 0),
+            };
+            let changed = changed.map(|at| begin + at);
+            begin += part.len;
+            changed
+        })
     }
+}
+
+/// The buffers of an operation.
+fn all_lent<T: Operation>(operation: &mut T) -> Vec<Lent> {
+    let mut all = Vec::new();
+    operation.lent(&mut |lent| all.push(lent));
+    all
+}
+
+/// How long they are together.
+fn length(lent: &[Lent]) -> usize {
+    lent.iter().fold(0, |sum, lent| sum.saturating_add(lent.len))
+}
+
+/// Where a buffer, of which `reported` bytes were written, was changed beyond them. Before that its beginning was as
+/// `copy`, and all the rest blank.
+fn changed_beyond(bytes: &[u8], copy: &[u8], reported: usize) -> Option<usize> {
+    let (before, blank) = bytes.split_at(copy.len());
+    let begin = reported.min(before.len());
+    let changed = first_difference(&before[begin..], &copy[begin..]).map(|at| begin + at);
+    changed.or_else(|| {
+        let begin = reported.saturating_sub(before.len()).min(blank.len());
+        not_as(&blank[begin..], BLANK, begin).map(|at| before.len() + begin + at)
+    })
 }
 
 /// Fills memory with a pattern, from its first byte.
