@@ -2,7 +2,8 @@
 
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 use crate::half::Role;
-use crate::half::{self, Inward, ReadBuffer, Reading, Site, Transfer, Turn, Want};
+use crate::half::{self, Inward, Outward, ReadBuffer, Reading, Site, Transfer, Turn, Want};
+use crate::half::{WriteBuffer, Writing};
 use crate::home::Home;
 use crate::net::Acceptor;
 use filch_atomic::current::WaitKind;
@@ -81,6 +82,64 @@ impl Inward for Receive {
     fn beside(_: op::Received) {}
 }
 
+/// A send.
+struct Transmit(WriteBuffer);
+
+// SAFETY: never given to a kernel.
+unsafe impl Operation for Transmit {
+    type Output = (io::Result<usize>, WriteBuffer);
+    const NAME: &'static str = "transmit";
+    const WAIT: WaitKind = WaitKind::Write;
+
+    fn entry(&mut self) -> squeue::Entry {
+        unreachable!("no kernel in a model")
+    }
+
+    fn call(&mut self) -> io::Result<i32> {
+        unreachable!("no kernel in a model")
+    }
+
+    fn wait_without(&self) -> WaitWithout {
+        WaitWithout::Immediate
+    }
+
+    fn complete(self, result: io::Result<i32>) -> Self::Output {
+        (result.map(|sent| sent as usize), self.0)
+    }
+
+    fn dispose(self, _: io::Result<i32>) {}
+
+    fn lost(error: io::Error) -> Self::Output {
+        (Err(error), Vec::new().into())
+    }
+}
+
+impl Transfer for Transmit {
+    type Buffer = WriteBuffer;
+    type Beside = ();
+
+    fn end((sent, buffer): Self::Output) -> (io::Result<usize>, WriteBuffer, ()) {
+        (sent, buffer, ())
+    }
+}
+
+impl Outward for Transmit {
+    fn new(_: Site<'_>, buffer: WriteBuffer, (): (), _: bool) -> Self {
+        Self(buffer)
+    }
+}
+
+/// What came of something that does not wait.
+fn now<T>(done: io::Result<T>) -> Option<T> {
+    match done {
+        Ok(done) => Some(done),
+        Err(error) => {
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+            None
+        }
+    }
+}
+
 /// The receiving half of a stream.
 #[derive(Debug)]
 pub struct Stream {
@@ -108,6 +167,31 @@ impl Stream {
         buf[0]
     }
 
+    /// Waits until there is something to read.
+    pub async fn readable(&self) {
+        half::readable(&self.reading, self.site()).await.expect("it works");
+    }
+
+    /// Reads one byte that is there: of what was received, else what `asked` gives, which stands for the system.
+    pub fn try_read(&self, asked: impl FnOnce() -> u8) -> Option<u8> {
+        let mut buf = [0];
+        let receive = |buf: &mut [u8]| {
+            buf[0] = asked();
+            Ok(1)
+        };
+        let read = now(half::try_read(&self.reading, self.site(), &mut buf, receive))?;
+        assert_eq!(read, 1, "there is more than this");
+        Some(buf[0])
+    }
+
+    /// Has `call` read, in turn with others. None if it was not called.
+    pub fn try_io<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
+        let unread = || io::ErrorKind::WouldBlock.into();
+        let writes = None::<&Turn<Writing<Transmit>>>;
+        let call = || Ok(call());
+        now(half::try_io(Some(&self.reading), writes, self.site(), call, unread))
+    }
+
     /// Reads one byte by polls.
     #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
     pub fn poll_read(&self, cx: &mut Context<'_>) -> Poll<u8> {
@@ -124,6 +208,45 @@ impl Stream {
             })
             .into()
         })
+    }
+}
+
+/// The sending half of a stream.
+#[expect(missing_debug_implementations, reason = "nor has what is in it")]
+pub struct Sink {
+    writing: Turn<Writing<Transmit>>,
+    fd: SharedFd,
+    home: Home,
+}
+
+impl Sink {
+    /// One whose operations go to `remote`.
+    pub fn new(fd: OwnedFd, remote: Remote) -> Self {
+        let writing = Turn::new(Writing::new());
+        Self { writing, fd: fd.into(), home: Home::for_model(remote) }
+    }
+
+    fn site(&self) -> Site<'_> {
+        Site { fd: &self.fd, home: &self.home, at: Location::caller(), is_device: false }
+    }
+
+    /// Writes; gives how much.
+    pub async fn write(&self, bytes: &[u8]) -> usize {
+        half::write(&self.writing, self.site(), bytes).await.expect("it works")
+    }
+
+    /// Waits for a write that was dropped; gives how much it wrote.
+    pub async fn settle(&self) -> usize {
+        half::settle(&self.writing, self.site()).await.expect("it works")
+    }
+
+    /// Has `send`, which stands for the system, write something. None if it was not called.
+    pub fn try_write(&self, send: impl FnOnce()) -> Option<()> {
+        let send = || {
+            send();
+            Ok(1)
+        };
+        now(half::try_write(&self.writing, self.site(), send)).map(drop)
     }
 }
 

@@ -7,12 +7,14 @@ mod moving;
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 mod now;
 mod reading;
+mod ready;
 mod turn;
 mod unheard;
 mod writing;
 
 pub(crate) use buffer::{ReadBuffer, WriteBuffer};
 pub(crate) use reading::{Now, Reading, Want};
+pub(crate) use ready::{readable, try_io, try_read, try_write};
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 pub(crate) use turn::{Polled, Role};
 pub(crate) use turn::{Taken, Turn};

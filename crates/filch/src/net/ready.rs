@@ -2,18 +2,16 @@
 
 use super::connection::Connection;
 use super::{hand_over, socket};
-use crate::half::{Inward, Now, Outward};
+use crate::half::{self, Inward, Outward};
 use crate::io::{Interest, ready};
 use std::future::poll_fn;
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::panic::Location;
 
 impl<R: Inward, W: Outward> Connection<R, W> {
     /// Waits until a read would not wait.
     pub(super) async fn readable(&self, at: &'static Location<'static>) -> io::Result<()> {
-        let site = self.site(at);
-        let mut reading = self.reading.lock_at(at).await;
-        poll_fn(|cx| reading.poll_ready(site, cx)).await
+        half::readable(&self.reading, self.site(at)).await
     }
 
     /// Waits until a write would not wait, and for a write that was dropped.
@@ -33,12 +31,7 @@ impl<R: Inward, W: Outward> Connection<R, W> {
             return Ok(0);
         }
         let site = self.site(Location::caller());
-        let mut reading = self.reading.try_lock().ok_or(io::ErrorKind::WouldBlock)?;
-        match reading.look_now(site)? {
-            Now::Here => Ok(reading.take(&mut [IoSliceMut::new(buf)])),
-            Now::Later => Err(io::ErrorKind::WouldBlock.into()),
-            Now::Ask => socket::recv_now(&self.fd, buf),
-        }
+        half::try_read(&self.reading, site, buf, |buf| socket::recv_now(&self.fd, buf))
     }
 
     /// Writes what there is room for.
@@ -48,14 +41,7 @@ impl<R: Inward, W: Outward> Connection<R, W> {
             return Ok(0);
         }
         let site = self.site(Location::caller());
-        let mut writing = self.writing.try_lock().ok_or(io::ErrorKind::WouldBlock)?;
-        if !writing.is_settled_now(site)? {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let sent = socket::send_now(&self.fd, buf)?;
-        // These are other bytes.
-        writing.unheard.take();
-        Ok(sent)
+        half::try_write(&self.writing, site, || socket::send_now(&self.fd, buf))
     }
 
     /// Has somebody else do it, in turn with other reads and writes.
@@ -66,27 +52,10 @@ impl<R: Inward, W: Outward> Connection<R, W> {
         call: impl FnOnce() -> io::Result<T>,
     ) -> io::Result<T> {
         let site = self.site(Location::caller());
-        let later = || io::Error::from(io::ErrorKind::WouldBlock);
-        let _reading = if interest.is_readable() {
-            let mut reading = self.reading.try_lock().ok_or_else(later)?;
-            match reading.look_now(site)? {
-                Now::Here => return Err(hand_over::unread("bytes were received that come first")),
-                Now::Later => return Err(later()),
-                Now::Ask => Some(reading),
-            }
-        } else {
-            None
-        };
-        let _writing = if interest.is_writable() {
-            let mut writing = self.writing.try_lock().ok_or_else(later)?;
-            if !writing.is_settled_now(site)? {
-                return Err(later());
-            }
-            Some(writing)
-        } else {
-            None
-        };
-        call()
+        let reads = interest.is_readable().then_some(&self.reading);
+        let writes = interest.is_writable().then_some(&self.writing);
+        let unread = || hand_over::unread("bytes were received that come first");
+        half::try_io(reads, writes, site, call, unread)
     }
 }
 
