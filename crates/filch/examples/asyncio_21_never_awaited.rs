@@ -9,9 +9,8 @@ async fn main() {
 
 pub(crate) async fn example(out: fn(&str)) {
     out("Wrong:");
-    // Without the `let _` this does not compile where warnings are errors: "futures do nothing unless you
-    // `.await` or poll them".
-    let _ = hello("nobody hears this", out);
+    // Without a name the compiler warns: "futures do nothing unless you `.await` or poll them".
+    let _forgotten = hello("nobody hears this", out);
     out("Right:");
     hello("I am awaited", out).await;
     out("Also right:");
