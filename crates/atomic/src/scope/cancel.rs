@@ -76,7 +76,31 @@ impl Scope {
         panics.pass_on();
     }
 
-    /// Wakes the leaves directly in it that were refused. They will be where they may begin, or be refused again.
+    /// It is to be woken with those that were [refused](Self::wake_refused) in what is around it.
+    pub(super) fn was_refused(&self) {
+        if let Some(parent) = &self.parent {
+            // Relaxed: see `wake_refused`.
+            parent.has_refused.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether something from here outwards, to the first shield, is cancelled. `None` if that is for the task to say.
+    pub(super) fn is_cancelled_or_shielded(&self) -> Option<bool> {
+        let mut next = Some(self);
+        while let Some(scope) = next {
+            if scope.is_cancelled() {
+                return Some(true);
+            }
+            if scope.kind == Kind::Shield {
+                return Some(false);
+            }
+            next = scope.parent.as_deref();
+        }
+        None
+    }
+
+    /// Wakes the leaves directly in it that were refused, and the regions whose owner waits for the end of this one. They
+    /// will be where they may go on, or be refused again.
     pub(super) fn wake_refused(&self, panics: &mut Panics) {
         // Relaxed: whoever was refused said so in a poll of the same task; one that was moved to another is
         // woken too early at worst, and polled where it is then.
@@ -85,7 +109,7 @@ impl Scope {
         }
         self.has_refused.store(false, Ordering::Relaxed);
         let mut leaves = self.children.lock().clone();
-        leaves.retain(|child| child.kind == Kind::Leaf);
+        leaves.retain(|child| matches!(child.kind, Kind::Leaf | Kind::Region));
         // Under no lock (D8).
         for leaf in leaves {
             panics.caught(|| leaf.waker.wake());

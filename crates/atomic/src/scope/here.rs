@@ -6,7 +6,9 @@ use crate::sync::atomic::Ordering;
 use crate::thread_local;
 use std::cell::{Cell, OnceCell};
 use std::fmt;
+use std::iter;
 use std::ptr;
+use std::task::Waker;
 use std::time::Instant;
 
 thread_local! {
@@ -40,6 +42,14 @@ impl Frame {
             // SAFETY: borrowed by `Region::enter`, as above. That has it by `&mut`, and lends it through
             // nothing but frames meanwhile, which are shared references all.
             Place::Region(region, limit) => Err((unsafe { &**region }, limit)),
+        }
+    }
+
+    /// The scope, of a region if it has one.
+    fn made(&self) -> Option<&Arc<Scope>> {
+        match self.scope() {
+            Ok(scope) => Some(scope),
+            Err((region, _)) => region.inside.get().map(Inside::scope),
         }
     }
 }
@@ -185,16 +195,25 @@ pub fn here_is_cancelled() -> bool {
     is_cancelled_here().unwrap_or(false)
 }
 
-/// Whether something around the code that runs here, up to the first shield, ends at `moment` or has been
-/// cancelled before. A region of which that is found to be so is over from now on. `None` if only the task can
-/// tell.
+/// Whether something that the code which runs here is in, up to the first shield, ends at `moment` or has been
+/// cancelled before: something whose end comes here. A boundary that was begun elsewhere is not in what it is polled in
+/// now. A region of which that is found to be so is over from now on. `None` if only the task can tell.
 pub fn ends_around(moment: Instant) -> Option<bool> {
     with_frame(|mut frame| {
         while let Some(here) = frame {
             match here.scope() {
                 Ok(scope) if scope.is_cancelled() => return Some(true),
                 Ok(scope) if scope.kind != Kind::Boundary => return Some(false),
-                Ok(_) => {}
+                Ok(scope) => {
+                    let Some(parent) = &scope.parent else { return None };
+                    let is_parent =
+                        |place: &&Frame| place.made().is_some_and(|made| Arc::ptr_eq(made, parent));
+                    frame = iter::successors(here.outer(), |here| here.outer()).find(is_parent);
+                    if frame.is_none() {
+                        return parent.is_cancelled_or_shielded();
+                    }
+                    continue;
+                }
                 Err((region, limit)) => {
                     // SAFETY: borrowed by `Region::enter`, further up the stack.
                     let ends = || unsafe { (limit.ends_by)(limit.of, region.begun.get(), moment) };
@@ -314,6 +333,18 @@ impl Region {
             scope.is_ended.store(true, Ordering::Release);
             scope.cancel();
         }
+    }
+
+    /// Has `waker` woken when what is around it is cancelled, and as an operation that was refused there: when there is a
+    /// shield inside that, or it is gone. For one that is [closed](Self::close), outside of it. `around`: the scope
+    /// that it is in.
+    pub fn wait_outside(&mut self, around: impl FnOnce() -> Option<Arc<Scope>>, waker: &Waker) {
+        if is_refused_in_passing() {
+            return waker.wake_by_ref();
+        }
+        let scope = self.make(around);
+        scope.register(waker);
+        scope.was_refused();
     }
 
     /// What was in it is gone. Operations that were refused in it may begin elsewhere now, and are told.

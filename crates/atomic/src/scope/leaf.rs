@@ -66,8 +66,7 @@ impl Leaf {
     pub fn register(&self, waker: &Waker) {
         self.inside.scope().register(waker);
         if self.was_refused {
-            // Relaxed: see `wake_refused`.
-            self.parent().has_refused.store(true, Ordering::Relaxed);
+            self.inside.scope().was_refused();
         }
     }
 

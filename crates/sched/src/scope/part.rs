@@ -1,6 +1,6 @@
 //! A future in a region: one that can be ended by itself.
 
-use super::is_woken;
+use super::{around, is_woken};
 use filch_atomic::scope::{Ends, Region};
 use std::fmt;
 use std::future::Future;
@@ -128,20 +128,23 @@ impl<F> Part<F> {
         Poll::Ready(None)
     }
 
-    /// Polls the future of one that is [closed](Self::close).
+    /// Polls the future of one that is [closed](Self::close), unless it has just been. It may be that this is not in what
+    /// ends around it, but only polled there: then it is woken when that is gone.
     pub fn poll_closed(
         mut self: Pin<&mut Self>,
+        is_polled: bool,
         limit: &impl Ends,
         cx: &mut Context<'_>,
     ) -> Poll<F::Output>
     where
         F: Future,
     {
-        let polled = self.as_mut().poll(limit, cx);
-        if polled.is_ready() {
+        if !is_polled && let Poll::Ready(output) = self.as_mut().poll(limit, cx) {
             self.region().vacate();
+            return Poll::Ready(output);
         }
-        polled
+        self.region().wait_outside(around, cx.waker());
+        Poll::Pending
     }
 
     /// Drops the future where it is, inside the region: its destructors see that that has ended.

@@ -230,7 +230,7 @@ fn poll_late<F: Future>(
         // go on, where all is to end.
         part.as_mut().close();
         note_outer_wait(WaitKind::Timer, 0, time.location());
-        return if is_polled { Poll::Pending } else { part.poll_closed(time, cx).map(Ok) };
+        return part.poll_closed(is_polled, time, cx).map(Ok);
     }
     Poll::Ready(match ready!(part.as_mut().poll_end(cx)) {
         Some(output) if !part.has_cut() => Ok(output),
