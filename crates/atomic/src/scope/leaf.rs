@@ -84,7 +84,9 @@ impl Leaf {
     pub fn end(&mut self) -> Waker {
         let leaf = self.inside.scope();
         // Relaxed: whoever polls the boundary, polls the leaf.
-        leaf.has_acted.store(true, Ordering::Relaxed);
+        if !leaf.has_acted.swap(true, Ordering::Relaxed) {
+            leaf.around().has_progress();
+        }
         leaf.begin_to_end();
         let ending = self.ending.get_or_insert_with(|| std::sync::Arc::new(Ending(leaf.clone())));
         Waker::from(ending.clone())

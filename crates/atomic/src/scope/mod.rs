@@ -29,8 +29,8 @@ const CANCELLED: u8 = 2;
 /// The same, of what began in a scope that was cancelled by then. Nobody has told it: it has seen for itself.
 const BORN: u8 = 3;
 
-/// How often a scope is polled once more because something in it was told, and has not acted. More often than
-/// that only where somebody keeps a future that he does not poll, and wakes himself for ever.
+/// How often a scope is polled once more because something in it was told, and nobody in it has acted since the last
+/// time. More often than that only where somebody keeps a future that he does not poll, and wakes himself for ever.
 const TURNS: usize = 1_000;
 
 /// What a scope is of.
@@ -69,7 +69,7 @@ pub struct Scope {
     has_cut: AtomicBool,
     /// Of a region: it is gone, and stays in its parent's list for what is in it. Under the lock of `children`.
     is_left: AtomicBool,
-    /// How often it was polled once more.
+    /// How often it was polled once more, and nobody has acted.
     turns: AtomicUsize,
     /// Whoever polls it: to be woken when it is cancelled, and when it is not held up any more.
     waker: WakerCell,
@@ -141,7 +141,7 @@ impl Scope {
     /// Whether something directly in it was told that it is cancelled, and has not acted upon it: a boundary has
     /// not given its error, a leaf was not polled. For whoever polls the scope, if that poll was cut short, by a
     /// combinator that takes turns or at the end of the task's budget: then it comes with the next one. Not more
-    /// often than is good for anything.
+    /// often than is good for anything: as long as some of them act, and a limited number of times more.
     pub fn has_unheard(&self) -> bool {
         // Relaxed: a count.
         self.holds_unheard() && self.turns.fetch_add(1, Ordering::Relaxed) < TURNS
@@ -158,6 +158,17 @@ impl Scope {
             Kind::Task | Kind::Boundary | Kind::Shield => true,
         };
         self.children.lock().iter().any(unheard)
+    }
+
+    /// One in it that was told has acted: those around it, to the first shield, have not been polled for nothing. They are
+    /// finite: what begins now was told by nobody.
+    fn has_progress(&self) {
+        let mut next = Some(self);
+        while let Some(scope) = next {
+            // Relaxed: a count.
+            scope.turns.store(0, Ordering::Relaxed);
+            next = if scope.kind == Kind::Shield { None } else { scope.parent.as_deref() };
+        }
     }
 
     /// Tells the regions around this boundary that are cancelled that it is cut: what they come to now may not be what
@@ -267,6 +278,10 @@ impl Scope {
             }
             drop(siblings);
             drop(left);
+            // Relaxed: for those who poll it.
+            if scope.kind != Kind::Region && scope.state.load(Ordering::Relaxed) == CANCELLED {
+                parent.has_progress();
+            }
             if !is_last {
                 return;
             }
