@@ -8,6 +8,7 @@ use filch_atomic::scope::Ends;
 use filch_atomic::sync::{Arc, Mutex};
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -92,7 +93,7 @@ impl<F> TimeoutScope<F> {
     ) -> Self {
         let deadline = Deadline::new(sleep.as_ref().map(Sleep::deadline));
         let part = Part::new(body(deadline.clone()));
-        Self { time: Moving { deadline, sleep, location }, part }
+        Self { time: Moving { deadline, sleep, is_finished: false, location }, part }
     }
 }
 
@@ -104,7 +105,11 @@ impl<F: Future> Future for TimeoutScope<F> {
         // `Drop` impl of the whole, and the type is not packed.
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: as above.
-        poll_within(unsafe { Pin::new_unchecked(&mut this.part) }, &mut this.time, cx)
+        let polled = poll_within(unsafe { Pin::new_unchecked(&mut this.part) }, &mut this.time, cx);
+        if polled.is_ready() {
+            this.time.finish();
+        }
+        polled
     }
 }
 
@@ -203,7 +208,17 @@ pub(super) struct Moving {
     deadline: Deadline,
     /// None while there is no limit.
     sleep: Option<Sleep>,
+    is_finished: bool,
     location: &'static Location<'static>,
+}
+
+impl Moving {
+    /// It is not counted any more.
+    fn finish(&mut self) {
+        if !mem::replace(&mut self.is_finished, true) {
+            self.deadline.finish();
+        }
+    }
 }
 
 impl Time for Moving {
@@ -252,6 +267,6 @@ impl Ends for Moving {
 
 impl Drop for Moving {
     fn drop(&mut self) {
-        self.deadline.finish();
+        self.finish();
     }
 }
