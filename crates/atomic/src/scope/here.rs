@@ -203,7 +203,9 @@ pub fn ends_around(moment: Instant) -> Option<bool> {
         while let Some(here) = frame {
             match here.scope() {
                 Ok(scope) if scope.is_cancelled() => return Some(true),
-                Ok(scope) if scope.kind != Kind::Boundary => return Some(false),
+                Ok(scope) if !matches!(scope.kind, Kind::Boundary | Kind::Members) => {
+                    return Some(false);
+                }
                 Ok(scope) => {
                     let Some(parent) = &scope.parent else { return None };
                     let is_parent =

@@ -40,6 +40,8 @@ pub enum Kind {
     Task,
     /// A boundary: a future that ends in place of what it holds when that is cancelled.
     Boundary,
+    /// Members of a task, each in a boundary of its own, which somebody cancels together.
+    Members,
     /// A shield: a cancel from outside stops here.
     Shield,
     /// A region: a part of what a task does that is ended by itself, a timeout's say.
@@ -154,7 +156,7 @@ impl Scope {
             // Relaxed: whoever polls it, polls the leaf.
             Kind::Leaf => !child.has_acted.load(Ordering::Relaxed),
             // It does nothing by itself, and stays: those in it count. Locked from the outside in.
-            Kind::Region => child.holds_unheard(),
+            Kind::Region | Kind::Members => child.holds_unheard(),
             Kind::Task | Kind::Boundary | Kind::Shield => true,
         };
         self.children.lock().iter().any(unheard)

@@ -61,7 +61,7 @@ struct Held<'env> {
 impl<'env> Children<'env> {
     /// None yet. The scope is in the one that this is called in.
     pub(super) fn new() -> Self {
-        let inside = Inside::new(Kind::Boundary, around(), None);
+        let inside = Inside::new(Kind::Members, around(), None);
         let woken = Woken::new();
         let body = woken.member(None);
         let new = Mutex::new(Some(Vec::new()));
