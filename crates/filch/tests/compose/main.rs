@@ -7,6 +7,7 @@ mod gather;
 #[path = "../cancel_scopes/kit.rs"]
 mod kit;
 mod lent;
+mod nested;
 mod race;
 mod set;
 #[path = "../support/mod.rs"]
