@@ -8,7 +8,7 @@ use filch_atomic::sync::{Arc, Mutex};
 use filch_atomic::thread;
 use filch_sched::clock::Clock;
 use filch_sched::set_timers;
-use filch_sched::timer::{Deadline, Elapsed, TimeoutScope, Timers, timeout_scope_at};
+use filch_sched::timer::{Deadline, TimeoutScope, Timers, timeout_scope_at};
 use std::future::{Future, Pending, pending};
 use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker};
@@ -62,12 +62,12 @@ impl Desk {
         (scope, deadline)
     }
 
-    fn poll(&self, scope: &mut Scope) -> Poll<Result<(), Elapsed>> {
+    fn poll<F: Future>(&self, scope: &mut Pin<Box<F>>) -> Poll<F::Output> {
         scope.as_mut().poll(&mut Context::from_waker(&Waker::from(self.woken.clone())))
     }
 
     /// Polls it as often as it was woken: as an executor does.
-    fn run(&mut self, scope: &mut Scope) -> Poll<Result<(), Elapsed>> {
+    fn run<F: Future>(&mut self, scope: &mut Pin<Box<F>>) -> Poll<F::Output> {
         loop {
             let woken = self.woken.0.load(Ordering::SeqCst);
             if woken == self.seen {
@@ -166,5 +166,39 @@ fn dropped_meanwhile() {
         assert!(!deadline.expired(), "nobody has found it so");
         assert!(desk.timers.is_empty());
         assert_eq!(std::sync::Arc::strong_count(&desk.woken), 1, "its task is not kept");
+    });
+}
+
+/// Of two in one another that end at the same moment the outer one says so, unless it was put off in time: then the
+/// inner one does. Never neither.
+#[test]
+fn of_two_the_outer_one_is_put_off() {
+    check(|| {
+        let mut desk = Desk::new();
+        let base = desk.base;
+        let kept = Arc::new(Mutex::new(None));
+        let given = kept.clone();
+        let mut outer = Box::pin(timeout_scope_at(base + HOUR, |deadline| {
+            *given.lock() = Some(deadline);
+            timeout_scope_at(base + HOUR, |_| pending::<()>())
+        }));
+        let deadline = kept.lock().take().unwrap();
+        assert!(desk.poll(&mut outer).is_pending());
+        let mover = thread::spawn({
+            let deadline = deadline.clone();
+            move || deadline.reschedule(base + 3 * HOUR)
+        });
+        expire(&desk.timers, base + 2 * HOUR);
+        let mut polled = desk.run(&mut outer);
+        let moved = mover.join().unwrap();
+        if polled.is_pending() {
+            polled = desk.run(&mut outer);
+        }
+        assert_eq!(deadline.expired(), !moved);
+        match polled {
+            Poll::Ready(Ok(inner)) => assert!(moved && inner.is_err(), "the inner one, by itself"),
+            Poll::Ready(Err(_)) => assert!(!moved, "the outer one"),
+            Poll::Pending => panic!("nobody ends"),
+        }
     });
 }
