@@ -3,12 +3,13 @@
 use crate::context;
 use crate::handle::Handle;
 use crate::task::KeepOutside;
-use filch_atomic::current::unconstrained;
+use filch_atomic::current::{self, WaitRecord, unconstrained};
 use filch_atomic::scope;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -47,13 +48,25 @@ impl Handle {
         }
         let _enter = self.enter();
         let _kept = KeepOutside::new();
-        let mut future = pin!(future);
+        let record = WaitRecord::new();
+        // Whatever this thread is in the midst of, a blocking closure say, the future is no part of it.
+        let apart = |run: &mut dyn FnMut()| {
+            // SAFETY: null.
+            scope::outside(|| unsafe { current::enter(ptr::null(), &record, run) });
+        };
+        let mut future = pin!(Some(future));
         let signal = Arc::new(Signal { thread: thread::current(), woken: AtomicBool::new(false) });
         let waker = Waker::from(signal.clone());
         let mut cx = Context::from_waker(&waker);
         loop {
-            // Whatever this thread is in the midst of: the future is not a part of it.
-            let polled = scope::outside(|| unconstrained(|| future.as_mut().poll(&mut cx)));
+            let mut polled = Poll::Pending;
+            apart(&mut || {
+                let pinned = future.as_mut().as_pin_mut().expect("it is not over");
+                polled = unconstrained(|| pinned.poll(&mut cx));
+                if polled.is_ready() {
+                    future.set(None);
+                }
+            });
             if let Poll::Ready(output) = polled {
                 return Ok(output);
             }

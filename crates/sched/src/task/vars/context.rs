@@ -102,15 +102,17 @@ impl Context {
     }
 }
 
-/// Keeps the context of this thread as it is: what is set from now on is undone when this is dropped. For a
-/// future that a thread runs to its end.
+/// Gives this thread, where it runs no task, the context of the code that runs here, in a task or not; and the one
+/// it had when this is dropped. For a future that a thread runs to its end, as no part of what it is in the midst
+/// of.
 #[cfg(not(filch_loom))]
 pub(crate) struct KeepOutside(Option<Context>);
 
 #[cfg(not(filch_loom))]
 impl KeepOutside {
     pub(crate) fn new() -> Self {
-        Self(OUTSIDE.try_with(|outside| outside.borrow().clone()).ok().flatten())
+        let here = Context::here();
+        Self(OUTSIDE.try_with(|outside| outside.replace(here)).ok().flatten())
     }
 }
 
