@@ -2,6 +2,7 @@
 
 use crate::context;
 use crate::shared::Shared;
+use crate::task::{Report, caught};
 use crate::wake_flag::WakeFlag;
 use filch_atomic::current::{self, WaitRecord};
 use filch_atomic::scope::{self, Scope};
@@ -65,7 +66,11 @@ struct Woken {
 }
 
 /// Asks the main future to end, from a signal's handler if need be.
-pub struct Interrupter(Arc<Woken>);
+pub struct Interrupter {
+    woken: Arc<Woken>,
+    // Not in there: it has the waker.
+    scope: Arc<Scope>,
+}
 
 impl Interrupter {
     /// Has the main future asked to end, by the worker that polls it.
@@ -73,11 +78,13 @@ impl Interrupter {
     /// It takes no lock, allocates nothing and does not panic; and so it is as fit for a signal's handler as the
     /// [`unpark`](crate::Peer::unpark) of the scheduler's parks is.
     pub fn interrupt(&self) {
+        // First for those who ask in the midst of a poll.
+        self.scope.announce();
         // Release: pairs with the Acquire in `MainTask::poll`.
-        self.0.is_interrupted.store(true, Ordering::Release);
-        let _ = self.0.flag.raise();
+        self.woken.is_interrupted.store(true, Ordering::Release);
+        let _ = self.woken.flag.raise();
         // Whatever the flag was: a handler may run on the worker's own thread, between its look and its sleep.
-        self.0.shared.remotes[0].peer.unpark();
+        self.woken.shared.remotes[0].peer.unpark();
     }
 }
 
@@ -99,7 +106,7 @@ impl<'a> MainTask<'a> {
 
     /// What asks it to end.
     pub(crate) fn interrupter(&self) -> Interrupter {
-        Interrupter(self.woken.clone())
+        Interrupter { woken: self.woken.clone(), scope: self.scope.clone() }
     }
 
     /// Whether somebody woke it since its last poll began.
@@ -115,7 +122,10 @@ impl<'a> MainTask<'a> {
         if self.woken.is_interrupted.load(Ordering::Acquire) {
             // Again and again: a cancel uses it up, and a shield that ends elsewhere wakes by it, too.
             self.scope.register(&self.waker);
-            self.scope.cancel();
+            // What panics is a waker, and none of the main future's doing.
+            if let Err(payload) = caught(|| self.scope.cancel()) {
+                self.woken.shared.hook.report(&Report::foreign_waker(0, payload));
+            }
         }
         let is_due = self.scope.is_due();
         let Self { future, waker, record, scope, woken } = self;

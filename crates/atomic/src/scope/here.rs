@@ -173,14 +173,27 @@ pub fn is_bounded() -> bool {
     with_current(|current| current.is_some_and(|scope| scope.kind == Kind::Boundary))
 }
 
-/// Whether the code that runs on this thread is in a scope that is cancelled, or in a region that is over.
-/// `None` if nothing around it says so, and only its task can tell.
+/// Whether the code that runs on this thread is to end: it is in a scope that is cancelled or for which that was
+/// [announced](Scope::announce), or in a region that is over. `None` if nothing around it says so, and only its task
+/// can tell.
 #[inline]
 pub fn is_cancelled_here() -> Option<bool> {
+    asks_here(Scope::is_to_end)
+}
+
+/// Whether the code that runs on this thread is in a scope that is cancelled, or in a region that is over. A task
+/// that has no boundaries and was not asked to end has none.
+#[inline]
+pub fn here_is_cancelled() -> bool {
+    asks_here(Scope::is_cancelled).unwrap_or(false)
+}
+
+#[inline]
+fn asks_here(ask: impl Fn(&Scope) -> bool) -> Option<bool> {
     with_frame(|mut frame| {
         while let Some(here) = frame {
             match here.scope() {
-                Ok(scope) => return Some(scope.is_cancelled()),
+                Ok(scope) => return Some(ask(scope)),
                 Err((region, _)) if region.is_over.get() => return Some(true),
                 Err(_) => frame = here.outer(),
             }
@@ -189,10 +202,18 @@ pub fn is_cancelled_here() -> Option<bool> {
     })
 }
 
-/// As [`is_cancelled_here`], where a task that has no boundaries and was not asked to end has none.
-#[inline]
-pub fn here_is_cancelled() -> bool {
-    is_cancelled_here().unwrap_or(false)
+/// Whether a cancel from outside does not reach the code that runs on this thread: there is a shield around it.
+pub fn is_shielded_here() -> bool {
+    with_current(|current| {
+        let mut next = current;
+        while let Some(scope) = next {
+            if scope.kind == Kind::Shield {
+                return true;
+            }
+            next = scope.parent.as_ref();
+        }
+        false
+    })
 }
 
 /// Whether something that the code which runs here is in, up to the first shield, ends at `moment` or has been

@@ -8,7 +8,7 @@ mod tests;
 
 pub use here::{
     Ends, Region, around, begin_around, current, ends_around, enter, here_is_cancelled, is_bounded,
-    is_cancelled_here, is_refused_in_passing, outside, with_current,
+    is_cancelled_here, is_refused_in_passing, is_shielded_here, outside, with_current,
 };
 pub use leaf::Leaf;
 
@@ -71,6 +71,8 @@ pub struct Scope {
     has_cut: AtomicBool,
     /// Of a region: it is gone, and stays in its parent's list for what is in it. Under the lock of `children`.
     is_left: AtomicBool,
+    /// Of a task's: it will be cancelled as soon as whoever polls it comes to that.
+    is_announced: AtomicBool,
     /// How often it was polled once more, and nobody has acted.
     turns: AtomicUsize,
     /// Whoever polls it: to be woken when it is cancelled, and when it is not held up any more.
@@ -102,6 +104,7 @@ impl Scope {
             is_ended: AtomicBool::new(false),
             has_cut: AtomicBool::new(false),
             is_left: AtomicBool::new(false),
+            is_announced: AtomicBool::new(false),
             turns: AtomicUsize::new(0),
             waker: WakerCell::new(),
             deadline: deadline.or_else(|| parent.as_ref()?.deadline),
@@ -115,6 +118,31 @@ impl Scope {
     pub fn is_cancelled(&self) -> bool {
         // Acquire: pairs with the Release in `ask`: what the canceller did before is visible.
         self.state.load(Ordering::Acquire) != LIVE
+    }
+
+    /// Says that it will be [cancelled](Self::cancel), for those who [ask](is_cancelled_here) meanwhile, and wakes
+    /// nobody. Fit for a signal's handler: one store.
+    pub fn announce(&self) {
+        // Release: pairs with the Acquire in `is_announced`.
+        self.is_announced.store(true, Ordering::Release);
+    }
+
+    /// Whether a cancel was announced of what is around it, to the first shield.
+    fn is_announced(&self) -> bool {
+        let mut scope = self;
+        while scope.kind != Kind::Shield {
+            let Some(parent) = &scope.parent else {
+                // Acquire: pairs with `announce`.
+                return scope.is_announced.load(Ordering::Acquire);
+            };
+            scope = parent;
+        }
+        false
+    }
+
+    /// Whether code in it that asks is to end: it is cancelled, or that was [announced](Self::announce).
+    pub fn is_to_end(&self) -> bool {
+        self.is_cancelled() || self.is_announced()
     }
 
     /// Whether it is cancelled, and all in it were told. For whoever polls it, after

@@ -62,7 +62,7 @@ pub(super) fn is_cancelled() -> Option<bool> {
     // SAFETY: `enter` borrows what it points to, and puts the former one back before it returns or unwinds.
     let witness = unsafe { current.as_ref() }?;
     Some(match &witness.0 {
-        Whose::Scope(scope) => scope.is_cancelled(),
+        Whose::Scope(scope) => scope.is_to_end(),
         Whose::Task(task) => task.is_cancelled(),
         Whose::Nobody => false,
         Whose::Cancelled => true,
