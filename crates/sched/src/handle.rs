@@ -2,9 +2,13 @@
 
 use crate::blocking::{BlockingPool, Limiter, NoThread};
 use crate::context::{self, Enter};
+use crate::keeper::Keeper;
 use crate::metrics::WorkerMetrics;
-use crate::shared::{Shard, Shared, ShieldShard};
-use crate::task::{self, JoinHandle, Meta, OwnedTasks, Report, Schedule, Who, spawn_task};
+use crate::shared::{Shard, Shared};
+use crate::task::{
+    self, AskedBy, JoinHandle, Marked, Meta, OwnedTasks, Report, Who, spawn_task,
+    spawn_task_asked_by,
+};
 use crate::timer::Timers;
 use std::any::Any;
 use std::fmt;
@@ -51,7 +55,7 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.spawn_in(future, meta, |shard| shard)
+        self.spawn_in(future, meta, AskedBy::Runtime)
     }
 
     /// As [`spawn`](Self::spawn), a task that the end of the scheduler waits for, as long as its grace, and does
@@ -61,24 +65,29 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.spawn_in(future, meta, ShieldShard)
+        self.spawn_in(future, meta, AskedBy::Nobody)
     }
 
-    #[inline]
-    fn spawn_in<F, S>(
-        &self,
-        future: F,
-        meta: Meta,
-        of: impl FnOnce(Arc<Shard>) -> S,
-    ) -> JoinHandle<F::Output>
+    /// As [`spawn`](Self::spawn), a child: if `keeper` is code of this scheduler, the end of the scheduler leaves it
+    /// to that to ask the task to end.
+    pub fn spawn_child<F>(&self, future: F, meta: Meta, keeper: Keeper) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
-        S: Schedule,
+    {
+        self.spawn_in(future, meta, keeper.asks_in(self.shared()))
+    }
+
+    #[inline]
+    fn spawn_in<F>(&self, future: F, meta: Meta, asked_by: AskedBy) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
     {
         context::with_local(|local| match local {
             Some(local) if local.belongs_to(self.shared()) => {
-                let (task, handle) = spawn_task(future, of(local.shard.clone()), meta);
+                let shard = local.shard.clone();
+                let (task, handle) = spawn_task_asked_by(future, shard, meta, asked_by);
                 if let Some(task) = task {
                     local.wake(task);
                 }
@@ -90,7 +99,7 @@ impl Handle {
                 let shard = &self.0.shards[next % self.0.shards.len()];
                 // Only what is to end may still need tasks: what others want would never come to an end.
                 let is_refused = self.shared().is_ending();
-                let (task, handle) = spawn_task(future, of(shard.clone()), meta);
+                let (task, handle) = spawn_task_asked_by(future, shard.clone(), meta, asked_by);
                 match task {
                     Some(task) if is_refused => {
                         task.shutdown();
@@ -201,15 +210,17 @@ impl Handle {
 
     /// Asks every task to end, and those that they spawn. When the last one has, the scheduler closes.
     pub(crate) fn ask_all(&self) {
-        self.shared().ask();
-        // First, and not those that come yet: they are what clean-up needs.
-        self.blocking().tasks().ask_those_here();
+        let shared = self.shared();
+        shared.ask();
         for shard in &self.0.shards {
             shard.tasks.ask_those_to_come();
         }
-        for shard in &self.0.shards {
-            shard.tasks.ask_those_here();
-        }
+        // All, before the first is told: what becomes of that one others see.
+        let marked: Vec<_> =
+            self.0.shards.iter().map(|shard| shard.tasks.mark_those_here()).collect();
+        // First, and not those that come yet: they are what clean-up needs.
+        self.blocking().tasks().ask_those_here();
+        marked.into_iter().for_each(Marked::ask);
         self.close_if_no_tasks();
     }
 

@@ -62,6 +62,8 @@ mod block_on;
 #[cfg(not(filch_loom))]
 mod handle;
 #[cfg(not(filch_loom))]
+mod keeper;
+#[cfg(not(filch_loom))]
 mod local;
 #[cfg(not(filch_loom))]
 mod main_task;
@@ -83,6 +85,7 @@ pub use {
     block_on::BlockOnWorker,
     context::{Enter, NO_RUNTIME, deliberately, is_worker, with_handle, worker_index},
     handle::Handle,
+    keeper::Keeper,
     main_task::Interrupter,
     metrics::WorkerMetrics,
     scheduler::{Config, ParkError, Scheduler, StartError, run, run_interruptible},

@@ -242,25 +242,6 @@ impl Schedule for Shard {
     }
 }
 
-/// The shard of a task that the end of the scheduler waits for, and does not ask to end.
-pub(crate) struct ShieldShard(pub(crate) Arc<Shard>);
-
-impl Schedule for ShieldShard {
-    const IS_SHIELD: bool = true;
-
-    fn schedule(&self, task: Task) {
-        self.0.schedule(task);
-    }
-
-    fn tasks(&self) -> &OwnedTasks {
-        &self.0.tasks
-    }
-
-    fn hook(&self) -> &ErrorHook {
-        self.0.hook()
-    }
-}
-
 impl fmt::Debug for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shard").field("tasks", &self.tasks.len()).finish_non_exhaustive()

@@ -1,13 +1,12 @@
 //! Tasks that are waited for together, at a cost for each that does not grow with their number.
 
-use filch_atomic::current::{WaitKind, note_wait, poll_proceed, unconstrained};
+use filch_atomic::current::{WaitKind, note_wait, poll_proceed};
 use filch_atomic::sync::Mutex;
 use filch_sched::task::{JoinError, JoinHandle, TaskId};
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 use std::panic::Location;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -189,6 +188,10 @@ impl<T> Members<T> {
                     self.told.pop_front();
                     continue;
                 }
+                if there.is_some_and(JoinHandle::is_withheld) {
+                    note_wait(WaitKind::Join, 0, self.location);
+                    return Poll::Pending;
+                }
                 // It stays in line if this is not the time.
                 std::task::ready!(poll_proceed(cx));
                 self.told.pop_front();
@@ -305,11 +308,7 @@ impl<T> Members<T> {
 
 /// The output of a task that is over.
 pub(crate) fn output<T>(handle: &mut JoinHandle<T>) -> Result<T, JoinError> {
-    let mut cx = Context::from_waker(Waker::noop());
-    match unconstrained(|| Pin::new(handle).poll(&mut cx)) {
-        Poll::Ready(result) => result,
-        Poll::Pending => unreachable!("it is over, and the budget no matter"),
-    }
+    handle.take_if_finished().expect("it is over")
 }
 
 impl<T> fmt::Debug for Members<T> {

@@ -24,6 +24,11 @@ impl Log {
         }
     }
 
+    /// How often it has happened.
+    pub(crate) fn count(&self, what: &str) -> usize {
+        self.0.lock().unwrap().iter().filter(|entry| *entry == what).count()
+    }
+
     pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap())
     }

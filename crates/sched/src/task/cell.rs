@@ -4,7 +4,8 @@ use super::error::Failure;
 use super::header::{Header, Meta, Vtable, free, release};
 use super::report::{Report, caught, drop_caught, failure_text, message_of};
 use super::state::{Completed, Snapshot};
-use super::{JoinHandle, Polled, Schedule, Task, waker};
+use super::vars::Context as Values;
+use super::{AskedBy, JoinHandle, Polled, Schedule, Task, waker};
 use filch_atomic::cell::UnsafeCell;
 use filch_atomic::{current, scope};
 use std::future::Future;
@@ -48,11 +49,12 @@ pub(super) unsafe fn spawn<F, S>(
 ) -> (Option<Task>, JoinHandle<F::Output>)
 where
     F: Future + 'static,
+    asked_by: AskedBy,
     F::Output: 'static,
     S: Schedule,
 {
     let cell = Box::new(Cell {
-        header: Header::new(&Cell::<F, S>::VTABLE, meta),
+        header: Header::new(&Cell::<F, S>::VTABLE, meta, asked_by),
         scheduler,
         stage: UnsafeCell::new(Stage::Future(future)),
     });
@@ -80,7 +82,6 @@ where
     S: Schedule,
 {
     const VTABLE: Vtable = Vtable {
-        is_shield: S::IS_SHIELD,
         waited_for: S::WAITED_FOR,
         run: Self::run,
         schedule: Self::schedule,
@@ -89,7 +90,9 @@ where
         drop_output: Self::drop_output,
         free: Self::free,
     };
+        was_shut_down: Self::was_shut_down,
 
+        disown: Self::disown,
     /// # Safety
     ///
     /// `header` is of a live cell of this type, and stays so for `'a`.
@@ -449,3 +452,21 @@ where
         }
     }
 }
+    /// See [`Vtable::was_shut_down`].
+    unsafe fn was_shut_down(header: NonNull<Header>) -> bool {
+        // SAFETY: by the handle's reference.
+        let cell = unsafe { Self::from_header(header) };
+        cell.stage.with(|stage| {
+            // SAFETY: the task is complete, and the caller its handle, which takes nothing meanwhile.
+            matches!(unsafe { &*stage }, Stage::Output(Err(Failure::Shutdown)))
+        })
+    }
+
+    /// See [`Vtable::disown`].
+    unsafe fn disown(header: NonNull<Header>) {
+        // SAFETY: by the caller's reference.
+        let cell = unsafe { Self::from_header(header) };
+        // SAFETY: as above; the task is in no list but this one.
+        unsafe { cell.scheduler.tasks().disown(header) };
+    }
+

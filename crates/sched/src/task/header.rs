@@ -5,7 +5,7 @@ use super::attached::Attached;
 use super::owned::Links;
 use super::state::State;
 use super::vars::Context;
-use super::{Name, Polled, TaskId};
+use super::{AskedBy, Name, Polled, TaskId};
 use filch_atomic::cell::UnsafeCell;
 use filch_atomic::current::{WaitKind, WaitRecord};
 use filch_atomic::scope::Scope;
@@ -71,8 +71,6 @@ const _: () = assert!(size_of::<Header>() == 104 && align_of::<Header>() == 8);
 /// Every function takes a pointer to the header of a live cell of the types that the table was made
 /// for.
 pub(super) struct Vtable {
-    /// Whether the task is not asked to end with the others, but waited for.
-    pub(super) is_shield: bool,
     /// What its handle is on record as.
     pub(super) waited_for: WaitKind,
     /// Polls or cancels the task whose `Task` the caller had. True if the caller has it again.
@@ -85,17 +83,21 @@ pub(super) struct Vtable {
     /// Moves the output of a complete task to the `Option<Result<T, Failure>>` behind the second
     /// pointer; leaves `None` if it was taken before. For the handle only.
     pub(super) take_output: unsafe fn(NonNull<Header>, NonNull<()>),
+    /// Whether the output of a complete task is that it was ended with its runtime. For the handle only.
+    pub(super) was_shut_down: unsafe fn(NonNull<Header>) -> bool,
     /// Drops the output of a complete task, if it is still there, and reports what it had to tell.
     pub(super) drop_output: unsafe fn(NonNull<Header>),
+    /// From now on the end of the runtime asks the task to end. The caller has a reference.
+    pub(super) disown: unsafe fn(NonNull<Header>),
     /// Frees the cell, whose last reference the caller gave up.
     pub(super) free: unsafe fn(NonNull<Header>),
 }
 
 impl Header {
     /// Its context is that of the code that runs here: the spawner's.
-    pub(super) fn new(vtable: &'static Vtable, meta: Meta) -> Self {
+    pub(super) fn new(vtable: &'static Vtable, meta: Meta, asked_by: AskedBy) -> Self {
         Self {
-            state: State::new(),
+            state: State::new(asked_by),
             vtable,
             links: UnsafeCell::new(Links::unlinked()),
             wait: WaitRecord::new(),
@@ -127,11 +129,26 @@ impl Header {
         self.attached.text()
     }
 
-    /// Whether it keeps its runtime waiting: because it is a shield, or was asked to end, and something in it
-    /// holds that up.
+    /// Whether it keeps its runtime waiting: because nobody has asked it to end, or something in it holds that up.
     pub(super) fn is_held_up(&self) -> bool {
-        self.vtable.is_shield
-            || self.scope_if_any().is_some_and(|scope| scope.is_due() && scope.is_held())
+        let scope = self.scope_if_any().filter(|scope| scope.is_due());
+        match self.asked_by() {
+            AskedBy::Nobody => true,
+            AskedBy::Runtime => scope.is_some_and(|scope| scope.is_held()),
+            AskedBy::Parent | AskedBy::ShieldedParent => scope.is_none_or(|scope| scope.is_held()),
+        }
+    }
+
+    /// Who asks it to end when the runtime ends.
+    pub(crate) fn asked_by(&self) -> AskedBy {
+        self.state.load().asked_by()
+    }
+
+    /// Whether it comes to its end, there and then, because its runtime does.
+    pub(super) fn is_shut_down(&self) -> bool {
+        let state = self.state.load();
+        let is_due = || self.scope_if_any().is_some_and(|scope| scope.is_due());
+        state.is_shutdown() && (state.is_cancelled() || is_due())
     }
 
     /// Frees the task's cancel scope. Not a destructor: that would be a call of its own at each end of a task.

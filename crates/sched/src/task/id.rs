@@ -146,6 +146,12 @@ pub fn is_awaited() -> bool {
     with_current(|task| task.state.load().has_join_interest()).unwrap_or(false)
 }
 
+/// Whether the task that runs this code is being ended because its runtime ends: dropped, or about to be cut
+/// where it waits next.
+pub fn is_shut_down() -> bool {
+    with_current(Header::is_shut_down).unwrap_or(false)
+}
+
 /// Lends the header of the task being polled on this thread.
 pub(crate) fn with_current<R>(look: impl FnOnce(&Header) -> R) -> Option<R> {
     let header = current::task().cast::<Header>();

@@ -5,6 +5,7 @@ use super::header::{Header, release};
 use super::report::caught;
 use super::{Meta, Name, TaskId};
 use filch_atomic::current;
+use filch_atomic::scope::is_shielded_here;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -90,6 +91,14 @@ impl<T> JoinHandle<T> {
         unsafe { abort(self.header) };
     }
 
+    /// Whoever made the task does not see to its end any more: from now on the end of its runtime asks it, as any
+    /// other. Asks it now if that has begun.
+    #[doc(hidden)]
+    pub fn disown(&self) {
+        // SAFETY: by this handle's reference.
+        unsafe { (self.header().vtable.disown)(self.header) };
+    }
+
     /// Something that can abort the task without awaiting it.
     pub fn abort_handle(&self) -> AbortHandle {
         self.header().state.retain();
@@ -107,6 +116,41 @@ impl<T> JoinHandle<T> {
     /// As with the handle itself, the waker of the last poll is the one that is woken.
     pub fn poll_finished(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.register(cx.waker()) { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// What the task came to, if it is over.
+    ///
+    /// # Panics
+    ///
+    /// If that was taken before.
+    #[doc(hidden)]
+    pub fn take_if_finished(&mut self) -> Option<Result<T, JoinError>> {
+        let header = self.header();
+        if !header.state.load().is_complete() {
+            return None;
+        }
+        let mut output: Option<Result<T, Failure>> = None;
+        // SAFETY: the task is complete (seen with Acquire), this is its handle, and its output a `T`.
+        unsafe { (header.vtable.take_output)(self.header, NonNull::from(&mut output).cast()) };
+        let output = output.expect("a JoinHandle was polled after it had been ready");
+        let error = |failure| JoinError::new(header.id, header.attached.name(), failure);
+        Some(output.map_err(error))
+    }
+
+    /// Whether the task was ended with its runtime, and the code that asks is about to be cut where it waits, for
+    /// the same reason, though it may not have been told: it is not to go on with an error before that.
+    #[doc(hidden)]
+    #[inline]
+    pub fn is_withheld(&self) -> bool {
+        let state = self.header().state.load();
+        state.is_shutdown() && state.is_complete() && self.is_withheld_here()
+    }
+
+    #[cold]
+    fn is_withheld_here(&self) -> bool {
+        // SAFETY: the task is complete (seen with Acquire), and this is its handle.
+        let was_shut_down = unsafe { (self.header().vtable.was_shut_down)(self.header) };
+        was_shut_down && super::with_current(Header::is_to_end) == Some(true) && !is_shielded_here()
     }
 
     /// The task's number.
@@ -190,17 +234,13 @@ impl<T> Future for JoinHandle<T> {
             current::note_wait(kind, id, header.location);
             return Poll::Pending;
         }
+        if self.is_withheld() {
+            return Poll::Pending;
+        }
         // Only now, as only now there is progress to be made.
         ready!(current::poll_proceed(cx));
-        let mut output: Option<Result<T, Failure>> = None;
-        let header = self.header();
-        // SAFETY: the task is complete (`register` saw it with Acquire), this is its handle, and
-        // its output a `T`.
-        unsafe { (header.vtable.take_output)(self.header, NonNull::from(&mut output).cast()) };
-        let output = output.expect("a JoinHandle was polled after it had been ready");
-        Poll::Ready(
-            output.map_err(|failure| JoinError::new(header.id, header.attached.name(), failure)),
-        )
+        let output = self.take_if_finished();
+        Poll::Ready(output.expect("it is over"))
     }
 }
 

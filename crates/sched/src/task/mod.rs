@@ -21,10 +21,10 @@ pub use builder::Builder;
 pub use error::JoinError;
 pub use header::{Header, Meta};
 pub(crate) use id::with_current;
-pub use id::{Name, TaskId, id, is_awaited, meta, name, try_id};
+pub use id::{Name, TaskId, id, is_awaited, is_shut_down, meta, name, try_id};
 pub use join::{AbortHandle, JoinHandle};
 pub use local::{AccessError, LocalKey, TaskLocalFuture};
-pub use owned::{OwnedTasks, TaskInfo};
+pub use owned::{Marked, OwnedTasks, TaskInfo};
 pub use polled::{Polled, Who};
 pub(crate) use report::caught;
 pub use report::{ErrorHook, Report};
@@ -47,9 +47,6 @@ use std::ptr::NonNull;
 ///
 /// Worth being small and cheap to clone: an [`Arc`] of a worker's shared part.
 pub trait Schedule: Send + Sync + 'static {
-    /// Whether its tasks are not asked to end with the others ([`OwnedTasks::ask_all`]), but waited for.
-    const IS_SHIELD: bool = false;
-
     /// What whoever awaits one of its tasks is on record as waiting for.
     const WAITED_FOR: WaitKind = WaitKind::Join;
 
@@ -70,7 +67,6 @@ pub trait Schedule: Send + Sync + 'static {
 }
 
 impl<S: Schedule> Schedule for Arc<S> {
-    const IS_SHIELD: bool = S::IS_SHIELD;
     const WAITED_FOR: WaitKind = S::WAITED_FOR;
 
     fn schedule(&self, task: Task) {
@@ -90,6 +86,19 @@ impl<S: Schedule> Schedule for Arc<S> {
     }
 }
 
+/// Who asks a task to end when its runtime ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskedBy {
+    /// The runtime, as most.
+    Runtime,
+    /// Whoever made it and waits for it, and who is asked: it is a child.
+    Parent,
+    /// The same, where that one is shielded, so that the end comes to neither before it comes to its own.
+    ShieldedParent,
+    /// Nobody: it is waited for.
+    Nobody,
+}
+
 /// Makes a task of a future, with one allocation.
 ///
 /// The task is in its scheduler's owned list, and *not* scheduled: that is the caller's, with the
@@ -105,8 +114,23 @@ where
     F::Output: Send + 'static,
     S: Schedule,
 {
+    spawn_task_asked_by(future, scheduler, meta, AskedBy::Runtime)
+}
+
+/// As [`spawn_task`], a task that is asked to end by somebody else when its runtime ends.
+pub fn spawn_task_asked_by<F, S>(
+    future: F,
+    scheduler: S,
+    meta: Meta,
+    asked_by: AskedBy,
+) -> (Option<Task>, JoinHandle<F::Output>)
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+    S: Schedule,
+{
     // SAFETY: both are `Send`.
-    unsafe { cell::spawn(future, scheduler, meta) }
+    unsafe { cell::spawn(future, scheduler, meta, asked_by) }
 }
 
 /// As [`spawn_task`], for a future or an output that is not `Send`.
@@ -126,5 +150,5 @@ where
     S: Schedule,
 {
     // SAFETY: the caller's word.
-    unsafe { cell::spawn(future, scheduler, meta) }
+    unsafe { cell::spawn(future, scheduler, meta, AskedBy::Runtime) }
 }

@@ -21,12 +21,17 @@
 //!    after it is released.
 //!
 //! Before they are ended, tasks are asked to end ([`ask_all`](OwnedTasks::ask_all)). First the flag says so, then
-//! the list is gone through: a task that is not found there came after the flag, and is asked by its spawn.
+//! the list is gone through: a task that is not found there came after the flag, and is asked by its spawn. It is
+//! gone through twice: all are marked before the first is told, so that one whose end another one sees is known
+//! to that other one as ended by what is about to end it, too.
+//!
+//! Children are asked by those who made them ([`AskedBy`]), and marked only. That a child is nobody's any more is
+//! said under the lock: either whoever goes through the list finds it so, or the flag is found there.
 
 use super::header::{self, Header};
 use super::join::cancel;
 use super::report::{caught, drop_caught};
-use super::{Name, Task, TaskId};
+use super::{AskedBy, Name, Task, TaskId};
 use filch_atomic::current::WaitKind;
 use filch_atomic::sync::{Mutex, MutexGuard};
 use std::fmt;
@@ -115,7 +120,7 @@ impl OwnedTasks {
     }
 
     /// Asks every task to end, as [`JoinHandle::cancel`](super::JoinHandle::cancel) does, and from now on each
-    /// that is spawned; but for [shields](super::Schedule::IS_SHIELD).
+    /// that is spawned; but for those that somebody else asks, or nobody ([`AskedBy`]).
     pub fn ask_all(&self) {
         self.ask_those_to_come();
         self.ask_those_here();
@@ -132,26 +137,23 @@ impl OwnedTasks {
 
     /// Asks every task that is here now.
     pub fn ask_those_here(&self) {
-        let tasks = {
-            let list = self.list.lock();
-            let mut tasks = Vec::with_capacity(list.len);
-            list.each(|task, header| {
-                if !header.vtable.is_shield {
-                    header.state.retain();
-                    tasks.push(task);
-                }
-            });
-            tasks
-        };
-        for task in tasks {
-            // What panics is a waker; that has been said, and the task is asked all the same.
-            // SAFETY: by the reference made above.
-            if let Err(payload) = caught(|| unsafe { cancel(task, true) }) {
-                drop_caught(payload);
+        self.mark_those_here().ask();
+    }
+
+    /// Notes in every task that is here now that it is to end, and tells none.
+    pub fn mark_those_here(&self) -> Marked {
+        let list = self.list.lock();
+        let mut tasks = Vec::with_capacity(list.len);
+        list.each(|task, header| match header.asked_by() {
+            AskedBy::Runtime => {
+                header.state.ask(true);
+                header.state.retain();
+                tasks.push(task);
             }
-            // SAFETY: the reference made above, used no more.
-            unsafe { header::release(task) };
-        }
+            AskedBy::Parent => header.state.ask(true),
+            AskedBy::ShieldedParent | AskedBy::Nobody => {}
+        });
+        Marked(tasks)
     }
 
     /// Whether all tasks of all `lists` are over, at one moment.
@@ -256,11 +258,32 @@ impl OwnedTasks {
         unsafe { list.link(task) };
         drop(list);
         // SAFETY: alive by the caller's word.
-        if !unsafe { task.as_ref() }.vtable.is_shield {
+        let header = unsafe { task.as_ref() };
+        match header.asked_by() {
             // SAFETY: as above. It was never run: there is nobody in it to be told.
-            unsafe { cancel(task, true) };
+            AskedBy::Runtime => unsafe { cancel(task, true) },
+            AskedBy::Parent => header.state.ask(true),
+            AskedBy::ShieldedParent | AskedBy::Nobody => {}
         }
         true
+    }
+
+    /// Has the end of the runtime ask a task that was for its parent to ask, now if it has begun.
+    ///
+    /// # Safety
+    ///
+    /// The caller has a reference to the task, which is, or was, in this list.
+    pub(super) unsafe fn disown(&self, task: NonNull<Header>) {
+        let is_late = {
+            let list = self.list.lock();
+            // SAFETY: by the caller's reference.
+            unsafe { task.as_ref() }.state.disown();
+            list.stage == Stage::Asked
+        };
+        if is_late {
+            // SAFETY: as above.
+            unsafe { cancel(task, true) };
+        }
     }
 
     /// Lets a task go, if it is still here.
@@ -275,6 +298,43 @@ impl OwnedTasks {
             // SAFETY: as above, and it is here.
             unsafe { list.unlink(task) };
         }
+    }
+}
+
+/// Tasks that are to be asked to end.
+#[must_use = "nobody asks them but this"]
+pub struct Marked(Vec<NonNull<Header>>);
+
+// SAFETY: it has a reference to each task, and a header may be used from any thread.
+unsafe impl Send for Marked {}
+
+impl Marked {
+    /// Asks them, in the order in which they were spawned.
+    pub fn ask(mut self) {
+        while let Some(task) = self.0.pop() {
+            // What panics is a waker; that has been said, and the task is asked all the same.
+            // SAFETY: by the reference made in `mark_those_here`.
+            if let Err(payload) = caught(|| unsafe { cancel(task, true) }) {
+                drop_caught(payload);
+            }
+            // SAFETY: as above, and it is used no more.
+            unsafe { header::release(task) };
+        }
+    }
+}
+
+impl Drop for Marked {
+    fn drop(&mut self) {
+        for task in self.0.drain(..) {
+            // SAFETY: the reference made in `mark_those_here`, used no more.
+            unsafe { header::release(task) };
+        }
+    }
+}
+
+impl fmt::Debug for Marked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Marked").field(&self.0.len()).finish()
     }
 }
 

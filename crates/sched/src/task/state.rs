@@ -5,6 +5,7 @@
 //! read-modify-writes are on this one word, hence totally ordered, and each continues the release
 //! sequence of those before it.
 
+use super::AskedBy;
 use filch_atomic::sync::atomic::{AtomicUsize, Ordering};
 use std::fmt;
 
@@ -29,8 +30,14 @@ const JOIN_WAKER: usize = 1 << 6;
 /// Somebody asked the task to end: if a poll returns `Pending` from now on, and nothing in the task holds it
 /// up, its future is dropped. Never cleared.
 const ASKED: usize = 1 << 7;
+/// Whoever made the task asks it to end when the runtime ends; the runtime does not. Cleared under the lock of the
+/// list that the task is in. Alone: see [`AskedBy::Parent`]; with the next one: [`AskedBy::ShieldedParent`].
+const KEPT: usize = 1 << 8;
+/// The end of the runtime does not come to it, as long as it does not come to an end. Cleared with `KEPT`.
+/// Alone: [`AskedBy::Nobody`].
+const SHIELDED: usize = 1 << 9;
 /// One reference. The count takes all bits above.
-const REFERENCE: usize = 1 << 8;
+const REFERENCE: usize = 1 << 10;
 
 /// A new task: to be polled, held by its own life (one reference until it completes) and by its
 /// handle.
@@ -72,8 +79,20 @@ pub(super) enum Completed {
 
 impl State {
     /// The state of a new task.
-    pub(super) fn new() -> Self {
-        Self(AtomicUsize::new(INITIAL))
+    pub(super) fn new(asked_by: AskedBy) -> Self {
+        let bits = match asked_by {
+            AskedBy::Runtime => 0,
+            AskedBy::Parent => KEPT,
+            AskedBy::ShieldedParent => KEPT | SHIELDED,
+            AskedBy::Nobody => SHIELDED,
+        };
+        Self(AtomicUsize::new(INITIAL | bits))
+    }
+
+    /// From now on it is the runtime that asks the task to end. Under the lock of the list that it is in.
+    pub(super) fn disown(&self) {
+        // Relaxed: whoever looks has the lock.
+        self.0.fetch_and(!(KEPT | SHIELDED), Ordering::Relaxed);
     }
 
     /// The present state, with everything that came before it visible.
@@ -299,6 +318,16 @@ impl Snapshot {
         self.0 & SHUTDOWN != 0
     }
 
+    /// Who asks it to end when the runtime ends.
+    pub(super) fn asked_by(self) -> AskedBy {
+        match (self.0 & KEPT != 0, self.0 & SHIELDED != 0) {
+            (false, false) => AskedBy::Runtime,
+            (true, false) => AskedBy::Parent,
+            (true, true) => AskedBy::ShieldedParent,
+            (false, true) => AskedBy::Nobody,
+        }
+    }
+
     /// There is a handle that may take the output.
     pub(super) fn has_join_interest(self) -> bool {
         self.0 & JOIN_INTEREST != 0
@@ -330,6 +359,7 @@ impl fmt::Debug for Snapshot {
             .field("cancelled", &self.is_cancelled())
             .field("asked", &(self.0 & ASKED != 0))
             .field("shutdown", &self.is_shutdown())
+            .field("asked_by", &self.asked_by())
             .field("join_interest", &self.has_join_interest())
             .field("join_waker", &self.has_join_waker())
             .field("references", &self.references())

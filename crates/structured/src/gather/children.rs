@@ -2,6 +2,7 @@
 
 use crate::asking::Asking;
 use crate::members::output;
+use filch_sched::Keeper;
 use filch_sched::task::{JoinError, JoinHandle, Meta, TaskId};
 use std::future::Future;
 use std::panic::Location;
@@ -48,6 +49,8 @@ pub trait Tasks {
     fn poll_all(&mut self, cx: &mut Context<'_>) -> Poll<()>;
     /// Asks those who run to end.
     fn cancel_all(&self, asking: &mut Asking);
+    /// Leaves those who run to themselves: nobody asks them but the end of their runtime.
+    fn disown_all(&self);
     /// Takes the error of one that has panicked: of those that have ended, the first.
     fn take_panic(&mut self) -> Option<JoinError>;
     /// Whether one of those that have ended was cancelled.
@@ -74,7 +77,7 @@ pub(super) fn spawn_at<F>(future: F, location: &'static Location<'static>) -> Jo
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    filch_sched::spawn(future, Meta { id: TaskId::next(), name: None, location })
+    Keeper::here().spawn(future, Meta { id: TaskId::next(), name: None, location })
 }
 
 /// One child's task.
@@ -101,6 +104,12 @@ impl<T> Slot<T> {
     pub(super) fn cancel(&self, asking: &mut Asking) {
         if let Self::Running(handle) = self {
             asking.ask(|| handle.cancel());
+        }
+    }
+
+    pub(super) fn disown(&self) {
+        if let Self::Running(handle) = self {
+            handle.disown();
         }
     }
 

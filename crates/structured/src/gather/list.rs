@@ -3,7 +3,7 @@
 use super::children::{Children, Failure, Slot, Tasks, TryChildren, spawn_at};
 use crate::asking::Asking;
 use crate::members::Members;
-use filch_sched::task::JoinError;
+use filch_sched::task::{JoinError, JoinHandle};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::Location;
@@ -62,6 +62,10 @@ impl<T> Tasks for List<T> {
         for child in self.members.iter() {
             asking.ask(|| child.cancel());
         }
+    }
+
+    fn disown_all(&self) {
+        self.members.iter().for_each(JoinHandle::disown);
     }
 
     fn take_panic(&mut self) -> Option<JoinError> {
@@ -139,6 +143,10 @@ impl<T, const N: usize> Tasks for Array<T, N> {
 
     fn cancel_all(&self, asking: &mut Asking) {
         self.0.cancel_all(asking);
+    }
+
+    fn disown_all(&self) {
+        self.0.disown_all();
     }
 
     fn take_panic(&mut self) -> Option<JoinError> {

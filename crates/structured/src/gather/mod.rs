@@ -10,6 +10,7 @@ use crate::asking::Asking;
 use crate::place::Place;
 use children::{Failure, Tasks};
 use filch_atomic::current::{WaitKind, note_wait};
+use filch_sched::Keeper;
 use filch_sched::scope::is_cancelled;
 use filch_sched::task::report_panic;
 use std::fmt;
@@ -188,6 +189,8 @@ struct Work<C, T: Tasks> {
     place: Place,
     /// Whether the children were asked to end.
     is_asked: bool,
+    /// Whether they are asked by nobody else: from when they are spawned.
+    is_keeper: bool,
     location: &'static Location<'static>,
 }
 
@@ -205,7 +208,8 @@ impl<C, T: Tasks> Work<C, T> {
     #[track_caller]
     fn new(children: C, spawn: Spawn<C, T>) -> Self {
         let (stage, place) = (Stage::New(children, spawn), Place::default());
-        Self { stage, place, is_asked: false, location: Location::caller() }
+        let location = Location::caller();
+        Self { stage, place, is_asked: false, is_keeper: false, location }
     }
 
     /// Polls all, and hears of a cancel. Ready when all have ended.
@@ -213,6 +217,7 @@ impl<C, T: Tasks> Work<C, T> {
         if let Stage::New(..) = &self.stage
             && let Stage::New(children, spawn) = mem::replace(&mut self.stage, Stage::Over)
         {
+            self.is_keeper = Keeper::here().asks();
             self.stage = Stage::Running(spawn(children, self.location));
         }
         let tasks = match &mut self.stage {
@@ -260,6 +265,7 @@ impl<C, T: Tasks> Work<C, T> {
     /// It is over by the failure of one: what the others have to say is not lost, if it is a panic.
     fn fail(&mut self) {
         let location = self.location;
+        self.tasks().disown_all();
         self.finish().each_error(&mut |error| report_panic(error, location));
     }
 
@@ -268,9 +274,11 @@ impl<C, T: Tasks> Work<C, T> {
         if !self.tasks().has_cancelled() {
             return Poll::Ready(self.finish());
         }
-        // Nobody else can ask a child but its runtime, at its end. That asks the task here, too, if there is one.
-        let is_asked = self.is_asked || filch_sched::scope::around().is_some();
-        assert!(is_asked, "a child of a gather was cancelled: its runtime has shut down");
+        // Nobody else can end a child but its runtime. If that is the one of the task here, that is ended, too.
+        assert!(
+            self.is_asked || self.is_keeper,
+            "a child of a gather was cancelled: its runtime has shut down"
+        );
         // What is around may be cut now. It does not wait for this any more, nor does anybody else.
         self.stage = Stage::Cut(self.finish());
         Poll::Pending

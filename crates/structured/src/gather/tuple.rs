@@ -43,6 +43,11 @@ macro_rules! tuple {
                     $($name.cancel(asking);)*
                 }
 
+                fn disown_all(&self) {
+                    let ($($name,)*) = self;
+                    $($name.disown();)*
+                }
+
                 fn take_panic(&mut self) -> Option<JoinError> {
                     let ($($name,)*) = self;
                     None$(.or_else(|| $name.take_panic()))*

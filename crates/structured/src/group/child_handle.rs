@@ -127,7 +127,7 @@ impl<T> Future for ChildHandle<T> {
         }
         match &self.child {
             // What made it have none was told to the group before.
-            Some((task, core)) if !core.is_ending() && !core.spawner.is_ending() => panic!(
+            Some((task, core)) if !core.is_ending() => panic!(
                 "task {} has no value, and its group goes on: it was cancelled on its own, or failed under a \
                  supervisor, or was awaited before; `outcome` asks",
                 task.id()

@@ -7,7 +7,7 @@ use super::spawner::Spawner;
 use filch_atomic::scope::Scope;
 use filch_atomic::sync::atomic::{AtomicUsize, Ordering};
 use filch_atomic::sync::{Arc, Mutex};
-use filch_sched::task::{AbortHandle, Meta, Report};
+use filch_sched::task::{self, AbortHandle, Meta, Report};
 use std::any::Any;
 use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
@@ -332,8 +332,12 @@ impl Core {
         is_cancelled
     }
 
-    /// A child was dropped where it waited.
+    /// A child was dropped where it waited. In its task.
     pub(super) fn was_cut(&self) {
+        if task::is_shut_down() {
+            // Nobody in the group did that, and those who wait for this child are not to wait for ever.
+            self.end(false);
+        }
         if self.is_ending() {
             // Relaxed: the child's end comes after, and carries it.
             self.state.fetch_or(CUT, Ordering::Relaxed);

@@ -1,12 +1,14 @@
 //! Where a group's children run, and whom it tells what nobody awaits.
 
+#[cfg(not(filch_loom))]
+use filch_sched::Keeper;
 use filch_sched::task::{JoinHandle, Meta, Report};
 use std::future::Future;
 
-/// The runtime in which the group was opened.
+/// The runtime in which the group was opened, and the code that opened it.
 #[cfg(not(filch_loom))]
 #[derive(Clone)]
-pub(super) struct Spawner(filch_sched::Handle);
+pub(super) struct Spawner(filch_sched::Handle, Keeper);
 
 #[cfg(not(filch_loom))]
 impl Spawner {
@@ -17,7 +19,7 @@ impl Spawner {
     /// If it has none.
     pub(super) fn here() -> Self {
         match filch_sched::Handle::try_current() {
-            Some(handle) => Self(handle),
+            Some(handle) => Self(handle, Keeper::here()),
             None => panic!("{}", filch_sched::NO_RUNTIME),
         }
     }
@@ -26,16 +28,11 @@ impl Spawner {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        self.0.spawn(future, meta)
+        self.0.spawn_child(future, meta, self.1)
     }
 
     pub(super) fn report(&self, report: &Report) {
         self.0.report(report);
-    }
-
-    /// Whether the runtime ends.
-    pub(super) fn is_ending(&self) -> bool {
-        self.0.is_shut_down()
     }
 }
 
@@ -45,10 +42,6 @@ pub(super) use super::model::Spawner;
 #[cfg(filch_loom)]
 impl Spawner {
     pub(super) fn report(&self, _: &Report) {}
-
-    pub(super) fn is_ending(&self) -> bool {
-        false
-    }
 
     pub(super) fn spawn<F>(&self, future: F, meta: Meta) -> JoinHandle<F::Output>
     where

@@ -149,7 +149,7 @@ impl<E: Send + Sync + 'static> EnvScope<E> {
         let spawning = Spawning::new(&self.shared, number);
         let place = Place { shared: self.shared.clone(), number };
         let running = async move { child.call(&env).await };
-        let task = filch_sched::spawn(Child::new(running, place), Meta::here());
+        let task = self.shared.keeper.spawn(Child::new(running, place), Meta::here());
         spawning.done(task.abort_handle());
         EnvHandle::new(Some(task))
     }

@@ -3,6 +3,7 @@
 use filch_atomic::WakerCell;
 use filch_atomic::scope::{Inside, Kind, Scope, enter};
 use filch_atomic::sync::{Arc as ScopeArc, Mutex};
+use filch_sched::Keeper;
 use filch_sched::scope::around;
 use filch_sched::task::{self, AbortHandle, ErrorHook, Meta, Report};
 use filch_sched::{Handle, with_handle};
@@ -21,6 +22,8 @@ pub(super) struct Shared<E> {
     pub(super) scope: ScopeArc<Scope>,
     /// Whoever waits for the end of the last child.
     waiter: WakerCell,
+    /// Asks the children to end.
+    pub(super) keeper: Keeper,
     state: Mutex<State<E>>,
 }
 
@@ -257,6 +260,7 @@ impl<E> Joiner<E> {
         let shared = Arc::new(Shared {
             scope: inside.scope().clone(),
             waiter: WakerCell::new(),
+            keeper: Keeper::here(),
             state: Mutex::new(state),
         });
         Self { shared, inside }

@@ -1,0 +1,378 @@
+//! What becomes of tasks that belong to another one when their runtime ends.
+
+use crate::kit::{Log, builder};
+use crate::support::PATIENCE;
+use filch::task::yield_now;
+use filch::time::{Duration, sleep};
+use filch::try_gather;
+use filch::{GroupError, TaskGroup, cancellable, gather, group, scope_with, shield, shielded};
+use filch_testkit::limits::watchdog;
+use std::future::{Future, pending, poll_fn};
+use std::sync::mpsc;
+use std::task::Poll;
+
+/// Begins, and goes on when the runtime has asked its tasks to end, for a while.
+async fn commits(log: Log) -> u32 {
+    log.add("begun");
+    log.until("asked").await;
+    sleep(Duration::from_millis(2)).await;
+    log.add("committed");
+    1
+}
+
+/// A task that hears of the end.
+fn hears(log: &Log) {
+    let log = log.clone();
+    drop(filch::spawn(async move {
+        cancellable(pending::<()>()).await.unwrap_err();
+        log.add("asked");
+    }));
+}
+
+/// Runs `parent` as a task, and ends the runtime when `children` of it have begun.
+fn ends_in_the_midst<F>(children: usize, parent: impl Fn(Log) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    for workers in [1, 2] {
+        let (log, reports) = (Log::default(), Log::default());
+        let main = async {
+            let future = parent(log.clone());
+            let says = log.clone();
+            drop(filch::spawn(async move {
+                future.await;
+                says.add("over");
+            }));
+            hears(&log);
+            while log.count("begun") < children {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        builder(workers, &reports).run(main).unwrap();
+        assert_eq!(reports.take(), [""; 0]);
+        let said = log.take();
+        let times = |what: &str| said.iter().filter(|said| *said == what).count();
+        assert_eq!((times("committed"), times("over")), (children, 1), "{said:?}");
+    }
+}
+
+/// Waits, and takes its time to clean up.
+async fn cleans_up(log: Log, name: &'static str) {
+    let work = async {
+        log.add("begun");
+        pending::<()>().await;
+    };
+    let clean_up = async || sleep(Duration::from_millis(1)).await;
+    cancellable(work).on_cancel(clean_up).await.unwrap_err();
+    log.add(name);
+    pending().await
+}
+
+/// RUN-12: a child is asked by whoever waits for it, and that one is shielded.
+#[test]
+fn run_12_children_of_what_is_shielded_come_to_their_ends() {
+    let _watchdog = watchdog(PATIENCE);
+    ends_in_the_midst(2, async |log: Log| {
+        let both = shielded(gather((commits(log.clone()), commits(log))));
+        assert_eq!(both.await, (1, 1));
+    });
+    ends_in_the_midst(2, async |log: Log| {
+        let tries = async |log| Ok::<_, ()>(commits(log).await);
+        let both = shielded(try_gather(vec![tries(log.clone()), tries(log)]));
+        assert_eq!(both.await, Ok(vec![1, 1]));
+    });
+    ends_in_the_midst(2, async |log: Log| {
+        let both = shielded(group(async move |g: TaskGroup| {
+            let one = g.spawn_ok(commits(log.clone()));
+            // One that nobody awaits.
+            g.spawn_ok(commits(log));
+            Ok(one.await)
+        }));
+        assert_eq!(both.await.unwrap(), 1);
+    });
+    ends_in_the_midst(2, async |log: Log| {
+        let (sum, _) = shielded(scope_with(log, async |s, _| {
+            let one = s.spawn(async |log| commits(log.clone()).await);
+            let two = s.spawn(async |log| commits(log.clone()).await);
+            one.await.unwrap() + two.await.unwrap()
+        }))
+        .await;
+        assert_eq!(sum, 2);
+    });
+}
+
+/// RUN-12, where the task itself is a shield.
+#[test]
+fn run_12_children_of_a_shield_come_to_their_ends() {
+    let _watchdog = watchdog(PATIENCE);
+    ends_in_the_midst(2, async |log: Log| {
+        // It is asked while it waits for the shield; so that is waited for elsewhere.
+        let says = log.clone();
+        drop(shield(async move {
+            assert_eq!(gather([commits(log.clone()), commits(log.clone())]).await, [1, 1]);
+        }));
+        shielded(says.until("asked")).await;
+    });
+}
+
+/// RUN-12, of a child's own children, several deep.
+#[test]
+fn run_12_children_of_children_come_to_their_ends() {
+    let _watchdog = watchdog(PATIENCE);
+    ends_in_the_midst(2, async |log: Log| {
+        let deep = shielded(group(async |g: TaskGroup| {
+            let child = g.spawn_ok(async move {
+                let inner = group(async move |g: TaskGroup| {
+                    Ok(g.spawn_ok(
+                        async move { gather((commits(log.clone()), commits(log))).await },
+                    )
+                    .await)
+                });
+                inner.await.unwrap()
+            });
+            Ok(child.await)
+        }));
+        assert_eq!(deep.await.unwrap(), (1, 1));
+    });
+}
+
+/// RUN-12: clean-up is shielded, and may gather what it does.
+#[test]
+fn run_12_clean_up_has_children() {
+    let _watchdog = watchdog(PATIENCE);
+    for workers in [1, 2] {
+        let (log, reports) = (Log::default(), Log::default());
+        let main = async {
+            let says = log.clone();
+            drop(filch::spawn(async move {
+                let flush = async |says: Log| {
+                    yield_now().await;
+                    sleep(Duration::from_millis(1)).await;
+                    says.add("flushed");
+                };
+                let clean_up = async || {
+                    gather((flush(says.clone()), flush(says.clone()))).await;
+                    let in_group = group(async |g: TaskGroup| {
+                        g.spawn_ok(flush(says.clone()));
+                        Ok(g.spawn_ok(flush(says.clone())).await)
+                    });
+                    in_group.await.unwrap();
+                };
+                let work = async {
+                    says.add("begun");
+                    pending::<()>().await;
+                };
+                cancellable(work).on_cancel(clean_up).await.unwrap_err();
+                says.add("over");
+            }));
+            log.until("begun").await;
+        };
+        builder(workers, &reports).run(main).unwrap();
+        assert_eq!(log.take(), ["begun", "flushed", "flushed", "flushed", "flushed", "over"]);
+        assert_eq!(reports.take(), [""; 0]);
+    }
+}
+
+/// RUN-12: who waits for nobody's shield is cut, and has its children cut first.
+#[test]
+fn run_12_a_parent_is_cut_when_its_children_have_ended() {
+    let _watchdog = watchdog(PATIENCE);
+    for workers in [1, 2] {
+        let (log, reports) = (Log::default(), Log::default());
+        let main = async {
+            let says = log.clone();
+            drop(filch::spawn(async move {
+                let one = cleans_up(says.clone(), "in the group");
+                let other = cleans_up(says.clone(), "gathered");
+                let both = group(async move |g: TaskGroup| {
+                    g.spawn_ok(one);
+                    Ok(gather((other,)).await)
+                });
+                cancellable(both).await.unwrap_err();
+                says.add("parent");
+            }));
+            while log.count("begun") < 2 {
+                yield_now().await;
+            }
+            log.take();
+        };
+        builder(workers, &reports).run(main).unwrap();
+        let mut said = log.take();
+        assert_eq!(said.pop().as_deref(), Some("parent"));
+        said.sort();
+        assert_eq!(said, ["gathered", "in the group"]);
+        assert_eq!(reports.take(), [""; 0]);
+    }
+}
+
+/// RUN-12: those whom nobody waits for any more are asked like anybody else.
+#[test]
+fn run_12_children_that_were_left_behind_are_asked() {
+    let _watchdog = watchdog(PATIENCE);
+    for workers in [1, 2] {
+        let (log, reports) = (Log::default(), Log::default());
+        let stays = async |log: Log| {
+            log.add("begun");
+            pending::<()>().await;
+        };
+        let panics = async |log: Log| {
+            log.until("begun").await;
+            panic!("one of them");
+        };
+        let main = async {
+            // One gathering panics before the end begins, one in the midst of it.
+            let says = log.clone();
+            let first = filch::spawn(gather((stays(says.clone()), panics(says))));
+            assert!(first.await.unwrap_err().is_panic());
+            log.take();
+            let says = log.clone();
+            let late = async move {
+                says.until("asked").await;
+                panic!("too late for anybody to mind");
+            };
+            let waits = shielded(gather((stays(log.clone()), late)));
+            drop(filch::spawn(async move {
+                waits.await;
+            }));
+            // A group that is dropped asks those in it.
+            let says = log.clone();
+            drop(filch::spawn(async move {
+                let mut left =
+                    Box::pin(group(async |g: TaskGroup| Ok(g.spawn_ok(stays(says.clone())).await)));
+                poll_fn(|cx| Poll::Ready(left.as_mut().poll(cx).is_pending())).await;
+            }));
+            log.until("begun").await;
+            hears(&log);
+            yield_now().await;
+        };
+        builder(workers, &reports).run(main).unwrap();
+        let reports = reports.take();
+        assert!(reports.len() == 1 && reports[0].contains("too late"), "{reports:?}");
+    }
+}
+
+/// RUN-12: no task waits here, so it is the children that the end asks, and that ends the group.
+#[test]
+fn run_12_a_group_outside_of_tasks_ends_with_its_children() {
+    let _watchdog = watchdog(PATIENCE);
+    for workers in [1, 2] {
+        let reports = Log::default();
+        let runtime = builder(workers, &reports).build().unwrap();
+        let (begun, has_begun) = mpsc::channel();
+        let handle = runtime.handle().clone();
+        let closure = runtime.handle().spawn_blocking(move || {
+            let waits = group(async |g: TaskGroup| {
+                let child = g.spawn_ok(pending::<()>());
+                // It has a boundary, and so an output when it is asked.
+                let other = g.spawn(async { cancellable(pending::<()>()).await });
+                begun.send(()).unwrap();
+                filch::join!(child, other);
+                Ok(())
+            });
+            handle.block_on(waits)
+        });
+        has_begun.recv().unwrap();
+        drop(runtime);
+        let ended: Result<(), GroupError> = filch_testkit::exec::block_on(closure).unwrap();
+        assert!(ended.unwrap_err().is_cancelled());
+        assert_eq!(reports.take(), [""; 0]);
+    }
+}
+
+/// RUN-12, of a task of another runtime than the children.
+#[test]
+fn run_12_a_group_in_another_runtime_ends_with_its_children() {
+    let _watchdog = watchdog(PATIENCE);
+    let reports = Log::default();
+    builder(1, &reports)
+        .run(async {
+            let other = builder(1, &reports).build().unwrap();
+            let waits = group(async |g: TaskGroup| Ok(g.spawn_ok(pending::<()>()).await));
+            let mut waits = Box::pin(waits);
+            {
+                let _entered = other.enter();
+                poll_fn(|cx| Poll::Ready(assert!(waits.as_mut().poll(cx).is_pending()))).await;
+            }
+            let closure = filch::spawn_blocking(move || drop(other));
+            assert!(waits.await.unwrap_err().is_cancelled());
+            closure.await.unwrap();
+        })
+        .unwrap();
+    assert_eq!(reports.take(), [""; 0]);
+}
+
+/// RUN-5, RUN-12: what another thread spawns is refused, and the group that was to have it does not go on.
+#[test]
+fn run_12_a_child_that_is_refused_ends_its_group() {
+    let _watchdog = watchdog(PATIENCE);
+    for workers in [1, 2] {
+        let (log, reports) = (Log::default(), Log::default());
+        let main = async {
+            let says = log.clone();
+            drop(filch::spawn(async move {
+                let waits = shielded(group(async |g: TaskGroup| {
+                    says.add("begun");
+                    says.until("asked").await;
+                    let inner = g.clone();
+                    let thread = std::thread::spawn(move || inner.spawn_ok(async { 7 }));
+                    Ok(thread.join().unwrap().await)
+                }));
+                assert!(waits.await.unwrap_err().is_cancelled());
+                says.add("over");
+            }));
+            hears(&log);
+            log.until("begun").await;
+        };
+        builder(workers, &reports).run(main).unwrap();
+        assert_eq!(log.take(), ["begun", "asked", "over"]);
+        assert_eq!(reports.take(), [""; 0]);
+    }
+}
+
+/// RUN-2: a task is not told of the end by those that it waits for.
+#[test]
+fn run_2_who_waits_for_a_task_is_cut_there() {
+    let _watchdog = watchdog(PATIENCE);
+    for workers in [1, 2] {
+        let (log, reports) = (Log::default(), Log::default());
+        let main = async {
+            for _ in 0..20 {
+                let says = log.clone();
+                drop(filch::spawn(async move {
+                    let waits = async || {
+                        let says = says.clone();
+                        let child = filch::spawn(async move {
+                            says.add("begun");
+                            pending::<()>().await;
+                        });
+                        child.await.expect("nobody is told");
+                    };
+                    // In a boundary, too.
+                    cancellable(waits()).await.unwrap_err();
+                    waits().await;
+                }));
+                let says = log.clone();
+                drop(filch::spawn(async move {
+                    let waits = group(async |g: TaskGroup| {
+                        let says = says.clone();
+                        let child = async move {
+                            let says = says.clone();
+                            let deeper = filch::spawn(async move {
+                                says.add("begun");
+                                pending::<()>().await;
+                            });
+                            deeper.await.expect("nobody is told");
+                        };
+                        Ok(g.spawn_ok(child).await)
+                    });
+                    waits.await.expect("nobody is told");
+                }));
+            }
+            while log.count("begun") < 40 {
+                yield_now().await;
+            }
+        };
+        builder(workers, &reports).run(main).unwrap();
+        assert_eq!(reports.take(), [""; 0]);
+    }
+}
