@@ -216,6 +216,60 @@ fn main_and_threads_have_values_of_their_own() {
     drop(runtime);
 }
 
+/// CONTEXT-7, CANCEL-15: what a blocking closure blocks on is no part of it.
+#[filch::test]
+async fn what_a_closure_blocks_on_has_values_of_its_own() {
+    NUMBER.set(1);
+    let handle = filch::Handle::current();
+    let closure = Builder::new().name("closure").spawn_blocking(move || {
+        let seen = handle.block_on(async {
+            assert!(filch::task::try_id().is_none());
+            let begins_with = NUMBER.get();
+            NUMBER.set(2);
+            yield_now().await;
+            (begins_with, NUMBER.get())
+        });
+        assert_eq!((seen, NUMBER.get()), ((1, 2), 1));
+        let seen = Runtime::builder().workers(1).run(async {
+            let begins_with = NUMBER.get();
+            NUMBER.set(3);
+            yield_now().await;
+            (begins_with, NUMBER.get())
+        });
+        assert_eq!((seen.unwrap(), NUMBER.get()), ((1, 3), 1));
+        // A plain thread's are as they were, too.
+        assert_eq!(thread::spawn(|| NUMBER.try_get()).join().unwrap(), None);
+    });
+    closure.await.unwrap();
+    assert_eq!(NUMBER.get(), 1);
+}
+
+/// CONTEXT-8: destructors of values are code of the task that had them.
+#[test]
+fn destructors_of_values_set_nothing_elsewhere() {
+    struct Sets(u32);
+    impl Drop for Sets {
+        fn drop(&mut self) {
+            assert!(filch::task::try_id().is_some());
+            NUMBER.set(self.0);
+        }
+    }
+    static HELD: ContextVar<Arc<Sets>> = ContextVar::new("held");
+    let _watchdog = watchdog(PATIENCE);
+    let run = Runtime::builder().workers(1).run(async {
+        NUMBER.set(1);
+        let detached = spawn(async { HELD.set(Arc::new(Sets(2))) });
+        let awaited = spawn(async {
+            HELD.set(Arc::new(Sets(3)));
+        });
+        drop(detached);
+        awaited.await.unwrap();
+        yield_now().await;
+        NUMBER.get()
+    });
+    assert_eq!(run.unwrap(), 1);
+}
+
 /// CONTEXT-8.
 #[filch::test]
 async fn values_go_with_the_last_who_has_them() {

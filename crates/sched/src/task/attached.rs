@@ -50,19 +50,19 @@ impl Attached {
 
     /// The name. Anybody may ask.
     pub(super) fn name(&self) -> Option<Name> {
-        match self.word() {
-            Word::Nothing | Word::Context(_) => None,
+        match self.word_with_name()? {
             Word::Name(name) => Some((*name).clone()),
             Word::Both(both) => Some(both.name.clone()),
+            Word::Nothing | Word::Context(_) => None,
         }
     }
 
     /// Lends the name's text.
     pub(super) fn text(&self) -> Option<&str> {
-        let name = match self.word() {
-            Word::Nothing | Word::Context(_) => return None,
+        let name = match self.word_with_name()? {
             Word::Name(name) => ptr::from_ref::<str>(&name),
             Word::Both(both) => ptr::from_ref::<str>(&both.name),
+            Word::Nothing | Word::Context(_) => return None,
         };
         // SAFETY: the text lives as long as the last share in the name; the word has one until it is dropped,
         // which ends the borrow of `self`.
@@ -138,7 +138,18 @@ impl Attached {
 
     fn word(&self) -> Word<'_> {
         // Acquire: pairs with `exchange`.
+        self.word_of(self.0.load(Ordering::Acquire))
+    }
+
+    /// The word, if there is a name in it. For those who are not in the task: a context that is there may be
+    /// freed meanwhile, so they make nothing of it, whereas a name stays.
+    fn word_with_name(&self) -> Option<Word<'_>> {
+        // Acquire: pairs with `exchange`.
         let word = self.0.load(Ordering::Acquire);
+        (word.addr() & TAGS != CONTEXT).then(|| self.word_of(word))
+    }
+
+    fn word_of(&self, word: *mut ()) -> Word<'_> {
         let to = word.map_addr(|address| address & !TAGS);
         if to.is_null() {
             return Word::Nothing;

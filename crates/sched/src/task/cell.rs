@@ -33,6 +33,9 @@ enum Stage<F: Future> {
     Empty,
 }
 
+/// As often are values dropped that the destructors of a task's values have set.
+const ROUNDS: usize = 8;
+
 type Output<F> = Result<<F as Future>::Output, Failure>;
 
 /// Makes the task, binds it to its owned list, and returns it with its handle; without it if the
@@ -46,10 +49,10 @@ pub(super) unsafe fn spawn<F, S>(
     future: F,
     scheduler: S,
     meta: Meta,
+    asked_by: AskedBy,
 ) -> (Option<Task>, JoinHandle<F::Output>)
 where
     F: Future + 'static,
-    asked_by: AskedBy,
     F::Output: 'static,
     S: Schedule,
 {
@@ -87,12 +90,12 @@ where
         schedule: Self::schedule,
         asked: Self::asked,
         take_output: Self::take_output,
+        was_shut_down: Self::was_shut_down,
         drop_output: Self::drop_output,
+        disown: Self::disown,
         free: Self::free,
     };
-        was_shut_down: Self::was_shut_down,
 
-        disown: Self::disown,
     /// # Safety
     ///
     /// `header` is of a live cell of this type, and stays so for `'a`.
@@ -309,7 +312,8 @@ where
         cell.stage.with_mut(|stage| unsafe { stage.write(Stage::Output(output)) });
         // SAFETY: this thread has RUNNING.
         if let Some(context) = unsafe { cell.header.attached.take_context() } {
-            drop_caught(context);
+            // SAFETY: as above.
+            unsafe { cell.drop_context(header, context) };
         }
         // SAFETY: the task is in no list but this one.
         unsafe { cell.scheduler.tasks().remove(header) };
@@ -340,12 +344,37 @@ where
                 let discard = || unsafe { cell.discard_output() };
                 // SAFETY: as in `run`.
                 unsafe { current::enter(header.as_ptr().cast(), &cell.header.wait, discard) };
+                // SAFETY: as above.
+                if let Some(context) = unsafe { cell.header.attached.take_context() } {
+                    // SAFETY: as above.
+                    unsafe { cell.drop_context(header, context) };
+                }
                 if cell.header.state.complete_detached() {
                     // SAFETY: that was the last reference.
                     unsafe { free(header) };
                 }
             }
         }
+    }
+
+    /// Drops what the task had set, as code of the task: what destructors set themselves is the task's, too.
+    ///
+    /// # Safety
+    ///
+    /// The caller has RUNNING, and `header` is this cell's.
+    #[cold]
+    unsafe fn drop_context(&self, header: NonNull<Header>, context: Values) {
+        let mut next = Some(context);
+        // Not for ever, whatever they do.
+        for _ in 0..ROUNDS {
+            let Some(context) = next else { return };
+            let drop_it = || drop_caught(context);
+            // SAFETY: as in `run_started`.
+            unsafe { current::enter(header.as_ptr().cast(), &self.header.wait, drop_it) };
+            // SAFETY: by the caller's word.
+            next = unsafe { self.header.attached.take_context() };
+        }
+        mem::forget(next);
     }
 
     /// Drops the output, if it is still there, and reports what nobody else will hear of.
@@ -429,12 +458,30 @@ where
         unsafe { *place.cast::<Option<Output<F>>>().as_mut() = cell.take_stage() };
     }
 
+    /// See [`Vtable::was_shut_down`].
+    unsafe fn was_shut_down(header: NonNull<Header>) -> bool {
+        // SAFETY: by the handle's reference.
+        let cell = unsafe { Self::from_header(header) };
+        cell.stage.with(|stage| {
+            // SAFETY: the task is complete, and the caller its handle, which takes nothing meanwhile.
+            matches!(unsafe { &*stage }, Stage::Output(Err(Failure::Shutdown)))
+        })
+    }
+
     /// See [`Vtable::drop_output`].
     unsafe fn drop_output(header: NonNull<Header>) {
         // SAFETY: by the handle's reference.
         let cell = unsafe { Self::from_header(header) };
         // SAFETY: the task is complete, and the caller its handle.
         unsafe { cell.discard_output() };
+    }
+
+    /// See [`Vtable::disown`].
+    unsafe fn disown(header: NonNull<Header>) {
+        // SAFETY: by the caller's reference.
+        let cell = unsafe { Self::from_header(header) };
+        // SAFETY: as above; the task is in no list but this one.
+        unsafe { cell.scheduler.tasks().disown(header) };
     }
 
     /// See [`Vtable::free`].
@@ -452,21 +499,3 @@ where
         }
     }
 }
-    /// See [`Vtable::was_shut_down`].
-    unsafe fn was_shut_down(header: NonNull<Header>) -> bool {
-        // SAFETY: by the handle's reference.
-        let cell = unsafe { Self::from_header(header) };
-        cell.stage.with(|stage| {
-            // SAFETY: the task is complete, and the caller its handle, which takes nothing meanwhile.
-            matches!(unsafe { &*stage }, Stage::Output(Err(Failure::Shutdown)))
-        })
-    }
-
-    /// See [`Vtable::disown`].
-    unsafe fn disown(header: NonNull<Header>) {
-        // SAFETY: by the caller's reference.
-        let cell = unsafe { Self::from_header(header) };
-        // SAFETY: as above; the task is in no list but this one.
-        unsafe { cell.scheduler.tasks().disown(header) };
-    }
-
