@@ -230,6 +230,8 @@ impl Handle {
         let shared = self.shared();
         if shared.is_ending()
             && !shared.is_closing()
+        // Those who sleep have not heard how long that may take.
+        shared.unpark_all();
             && OwnedTasks::are_all_empty(self.0.shards.iter().map(|shard| &shard.tasks))
         {
             shared.close();

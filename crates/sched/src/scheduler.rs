@@ -186,7 +186,8 @@ impl fmt::Debug for Scheduler {
 }
 
 /// Runs `main` on this thread, which is worker 0 meanwhile, and the other workers on threads of their
-/// own. Returns when `main` is done and the scheduler is shut down.
+/// own. Returns when `main` is done and the scheduler is shut down; and not while this thread is in the midst of a
+/// task's poll, which nobody can leave behind.
 ///
 /// # Errors
 ///
@@ -271,7 +272,7 @@ where
     }));
     let outcome = match (outcome, ask(&handle, grace)) {
         (outcome, None) | (outcome @ Ok(Err(_)), _) => outcome,
-        (outcome, Some(until)) => match worker.run_out(until) {
+        (outcome, Some(_)) => match worker.run_out() {
             Ok(()) => outcome,
             Err(error) => Ok(Err(error)),
         },
@@ -468,9 +469,10 @@ fn ask(handle: &Handle, grace: Duration) -> Option<Instant> {
     if grace.is_zero() {
         return None;
     }
-    handle.ask_all();
     // What comes after them needs some of the time, too.
     let until = deadline - (grace / 8).min(LEFT_OVER);
+    handle.shared().wind_up.lets_tasks_run(until);
+    handle.ask_all();
     (!handle.shared().is_closing()).then_some(until)
 }
 

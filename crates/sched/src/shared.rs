@@ -161,9 +161,7 @@ impl Shared {
         // Release: pairs with the Acquire in `is_closing`. A worker that misses it is unparked below,
         // after it, and an unpark is a token that its next park finds.
         let before = self.stage.swap(CLOSING, Ordering::Release);
-        for remote in &self.remotes {
-            remote.peer.unpark();
-        }
+        self.unpark_all();
         self.wind_up.has_closed();
         before == ASKED
     }
@@ -196,6 +194,13 @@ impl Shared {
                 true
             }
             None => false,
+        }
+    }
+
+    /// Has every worker that sleeps look around.
+    pub(crate) fn unpark_all(&self) {
+        for remote in &self.remotes {
+            remote.peer.unpark();
         }
     }
 

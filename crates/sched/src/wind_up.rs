@@ -30,6 +30,8 @@ pub struct WindUp {
 struct Progress {
     /// `None` while the scheduler runs.
     deadline: Option<Instant>,
+    /// When the workers leave their loops, though their tasks are not over.
+    until: Option<Instant>,
     /// The workers leave their loops.
     has_closed: bool,
     /// How many workers are rid of their tasks.
@@ -57,6 +59,17 @@ impl WindUp {
     /// stands.
     pub fn begin(&self, deadline: Instant) {
         self.progress.lock().deadline.get_or_insert(deadline);
+    }
+
+    /// So long may the tasks take, once they are asked to end. Before they are, or workers would see no limit. The
+    /// first one stands.
+    pub fn lets_tasks_run(&self, until: Instant) {
+        self.progress.lock().until.get_or_insert(until);
+    }
+
+    /// When the tasks have had their time. For every worker, when it looks at a clock: any of them may be stuck.
+    pub fn until(&self) -> Option<Instant> {
+        self.progress.lock().until
     }
 
     /// The scheduler has closed.

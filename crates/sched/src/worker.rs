@@ -39,8 +39,6 @@ pub(crate) struct Worker<P> {
     /// What the timers that are due wake; kept for its memory.
     due: Vec<Waker>,
     lookout: Lookout,
-    /// When it leaves its loop, in real time, though its tasks are not over.
-    until: Option<Instant>,
 }
 
 impl<P: Park> Worker<P> {
@@ -61,7 +59,6 @@ impl<P: Park> Worker<P> {
             last_turn: now,
             due: Vec::new(),
             lookout,
-            until: None,
         }
     }
 
@@ -74,21 +71,26 @@ impl<P: Park> Worker<P> {
         context::set_local(self.local.clone())
     }
 
-    /// Runs tasks that were asked to end until the scheduler closes, as it does when they have, or for that long.
+    /// Runs tasks that were asked to end until the scheduler closes, as it does when they have, or when their time is
+    /// over.
     ///
     /// # Errors
     ///
     /// As for [`run`](Self::run).
-    pub(crate) fn run_out(&mut self, until: Instant) -> io::Result<()> {
-        self.until = Some(until);
+    pub(crate) fn run_out(&mut self) -> io::Result<()> {
         // The main future may have panicked in its poll.
         self.local.remote().polled.hide();
         self.run(None)
     }
 
-    /// Whether it has to leave its loop.
-    fn is_over(&self) -> bool {
-        self.until.is_some_and(|until| until <= Instant::now())
+    /// When the tasks, which were asked to end, have had their time (real time). Closes the scheduler if that is so now:
+    /// every worker looks, as the others may be stuck.
+    fn keep_the_grace(&self) -> Option<Instant> {
+        let until = self.shared().wind_up.until();
+        if until.is_some_and(|until| until <= Instant::now()) {
+            self.local.handle.close();
+        }
+        until
     }
 
     /// Runs tasks until the scheduler closes, or until `main` is done.
@@ -168,8 +170,8 @@ impl<P: Park> Worker<P> {
     /// In the midst of work: fires timers, submits and reaps, takes a share of what came from outside.
     #[cold]
     fn look_at_the_clock(&mut self) -> io::Result<()> {
-        if self.is_over() {
-            self.local.handle.close();
+        if self.shared().is_ending() {
+            self.keep_the_grace();
         }
         let now = self.shared().clock.now();
         // Polls that take long are followed by a look each, so that I/O waits for time, not for a count.
@@ -254,13 +256,11 @@ impl<P: Park> Worker<P> {
 
     /// Sleeps until there is something, by the rules of `idle`.
     fn sleep(&mut self) -> io::Result<()> {
+        let mut until = None;
         if self.shared().is_ending() {
             self.local.handle.close_if_no_tasks();
-            if self.is_over() {
-                self.local.handle.close();
-            }
+            until = self.keep_the_grace();
         }
-        let until = self.until;
         let (shared, remote) = (self.local.shared(), self.local.remote());
         let (park, lookout, busy_since) = (&mut self.park, &mut self.lookout, self.busy_since);
         let parked = self.member.sleep(
