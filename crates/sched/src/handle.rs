@@ -115,7 +115,8 @@ impl Handle {
     }
 
     /// As [`spawn`](Self::spawn), for whichever worker is free first: also on a worker's thread the task is
-    /// offered to all. For a poll that goes on for long and wants help.
+    /// offered to all. For a poll that goes on for long and wants help: when the scheduler ends there is none, as each
+    /// such task may want others.
     pub fn spawn_for_others<F>(&self, future: F, meta: Meta) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -124,9 +125,16 @@ impl Handle {
         // Relaxed: as in `spawn`.
         let next = self.0.next_shard.fetch_add(1, Ordering::Relaxed);
         let shard = &self.0.shards[next % self.0.shards.len()];
+        let is_refused = self.shared().is_ending();
         let (task, handle) = spawn_task(future, shard.clone(), meta);
-        if let Some(task) = task {
-            self.shared().inject(task);
+        match task {
+            Some(task) if is_refused => {
+                task.shutdown();
+                // As in `spawn`.
+                self.close_if_no_tasks();
+            }
+            Some(task) => self.shared().inject(task),
+            None => {}
         }
         handle
     }
@@ -222,6 +230,8 @@ impl Handle {
         self.blocking().tasks().ask_those_here();
         marked.into_iter().for_each(Marked::ask);
         self.close_if_no_tasks();
+        // Those who sleep have not heard how long that may take.
+        shared.unpark_all();
     }
 
     /// Closes the scheduler, once its tasks were asked to end and are over. Called by whoever asked them, after
@@ -230,8 +240,6 @@ impl Handle {
         let shared = self.shared();
         if shared.is_ending()
             && !shared.is_closing()
-        // Those who sleep have not heard how long that may take.
-        shared.unpark_all();
             && OwnedTasks::are_all_empty(self.0.shards.iter().map(|shard| &shard.tasks))
         {
             shared.close();
