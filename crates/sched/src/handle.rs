@@ -10,6 +10,7 @@ use crate::task::{
     spawn_task_asked_by,
 };
 use crate::timer::Timers;
+use filch_atomic::deque::Steal;
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
@@ -232,6 +233,23 @@ impl Handle {
         self.close_if_no_tasks();
         // Those who sleep have not heard how long that may take.
         shared.unpark_all();
+    }
+
+    /// Ends the tasks of a worker that does not: but for the one that it is in the midst of.
+    pub(crate) fn end_tasks_of(&self, worker: usize) {
+        let remote = &self.shared().remotes[worker];
+        self.shard(worker).tasks.shutdown_all();
+        // Those are left to whoever has the queue; and nobody puts any there, but from within that poll.
+        loop {
+            match remote.stealer.steal() {
+                Steal::Success(task) => task.shutdown(),
+                Steal::Retry => {}
+                Steal::Empty => match remote.slot.steal(remote.slot.look()) {
+                    Some(task) => task.shutdown(),
+                    None => return,
+                },
+            }
+        }
     }
 
     /// Closes the scheduler, once its tasks were asked to end and are over. Called by whoever asked them, after

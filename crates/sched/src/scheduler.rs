@@ -512,8 +512,8 @@ fn end(handle: &Handle, threads: Vec<JoinHandle<()>>, grace: Duration) {
 fn finish(handle: &Handle, threads: Vec<JoinHandle<()>>) {
     let closures = handle.blocking().shutdown(handle.shared().wind_up.deadline());
     let left_behind = handle.shared().wind_up.all_ended();
-    let some_are_left = !left_behind.workers.is_empty();
-    if !some_are_left {
+    let workers = left_behind.workers.clone();
+    if workers.is_empty() {
         for thread in threads {
             // It has ended its park, and only returns from its function.
             let _ = thread.join();
@@ -539,10 +539,10 @@ fn finish(handle: &Handle, threads: Vec<JoinHandle<()>>) {
     if !stuck.is_empty() {
         handle.shared().hook.report(&Report::shutdown_stuck(stuck.join("; ")));
     }
-    if some_are_left {
-        seal_aside(handle.clone());
-    } else {
+    if workers.is_empty() {
         seal(handle);
+    } else {
+        seal_aside(handle.clone(), workers);
     }
 }
 
@@ -552,10 +552,17 @@ fn seal(handle: &Handle) {
     handle.shared().seal();
 }
 
-/// The same where a worker was left behind, and with it, perhaps, tasks that nobody has taken: their
-/// destructors may wait for that worker, and the one who shuts down has waited long enough.
-fn seal_aside(handle: Handle) {
+/// The same where workers were left behind, and with them tasks: whoever waits for these is not to wait for ever.
+/// Their destructors may wait for that worker, and the one who shuts down has waited long enough.
+fn seal_aside(handle: Handle, left_behind: Vec<usize>) {
     let thread = thread::Builder::new().name("filch-end".into());
+    let seal_all = move || {
+        let _entered = handle.enter();
+        for worker in left_behind {
+            handle.end_tasks_of(worker);
+        }
+        handle.shared().seal();
+    };
     // Without a thread they stay where they are.
-    drop(thread.spawn(move || seal(&handle)));
+    drop(thread.spawn(seal_all));
 }
