@@ -94,16 +94,22 @@ impl Limiter {
         Ok(())
     }
 
-    /// A place is free: it goes to the next in line.
+    /// A place is free: it goes to the next in line whose pool takes it.
     fn release(&self) {
-        let mut state = self.0.lock();
-        state.in_use -= 1;
-        let Some(Waiting { pool, task, granted }) = state.waiting.pop_front() else { return };
-        state.grant(&granted);
-        drop(state);
-        if let Err(refused) = Shared::submit(&pool, task) {
-            // No thread is left, and the system has none. There is nobody to tell but those who wait for it.
-            refused.task.shutdown();
+        loop {
+            let mut state = self.0.lock();
+            state.in_use -= 1;
+            let Some(Waiting { pool, task, granted }) = state.waiting.pop_front() else { return };
+            state.grant(&granted);
+            drop(state);
+            // If not, it has shut down; or no thread is left, and the system has none, and there is nobody to tell
+            // but those who wait for it.
+            let Err(refused) = Shared::offer(&pool, task) else { return };
+            // Its place is given back here, for one after the other, and not by its own end: that would be a call
+            // within a call for each in line.
+            // Relaxed: as in `grant`.
+            granted.store(false, Ordering::Relaxed);
+            refused.0.shutdown();
         }
     }
 
@@ -163,6 +169,7 @@ impl Drop for Slot {
 pub(super) struct Limited {
     pub(super) pool: Arc<Shared>,
     pub(super) limiter: Limiter,
+    pub(super) granted: Arc<AtomicBool>,
 }
 
 impl Schedule for Limited {
@@ -181,7 +188,9 @@ impl Schedule for Limited {
     }
 
     fn asked(&self, task: NonNull<Header>) {
-        match self.limiter.take(task) {
+        // Relaxed: a hint. One that has a place is not in line, and those in line are many, perhaps.
+        let is_in_line = !self.granted.load(Ordering::Relaxed);
+        match is_in_line.then(|| self.limiter.take(task)).flatten() {
             Some(task) => self.pool.dispose_of(task),
             None => self.pool.asked(task),
         }

@@ -181,7 +181,8 @@ impl BlockingPool {
             }
             unconstrained(closure)
         };
-        let limited = Limited { pool: self.0.clone(), limiter: limiter.clone() };
+        let (pool, limiter_too) = (self.0.clone(), limiter.clone());
+        let limited = Limited { pool, limiter: limiter_too, granted: granted.clone() };
         let (task, handle) = spawn_task(run, limited, meta);
         task.map_or(Ok(()), |task| limiter.submit(&self.0, task, granted))?;
         Ok(handle)
@@ -216,6 +217,12 @@ impl BlockingPool {
     /// Every closure that is not over.
     pub fn tasks(&self) -> &OwnedTasks {
         &self.0.tasks
+    }
+
+    /// As [`shutdown`](Self::shutdown) does before all else.
+    #[cfg(test)]
+    pub(super) fn close_for_tests(&self) {
+        self.0.state.lock().closed = true;
     }
 
     /// Ends the pool: takes no more, drops what has not begun, waits for what has, until `deadline` at the
@@ -269,11 +276,21 @@ impl BlockingPool {
 impl Shared {
     /// See [`BlockingPool::submit`].
     pub(super) fn submit(this: &Arc<Self>, task: Task) -> Result<(), Refused> {
+        match Self::offer(this, task) {
+            Ok(()) => Ok(()),
+            Err((task, Some(error))) => Err(Refused { task, error }),
+            Err((task, None)) => {
+                task.shutdown();
+                Ok(())
+            }
+        }
+    }
+
+    /// As [`submit`](Self::submit); after shutdown the task is given back, too.
+    pub(super) fn offer(this: &Arc<Self>, task: Task) -> Result<(), (Task, Option<io::Error>)> {
         let mut state = this.state.lock();
         if state.closed {
-            drop(state);
-            task.shutdown();
-            return Ok(());
+            return Err((task, None));
         }
         if state.idle > 0 {
             state.idle -= 1;
@@ -289,7 +306,7 @@ impl Shared {
             state.refused += 1;
             if state.threads == 0 {
                 drop(state);
-                return Err(Refused { task, error });
+                return Err((task, Some(error)));
             }
         }
         // All threads are busy, and there is one.

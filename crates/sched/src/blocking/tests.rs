@@ -1,7 +1,7 @@
 //! The pool with real threads; where a thread refuses to come, with a spawner that says so.
 
 use super::{BlockingPool, Config};
-use crate::task::{ErrorHook, JoinError, JoinHandle};
+use crate::task::{ErrorHook, JoinError, JoinHandle, Meta};
 use filch_atomic::sync::Mutex;
 use std::io;
 use std::pin::pin;
@@ -339,4 +339,26 @@ fn around_is_around_every_thread_and_its_panics_cost_that_thread_only() {
     assert_eq!(join(pool.spawn(|| 3).unwrap()).unwrap(), 3);
     assert!(pool.shutdown(None).running.is_empty());
     assert_eq!(calls.load(SeqCst), 102);
+}
+
+/// A line is emptied without a call within a call for each in it, where its pool takes nobody any more.
+#[test]
+fn a_line_is_given_up_one_after_the_other() {
+    let pool = pool(1);
+    let limiter = super::Limiter::new(1);
+    let (release, released) = mpsc::channel::<()>();
+    let first = pool.spawn_limited(move || drop(released.recv()), Meta::here(), &limiter).unwrap();
+    let in_line: Vec<_> =
+        (0..100_000).map(|_| pool.spawn_limited(|| (), Meta::here(), &limiter).unwrap()).collect();
+    assert_eq!((limiter.in_use(), limiter.waiting()), (1, 100_000));
+    // As a shutdown does, which comes to the line later.
+    pool.close_for_tests();
+    drop(release);
+    join(first).unwrap();
+    for closure in in_line {
+        assert!(join(closure).unwrap_err().is_shutdown());
+    }
+    until(|| limiter.in_use() == 0);
+    assert_eq!(limiter.waiting(), 0);
+    pool.shutdown(None);
 }
