@@ -81,7 +81,7 @@ pub(super) fn poll_over(_: &mut Sleep, _: &mut Context<'_>) -> Poll<()> {
 #[cfg(not(filch_loom))]
 fn report(grace: Duration, location: &'static Location<'static>) {
     use crate::task::{Report, name, try_id};
-    let Some(id) = try_id() else { return };
+    let id = try_id();
     let name = name().map(|name| name.to_string());
     let hook = crate::with_handle(|handle| handle.map(|handle| handle.shared().hook.clone()));
     if let Some(hook) = hook {

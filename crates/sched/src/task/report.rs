@@ -131,8 +131,8 @@ pub enum Report {
     /// Clean-up after a cancel took longer than it may, and was dropped where it waited (C4).
     #[non_exhaustive]
     CleanUpCut {
-        /// The task.
-        id: TaskId,
+        /// The task. `None` for the main future, or one that a thread blocks on.
+        id: Option<TaskId>,
         /// Its name.
         name: Option<String>,
         /// Where what it cleans up after was made cancellable.
@@ -278,8 +278,11 @@ impl fmt::Display for Report {
                 write!(f, "memory that worker {worker} watches over: {what}")
             }
             Self::CleanUpCut { id, name, location, grace } => {
-                let task = Label(*id, name.as_deref());
-                write!(f, "task {task} cleaned up after {location} for longer than ")?;
+                match id {
+                    Some(id) => write!(f, "task {}", Label(*id, name.as_deref()))?,
+                    None => f.write_str("the main future, or one that a thread blocks on,")?,
+                }
+                write!(f, " cleaned up after {location} for longer than ")?;
                 write!(f, "{} ms, and was stopped", grace.as_millis())
             }
             Self::CloseFailed { location, error } => {
