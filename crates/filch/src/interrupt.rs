@@ -4,8 +4,9 @@ use filch_sched::Interrupter;
 use std::io::Write;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
 use std::{io, process, thread};
 
 /// What a runtime does about SIGINT, the signal of Ctrl-C, while its main future runs: see
@@ -27,6 +28,9 @@ static INSIDE: AtomicUsize = AtomicUsize::new(0);
 /// Held by whoever looks at what is installed, and changes it.
 static CHANGES: Mutex<()> = Mutex::new(());
 
+/// So long may it take to write what is left for standard output.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// While it exists, the first SIGINT asks a main future to end.
 pub(crate) struct Installed(());
 
@@ -45,7 +49,7 @@ impl Installed {
         }
         // SeqCst: pairs with the load in `on_interrupt`.
         TARGET.store(Box::into_raw(Box::new(interrupter)), Ordering::SeqCst);
-        if set(handler()) {
+        if exchange(handler()).is_some() {
             return Some(Self(()));
         }
         drop(take_target());
@@ -56,9 +60,12 @@ impl Installed {
 impl Drop for Installed {
     fn drop(&mut self) {
         let _changes = CHANGES.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        // Unless somebody else has installed one since, or ours has run.
-        if present() == Some(handler()) {
-            set(libc::SIG_DFL);
+        // Unless somebody else has installed one since: that is put back. If ours has run, it is the default.
+        if let Some(former) = exchange(libc::SIG_DFL)
+            && former.sa_sigaction != handler()
+        {
+            // SAFETY: it was installed just now.
+            unsafe { libc::sigaction(libc::SIGINT, &raw const former, ptr::null_mut()) };
         }
         drop(take_target());
     }
@@ -79,8 +86,16 @@ fn take_target() -> Box<Interrupter> {
 /// Ends the process as SIGINT does where nobody handles it, so that whoever started it can tell. What is still on
 /// the stack is not dropped.
 pub(crate) fn die() -> ! {
-    let _ = io::stdout().flush();
-    set(libc::SIG_DFL);
+    // By another thread: one that was left behind may be in the midst of writing, for ever.
+    let (done, is_done) = mpsc::channel();
+    let flush = move || {
+        let _ = io::stdout().flush();
+        let _ = done.send(());
+    };
+    if thread::Builder::new().spawn(flush).is_ok() {
+        let _ = is_done.recv_timeout(LAST_WORDS);
+    }
+    exchange(libc::SIG_DFL);
     // SAFETY: plain calls; the set is filled before it is used.
     unsafe {
         let mut set = MaybeUninit::uninit();
@@ -125,12 +140,16 @@ fn present() -> Option<libc::sighandler_t> {
     (told == 0).then(|| unsafe { present.assume_init() }.sa_sigaction)
 }
 
-/// Installs that for SIGINT.
-fn set(handler: libc::sighandler_t) -> bool {
+/// Installs that for SIGINT. What was there before.
+fn exchange(handler: libc::sighandler_t) -> Option<libc::sigaction> {
     // SAFETY: numbers and pointers, for which zero is fine.
     let mut action = unsafe { MaybeUninit::<libc::sigaction>::zeroed().assume_init() };
     action.sa_sigaction = handler;
     action.sa_flags = libc::SA_RESETHAND | libc::SA_RESTART | libc::SA_ONSTACK;
-    // SAFETY: the handler keeps to what one may do.
-    unsafe { libc::sigaction(libc::SIGINT, &raw const action, ptr::null_mut()) == 0 }
+    let mut former = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: the handler keeps to what one may do, and the place is there.
+    let told =
+        unsafe { libc::sigaction(libc::SIGINT, &raw const action, former.as_mut_ptr()) == 0 };
+    // SAFETY: it was filled.
+    told.then(|| unsafe { former.assume_init() })
 }
