@@ -25,6 +25,12 @@ use std::task::{Context, Poll, ready};
 ///
 /// Awaiting a child that has no value though its group goes on: it was cancelled on its own, or it failed and
 /// its group has a supervisor. That would otherwise wait for ever.
+///
+/// # Deadlocks
+///
+/// It is never ready if the group ends before the child has a value: whoever waits is cut then. So nobody should who is not,
+/// behind a [shield](fn@filch_sched::scope::shielded), in clean-up, or in a task that is not in the group: there
+/// [`outcome`](Self::outcome) is the one to await.
 #[doc(alias = "JoinHandle")]
 pub struct ChildHandle<T> {
     /// `None`: it was refused.

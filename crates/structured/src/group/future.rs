@@ -21,7 +21,8 @@ use std::task::{Context, Poll, ready};
 ///
 /// The body gets a [`TaskGroup`] to spawn in. The first of its children that fails (or the body, if it gives an
 /// error) has all others cancelled, and the body where it waits. They may clean up; the group waits for them,
-/// and then gives all their errors. So nothing of the group runs any more behind the `await`, on any path (C3).
+/// and then gives all their errors. So nothing of the group runs any more behind the `await`, on any path (C3);
+/// but for the values of a child's context variables, which its task drops.
 ///
 /// ```
 /// use filch_structured::group;
@@ -62,7 +63,8 @@ use std::task::{Context, Poll, ready};
 ///
 /// # Panics
 ///
-/// With the panic of a child or of the body. When first polled, if there is no runtime on this thread.
+/// With the panic of a child or of the body. When first polled, if there is no runtime on this thread. When polled again
+/// after it was ready.
 ///
 /// # Cancel safety
 ///
@@ -73,7 +75,8 @@ use std::task::{Context, Poll, ready};
 /// # Deadlocks
 ///
 /// It is in the scope in which it is first polled; there a cancel from outside comes from, and there it takes
-/// effect. Lent to a timeout or a race (`&mut`) that ended it, it is never ready any more: drop it then.
+/// effect. Lent to a timeout or a race (`&mut`) that ended it, it has no output any more: awaited again, it gives an error
+/// that [is cancelled](GroupError::is_cancelled).
 #[track_caller]
 #[doc(alias = "TaskGroup")]
 #[doc(alias = "JoinSet")]

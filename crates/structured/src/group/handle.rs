@@ -82,12 +82,17 @@ impl TaskGroup {
     ///
     /// That of the child, if it ends before; [`NotReady`](super::NotReady) if it ends without one;
     /// [`Cancelled`](filch_sched::scope::Cancelled) if it was cancelled. The error is the caller's: the group has
-    /// not failed. A panic is a failure of the group.
+    /// not failed. A panic is a failure of the group (under a supervisor, this gives `Cancelled` then). An error that came
+    /// before this was dropped, and that nobody was given, is the group's.
     ///
     /// # Cancel safety
     ///
     /// Dropped before the child is ready, this cancels the child. In a group where nothing begins any more it is
     /// never ready.
+    ///
+    /// # Deadlocks
+    ///
+    /// As for [`ChildHandle`]: where nothing begins any more, who waits behind a shield waits for ever.
     #[track_caller]
     pub fn start<V, T, E, M, F>(&self, make: M) -> Start<V>
     where
@@ -155,12 +160,13 @@ impl TaskGroup {
         self.0.limit(limit);
     }
 
-    /// How many children are not over, those that wait for room among them.
+    /// How many children are not over, those that wait for room among them. A group that was dropped in this one, and
+    /// whose children are not over, counts as one.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether all children are over.
+    /// Whether all children are over, also those of groups that were dropped in this one.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

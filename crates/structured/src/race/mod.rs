@@ -19,6 +19,9 @@ use std::task::{Context, Poll, ready};
 /// dropped where they wait. One that has none of these inside is dropped at once. Should it come to its end in
 /// spite of that, its output is dropped.
 ///
+/// That goes for what is lent as well (`&mut`): an arm that loses is ended, and asked again it has at best an error to give.
+/// `select!` only drops the reference.
+///
 /// They are polled in order; of two that are ready in the same poll the first wins. A cancel of the task passes
 /// through to all of them.
 ///
