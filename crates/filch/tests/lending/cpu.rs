@@ -195,6 +195,30 @@ fn cpu_3_who_waits_runs_its_own_jobs_only() {
         .unwrap();
 }
 
+/// CPU-3: a wait comes to its own jobs at once, however many others have come to be queued since.
+#[test]
+fn cpu_3_others_that_are_queued_cost_nobody_anything() {
+    const MANY: usize = 100_000;
+    let _watchdog = watchdog(PATIENCE);
+    let counts = [const { AtomicUsize::new(0) }; 2];
+    let count = |which: usize| {
+        counts[which].fetch_add(1, Ordering::Relaxed);
+    };
+    // Without helpers, so that all of them are queued when the wait begins.
+    cpu::scope(|outer| {
+        cpu::scope(|inner| {
+            for _ in 0..MANY {
+                inner.spawn(|| count(0));
+            }
+            for _ in 0..MANY {
+                outer.spawn(|| count(1));
+            }
+        });
+        assert_eq!(counts.each_ref().map(|count| count.load(Ordering::Relaxed)), [MANY, 0]);
+    });
+    assert_eq!(counts.map(AtomicUsize::into_inner), [MANY, MANY]);
+}
+
 /// CPU-4: other workers come and help; to a thread that is no worker, too.
 #[test]
 fn cpu_4_other_workers_help() {

@@ -1,10 +1,10 @@
 //! Jobs, who runs them, and who waits for them.
 
+use super::queue::{InQueue, Queue};
 pub use filch_atomic::panics::Payload;
 use filch_atomic::panics::{caught, drop_caught};
 use filch_atomic::sync::atomic::{AtomicUsize, Ordering};
 use filch_atomic::sync::{Condvar, Mutex};
-use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
@@ -22,12 +22,10 @@ pub struct Crew {
 /// Has a new helper begin, on another thread. Called under no lock.
 type Call = Box<dyn Fn(Helper) + Send + Sync>;
 
-#[derive(Default)]
 struct State {
-    /// The oldest first.
-    jobs: VecDeque<Begun>,
+    jobs: Queue,
     helpers: usize,
-    /// What those wait for who sleep.
+    /// What those wait for who sleep, and were not woken since.
     awaited: Vec<Arc<Work>>,
 }
 
@@ -35,7 +33,9 @@ struct State {
 pub struct Work {
     crew: Arc<Crew>,
     /// The scope whose job it was made in.
-    outer: Option<Arc<Work>>,
+    pub(super) outer: Option<Arc<Work>>,
+    /// Where its jobs are.
+    pub(super) in_queue: InQueue,
     /// How many are not over.
     pending: AtomicUsize,
     /// The first.
@@ -47,8 +47,8 @@ pub struct Work {
 /// A job in hand, to be run.
 #[must_use = "a job that is not run is waited for"]
 pub struct Begun {
-    job: Job,
-    work: Arc<Work>,
+    pub(super) job: Job,
+    pub(super) work: Arc<Work>,
 }
 
 /// A place among the helpers, until this is dropped.
@@ -60,7 +60,7 @@ pub struct Helper {
 impl Crew {
     /// Of whoever waits, and so many helpers at most, each of which `call` has begin.
     pub fn new(most_helpers: usize, call: impl Fn(Helper) + Send + Sync + 'static) -> Arc<Self> {
-        let state = Mutex::new(State::default());
+        let state = Mutex::new(State { jobs: Queue::new(), helpers: 0, awaited: Vec::new() });
         Arc::new(Self { state, most_helpers, call: Box::new(call) })
     }
 }
@@ -69,7 +69,7 @@ impl Work {
     /// No jobs yet. Whoever waits for `outer` may run them as well.
     pub fn new(crew: Arc<Crew>, outer: Option<Arc<Work>>) -> Arc<Self> {
         let (pending, panic, changed) = (AtomicUsize::new(0), Mutex::new(None), Condvar::new());
-        Arc::new(Self { crew, outer, pending, panic, changed })
+        Arc::new(Self { crew, outer, in_queue: InQueue::new(), pending, panic, changed })
     }
 
     /// The crew that it is for.
@@ -83,9 +83,9 @@ impl Work {
         // until later.
         self.pending.fetch_add(1, Ordering::Relaxed);
         let mut state = self.crew.state.lock();
-        state.jobs.push_back(Begun { job, work: self.clone() });
-        for awaited in state.awaited.iter().filter(|awaited| self.is_within(awaited)) {
-            awaited.changed.notify_one();
+        state.jobs.push(Begun { job, work: self.clone() });
+        if !state.awaited.is_empty() {
+            state.wake_one_for(self);
         }
         if state.helpers < self.crew.most_helpers {
             state.helpers += 1;
@@ -94,15 +94,14 @@ impl Work {
         }
     }
 
-    /// Runs jobs of this scope, and of scopes in them, the youngest first, and returns when all are over. For
-    /// the one who made it.
+    /// Runs jobs of this scope, and of scopes in them, its own and the youngest first, and returns when all are over.
+    /// For the one who made it.
     pub fn wait(self: &Arc<Self>) {
         // Acquire: pairs with the Release in `Begun::run`: what the jobs did is visible, and they are gone.
         while self.pending.load(Ordering::Acquire) != 0 {
             let mut state = self.crew.state.lock();
             // Whether a job is ours is decided by where it was made, never by who is free: see the essay.
-            let place = state.jobs.iter().rposition(|job| job.work.is_within(self));
-            if let Some(job) = place.and_then(|place| state.jobs.remove(place)) {
+            if let Some(job) = state.jobs.youngest_of(self) {
                 drop(state);
                 job.run();
                 continue;
@@ -120,17 +119,21 @@ impl Work {
     pub fn take_panic(&self) -> Option<Payload> {
         self.panic.lock().take()
     }
+}
 
-    /// Whether it is `other`, or was made in a job of it, however deep.
-    fn is_within(self: &Arc<Self>, other: &Arc<Self>) -> bool {
-        let mut next = Some(self);
+impl State {
+    /// Wakes one of those who may run a job of this scope and sleep, if there is one: the innermost. It stays until
+    /// that job is over, so it looks whether anybody else has taken it.
+    fn wake_one_for(&mut self, work: &Arc<Work>) {
+        let mut next = Some(work);
         while let Some(work) = next {
-            if Arc::ptr_eq(work, other) {
-                return true;
+            if let Some(place) = self.awaited.iter().position(|other| Arc::ptr_eq(other, work)) {
+                // No more: the next job wakes another.
+                self.awaited.swap_remove(place).changed.notify_one();
+                return;
             }
             next = work.outer.as_ref();
         }
-        false
     }
 }
 
@@ -161,10 +164,10 @@ impl Begun {
 }
 
 impl Helper {
-    /// The oldest job there is. With none the helper is one no more.
+    /// The oldest job of an outermost scope. With none the helper is one no more.
     pub fn take(&mut self) -> Option<Begun> {
         let mut state = self.crew.state.lock();
-        let job = state.jobs.pop_front();
+        let job = state.jobs.oldest();
         // In the same section: who adds a job after this finds one helper less.
         if job.is_none() && !mem::replace(&mut self.is_retired, true) {
             state.helpers -= 1;

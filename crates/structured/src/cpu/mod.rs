@@ -2,6 +2,7 @@
 
 #[cfg_attr(not(filch_loom), doc(hidden))]
 pub mod jobs;
+mod queue;
 #[cfg(not(filch_loom))]
 mod scope;
 
