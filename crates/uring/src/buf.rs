@@ -1,10 +1,12 @@
 //! Buffers that can be lent to the kernel.
 
+mod aligned;
 #[cfg(feature = "bytes")]
 mod bytes;
 pub(crate) mod many;
 mod slice;
 
+pub use aligned::AlignedBuf;
 pub use many::{IoBufs, IoBufsMut};
 pub use slice::Slice;
 

@@ -82,7 +82,7 @@ pub mod wake;
 mod wake;
 
 pub use addr::SockAddr;
-pub use buf::{IoBuf, IoBufMut, IoBufs, IoBufsMut, Slice};
+pub use buf::{AlignedBuf, IoBuf, IoBufMut, IoBufs, IoBufsMut, Slice};
 pub use config::{Config, Features, Rescue};
 pub use counters::Counts;
 pub use driver::{Driver, Remote};

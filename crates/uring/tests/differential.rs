@@ -160,6 +160,28 @@ impl World {
         self.clients.push(TcpStream::connect(address).expect("the listener has room"));
     }
 
+    /// What the generator knows by name is there again, as far as it can tell; what was made beside it is not.
+    fn restore(&mut self) {
+        let at = |name: &str| self.directory.join(name);
+        let is_dir = fs::symlink_metadata(at("dir")).is_ok_and(|found| found.is_dir());
+        let _ = fs::remove_file(at("missing"));
+        let _ = fs::remove_dir_all(at("missing"));
+        if !is_dir {
+            let _ = fs::remove_file(at("dir"));
+            let _ = fs::create_dir(at("dir"));
+        }
+        for (name, target) in [("link", "file"), ("loop", "loop"), ("dangling", "nowhere")] {
+            if fs::symlink_metadata(at(name)).is_err() {
+                symlink(target, at(name)).expect("nothing is there");
+            }
+        }
+        for name in ["file", "empty"] {
+            if fs::symlink_metadata(at(name)).is_err() {
+                fs::write(at(name), CONTENT).expect("nothing is there");
+            }
+        }
+    }
+
     /// What can be seen of it from outside.
     fn state(&self) -> String {
         let mut names: Vec<_> = fs::read_dir(&self.directory)
@@ -305,6 +327,31 @@ fn path(dice: &mut Dice, what: &mut String) -> impl Fn(&World) -> PathBuf + use<
         1 => "d/".repeat(2_048) + "x",
         _ => dice.pick(&PATHS).to_owned(),
     };
+    named(name, what)
+}
+
+/// One that is to be made, moved or removed: not a FIFO, which is waited for under other names.
+fn loose_path(dice: &mut Dice, what: &mut String) -> impl Fn(&World) -> PathBuf + use<> {
+    let path = path(dice, what);
+    move |world| {
+        let path = path(world);
+        let is_fifo = path.to_string_lossy().contains("fifo");
+        if is_fifo { world.directory.join("dir/../missing") } else { path }
+    }
+}
+
+/// The second of two. Not one that is too long, or empty: a ring reads both before it looks for the first, and
+/// so has another reason where both cannot be.
+fn second_path(dice: &mut Dice, what: &mut String) -> impl Fn(&World) -> PathBuf + use<> {
+    let path = loose_path(dice, what);
+    move |world| {
+        let path = path(world);
+        let is_none = path.as_os_str().is_empty() || path.as_os_str().len() > 200;
+        if is_none { world.directory.join("dir/..") } else { path }
+    }
+}
+
+fn named(name: String, what: &mut String) -> impl Fn(&World) -> PathBuf + use<> {
     what.push_str(&format!(" {:.30}", name));
     move |world| match name.as_str() {
         "" => PathBuf::new(),
@@ -314,7 +361,7 @@ fn path(dice: &mut Dice, what: &mut String) -> impl Fn(&World) -> PathBuf + use<
 
 /// One random operation with random arguments.
 fn step(dice: &mut Dice, driver: &mut Driver, worlds: &mut [World; 2]) {
-    match dice.below(12) {
+    match dice.below(16) {
         0 => {
             let (fd, at) = (dice.pick(&READABLE), dice.pick(&POSITIONS));
             let room = dice.pick(&[0, 1, 7, 43, 64, 4_096, 1 << 20]);
@@ -459,6 +506,59 @@ fn step(dice: &mut Dice, driver: &mut Driver, worlds: &mut [World; 2]) {
                 true => op::Fsync::data_only(world.fd(fd)),
                 false => op::Fsync::new(world.fd(fd)),
             };
+            compare(driver, worlds, &what, make, number);
+        }
+        11 => {
+            let mut what = "rename".to_owned();
+            let (from, to) = (loose_path(dice, &mut what), second_path(dice, &mut what));
+            let flags = dice.pick(&[0, libc::RENAME_NOREPLACE, libc::RENAME_EXCHANGE]);
+            what.push_str(&format!(" {flags:#x}"));
+            let make = |world: &World| {
+                op::Rename::new(&from(world), &to(world)).expect("no NUL").flags(flags)
+            };
+            compare(driver, worlds, &what, make, number);
+            worlds.iter_mut().for_each(World::restore);
+        }
+        12 => {
+            let is_directory = dice.below(2) == 0;
+            let mut what = format!("unlink {is_directory}");
+            let path = loose_path(dice, &mut what);
+            let make = |world: &World| match is_directory {
+                true => op::Unlink::directory(&path(world)).expect("no NUL"),
+                false => op::Unlink::file(&path(world)).expect("no NUL"),
+            };
+            compare(driver, worlds, &what, make, number);
+            worlds.iter_mut().for_each(World::restore);
+        }
+        13 => {
+            let kind = dice.pick(&["mkdir", "link", "symlink"]);
+            let mut what = kind.to_owned();
+            let (old, new) = (loose_path(dice, &mut what), second_path(dice, &mut what));
+            let mode = dice.pick(&[0o777, 0o700, 0o1750]);
+            match kind {
+                "mkdir" => {
+                    let make = |world: &World| op::MakeDir::new(&new(world), mode).expect("no NUL");
+                    compare(driver, worlds, &what, make, number);
+                }
+                "link" => {
+                    let make = |world: &World| {
+                        op::HardLink::new(&old(world), &new(world)).expect("no NUL")
+                    };
+                    compare(driver, worlds, &what, make, number);
+                }
+                _ => {
+                    let make =
+                        |world: &World| op::Symlink::new(&old(world), &new(world)).expect("no NUL");
+                    compare(driver, worlds, &what, make, number);
+                }
+            }
+            worlds.iter_mut().for_each(World::restore);
+        }
+        14 => {
+            let fd = dice.pick(&ANY);
+            let len = dice.pick(&[0, 7, 43, 5_000, i64::MAX as u64, 1 << 63, u64::MAX]);
+            let what = format!("truncate {fd} {len}");
+            let make = |world: &World| op::Truncate::new(world.fd(fd), len);
             compare(driver, worlds, &what, make, number);
         }
         _ => {

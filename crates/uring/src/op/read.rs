@@ -17,12 +17,19 @@ pub struct Read<B> {
     fd: SharedFd,
     buffer: B,
     position: Position,
+    in_kernel_thread: bool,
 }
 
 impl<B: IoBufMut> Read<B> {
     /// Reads from `fd` at `position`.
     pub fn new(fd: SharedFd, buffer: B, position: Position) -> Self {
-        Self { fd, buffer, position }
+        Self { fd, buffer, position, in_kernel_thread: false }
+    }
+
+    /// Reads in a thread of the kernel's, without trying first whether it can be done at once. For large
+    /// reads: what is in the page cache already would be copied by the ring's thread, all at once.
+    pub fn in_kernel_thread(self) -> Self {
+        Self { in_kernel_thread: true, ..self }
     }
 }
 
@@ -38,9 +45,13 @@ unsafe impl<B: IoBufMut> Operation for Read<B> {
 
     fn entry(&mut self) -> squeue::Entry {
         let (pointer, len) = (self.buffer.as_mut_ptr(), transfer(self.buffer.capacity()));
-        opcode::Read::new(types::Fd(self.fd.as_raw_fd()), pointer, len)
+        let entry = opcode::Read::new(types::Fd(self.fd.as_raw_fd()), pointer, len)
             .offset(self.position.offset())
-            .build()
+            .build();
+        match self.in_kernel_thread {
+            true => entry.flags(squeue::Flags::ASYNC),
+            false => entry,
+        }
     }
 
     fn call(&mut self) -> io::Result<i32> {

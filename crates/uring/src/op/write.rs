@@ -29,7 +29,8 @@ impl<B: IoBuf> Write<B> {
     }
 
     /// Writes in a thread of the kernel's, without trying first whether it can be done at once. Needed for
-    /// a terminal, whose driver takes no hint: it would hold up the ring's thread until there is room.
+    /// a terminal, whose driver takes no hint: it would hold up the ring's thread until there is room; and for
+    /// large writes, which that thread would else copy to the page cache all at once.
     pub fn in_kernel_thread(self) -> Self {
         Self { in_kernel_thread: true, ..self }
     }
