@@ -22,6 +22,8 @@ pub(super) struct Cursor {
     append: bool,
     reading: Option<Op<op::Read<Vec<u8>>>>,
     writing: Option<Op<op::Write<Vec<u8>>>>,
+    /// The file is being made longer or shorter.
+    resizing: Option<Op<op::Truncate>>,
     /// The buffer of the last operation, for its memory.
     buffer: Vec<u8>,
     /// What went wrong with a write that was dropped: the next operation that cares hears of it.
@@ -37,10 +39,20 @@ impl Cursor {
             append,
             reading: None,
             writing: None,
+            resizing: None,
             buffer: Vec::new(),
             failed: None,
             unheard: Unheard::default(),
         }
+    }
+
+    /// Another one, at the same place.
+    pub(super) fn beginning_at(other: &Self) -> Self {
+        Self { position: other.position, ..Self::new(other.append) }
+    }
+
+    pub(super) fn position(&self) -> u64 {
+        self.position
     }
 
     pub(super) fn set_position(&mut self, position: u64) {
@@ -70,6 +82,7 @@ impl Cursor {
     /// Forgets a write that did not begin, as its scope was cancelled; and waits for one that was to stop, and was
     /// dropped before it had. What they did not write is not written now (C2).
     fn poll_unwritten(&mut self, site: Site<'_>, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.poll_resized(site, cx));
         self.writing.take_if(|op| !op.is_in_flight());
         if let Some(op) = self.writing.as_mut().filter(|op| op.is_stopping()) {
             op.cancel();
@@ -82,6 +95,42 @@ impl Cursor {
             }
         }
         Poll::Ready(())
+    }
+
+    /// As above, of a change of length. One that is in flight is waited for.
+    fn poll_resized(&mut self, site: Site<'_>, cx: &mut Context<'_>) -> Poll<()> {
+        self.resizing.take_if(|op| !op.is_in_flight());
+        let Some(op) = &mut self.resizing else { return Poll::Ready(()) };
+        if op.is_stopping() {
+            op.cancel();
+        }
+        let resized = ready!(site.poll(op, cx));
+        self.resizing = None;
+        if let Err(error) = resized
+            && !was_given_up(&error)
+        {
+            self.failed = Some(error);
+        }
+        Poll::Ready(())
+    }
+
+    /// Makes the file `len` bytes long. Settled before.
+    pub(super) fn poll_resize(
+        &mut self,
+        site: Site<'_>,
+        len: u64,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let op = self
+                .resizing
+                .get_or_insert_with(|| Op::new(op::Truncate::new(site.fd.clone(), len)));
+            let resized = ready!(site.poll(op, cx));
+            self.resizing = None;
+            if !resized.as_ref().is_err_and(lost_its_ring) {
+                return Poll::Ready(resized);
+            }
+        }
     }
 
     /// Moves to another place. Settled before.

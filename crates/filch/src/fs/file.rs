@@ -1,8 +1,10 @@
 //! An open file.
 
 use super::cursor::Cursor;
+use super::lock::Locking;
 use super::metadata::Metadata;
 use super::open::OpenOptions;
+use super::sync::Syncs;
 use crate::half::{self, Reading, Site, Taken, Turn, Writing};
 use crate::home::Home;
 use crate::io::{by_shared_reference, fill};
@@ -13,6 +15,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::panic::Location;
 use std::path::Path;
 use std::{fmt, mem};
+
+/// From more bytes than this on, a read or write at a place is made by a thread of the kernel's. A worker copies
+/// so many in a tenth of a millisecond.
+const LARGE: usize = 1 << 20;
 
 /// An open file.
 ///
@@ -29,7 +35,7 @@ use std::{fmt, mem};
 ///
 /// Dropping it closes the file when the operations in flight are done; a write in flight to what has no
 /// positions is given up. What was written is in the system's cache by then; to have it on the disk,
-/// [`sync_all`](Self::sync_all).
+/// [`sync_all`](Self::sync_all). `docs/files.md` says more.
 ///
 /// # Deadlocks
 ///
@@ -38,9 +44,11 @@ use std::{fmt, mem};
 #[doc(alias = "aiofiles")]
 pub struct File {
     pub(super) fd: SharedFd,
-    home: Home,
+    pub(super) home: Home,
     pub(super) access: Access,
-    is_device: bool,
+    pub(super) is_device: bool,
+    pub(super) syncs: Syncs,
+    pub(super) locking: Locking,
 }
 
 pub(super) enum Access {
@@ -110,7 +118,8 @@ impl File {
         } else {
             Access::Halves(Turn::new(Reading::new()), Turn::new(Writing::new()))
         };
-        Self { fd, home, access, is_device: kind == libc::S_IFCHR }
+        let is_device = kind == libc::S_IFCHR;
+        Self { fd, home, access, is_device, syncs: Syncs::default(), locking: Locking::default() }
     }
 
     /// Reads at `offset`, in bytes from the beginning, into `buf`: from its first byte up to its
@@ -138,7 +147,10 @@ impl File {
         buf: B,
         offset: u64,
     ) -> impl Future<Output = (io::Result<usize>, B)> + Send {
-        self.home.run(op::Read::new(self.fd.clone(), buf, Position::At(offset)), Location::caller())
+        let is_large = self.is_large(buf.capacity());
+        let read = op::Read::new(self.fd.clone(), buf, Position::At(offset));
+        let read = if is_large { read.in_kernel_thread() } else { read };
+        self.home.run(read, Location::caller())
     }
 
     /// Writes the bytes of `buf` at `offset`, in bytes from the beginning. Gives the number of bytes and
@@ -158,8 +170,10 @@ impl File {
         buf: B,
         offset: u64,
     ) -> impl Future<Output = (io::Result<usize>, B)> + Send {
-        self.home
-            .run(op::Write::new(self.fd.clone(), buf, Position::At(offset)), Location::caller())
+        let is_large = self.is_large(buf.len());
+        let write = op::Write::new(self.fd.clone(), buf, Position::At(offset));
+        let write = if is_large { write.in_kernel_thread() } else { write };
+        self.home.run(write, Location::caller())
     }
 
     /// Reads some bytes at the cursor into `buf`, at most 256 KiB, and returns how many; 0 at the end,
@@ -264,43 +278,6 @@ impl File {
         }
     }
 
-    /// Has everything written so far put on the disk, with what the system knows of the file.
-    ///
-    /// # Errors
-    ///
-    /// The system's. After a failure it is not known which of the data is on the disk. If an earlier
-    /// write was dropped and failed later, that one's error, once.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped, it may not have begun; begun, it runs to its end.
-    #[track_caller]
-    pub fn sync_all(&self) -> impl Future<Output = io::Result<()>> + Send {
-        self.sync(op::Fsync::new(self.fd.clone()), Location::caller())
-    }
-
-    /// As [`sync_all`](Self::sync_all), but of what the system knows of the file only what it takes to
-    /// read the data again.
-    ///
-    /// # Errors
-    ///
-    /// As [`sync_all`](Self::sync_all).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`sync_all`](Self::sync_all).
-    #[track_caller]
-    pub fn sync_data(&self) -> impl Future<Output = io::Result<()>> + Send {
-        self.sync(op::Fsync::data_only(self.fd.clone()), Location::caller())
-    }
-
-    async fn sync(&self, sync: op::Fsync, at: &'static Location<'static>) -> io::Result<()> {
-        if let Access::Cursor(cursor) = &self.access {
-            settled(cursor, self.site(at)).await.take_failure()?;
-        }
-        self.home.run(sync, at).await
-    }
-
     /// What the system knows of the file.
     ///
     /// # Errors
@@ -312,85 +289,23 @@ impl File {
     /// Dropped, nothing is left behind.
     #[track_caller]
     pub fn metadata(&self) -> impl Future<Output = io::Result<Metadata>> + Send {
-        let statx = self.home.run(op::Statx::fd(self.fd.clone()), Location::caller());
+        let statx = self.home.run(Metadata::query(op::Statx::fd(self.fd.clone())), Location::caller());
         async { statx.await.map(Metadata::new) }
     }
 
-    /// Closes the file, and says whether that went well, which a drop cannot. Waits for a write that was
-    /// left in flight; one to what has no positions is given up. Other operations in flight
-    /// ([`read_at`](Self::read_at) and the like, dropped) keep the file open until they are done, and then
-    /// close it unheard.
-    ///
-    /// # Errors
-    ///
-    /// The system's. If an earlier write was dropped and failed later, that one's error; the file is
-    /// closed all the same.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped, the file is closed all the same.
-    #[track_caller]
-    pub fn close(self) -> impl Future<Output = io::Result<()>> + Send {
-        let at = Location::caller();
-        async move {
-            let mut this = self;
-            let is_device = this.is_device;
-            let site = Site { fd: &this.fd, home: &this.home, at, is_device };
-            let settled = match &mut this.access {
-                Access::Cursor(cursor) => {
-                    let cursor = cursor.get_mut();
-                    poll_fn(|cx| cursor.poll_settled(site, cx)).await;
-                    cursor.take_failure()
-                }
-                Access::Halves(reading, writing) => {
-                    let (reading, writing) = (reading.get_mut(), writing.get_mut());
-                    poll_fn(|cx| reading.poll_end(site, cx)).await;
-                    poll_fn(|cx| writing.poll_end(site, cx)).await
-                }
-            };
-            let Self { fd, home, access, .. } = this;
-            drop(access);
-            let closed = match fd.try_unwrap() {
-                Ok(fd) => home.run(op::Close::new(fd), at).await,
-                Err(_in_use) => Ok(()),
-            };
-            settled.and(closed)
-        }
+    /// Whether so many bytes would hold up the worker that hands them to the kernel: what is in the page cache
+    /// is copied at once. Not of what has no positions: there it would be another kind of wait.
+    fn is_large(&self, len: usize) -> bool {
+        len > LARGE && matches!(self.access, Access::Cursor(_))
     }
 
     pub(super) fn site(&self, at: &'static Location<'static>) -> Site<'_> {
         Site { fd: &self.fd, home: &self.home, at, is_device: self.is_device }
     }
-
-    /// Everything from the beginning, in one buffer of the right size, without a copy.
-    pub(super) async fn read_whole(&self) -> io::Result<Vec<u8>> {
-        let metadata = self.metadata().await?;
-        // One byte more than there should be: the read that finds the end needs room. Files of the
-        // kernel's own making say 0.
-        let expected = usize::try_from(metadata.len().saturating_add(1)).unwrap_or(usize::MAX);
-        let mut whole = Vec::new();
-        // A file may well be larger than the memory there is: that is an error, not the end.
-        whole.try_reserve_exact(if expected == 1 { 4096 } else { expected })?;
-        loop {
-            if whole.len() == whole.capacity() {
-                whole.try_reserve(whole.capacity())?;
-            }
-            let offset = whole.len();
-            let (read, part) =
-                self.read_at(mem::take(&mut whole).slice(offset..), offset as u64).await;
-            whole = part.into_inner();
-            let read = read?;
-            // A regular file gives as much as it has: less than there was room for is its end.
-            let at_end = metadata.is_file() && metadata.len() > 0 && whole.len() < whole.capacity();
-            if read == 0 || at_end {
-                return Ok(whole);
-            }
-        }
-    }
 }
 
 /// The cursor, when nothing of an earlier future is in flight at it.
-async fn settled<'a>(cursor: &'a Turn<Cursor>, site: Site<'_>) -> Taken<'a, Cursor> {
+pub(super) async fn settled<'a>(cursor: &'a Turn<Cursor>, site: Site<'_>) -> Taken<'a, Cursor> {
     let mut cursor = cursor.lock_at(site.at).await;
     poll_fn(|cx| cursor.poll_settled(site, cx)).await;
     cursor

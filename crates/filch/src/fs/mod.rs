@@ -5,107 +5,65 @@
 //! # filch::run(async {
 //! filch::fs::write(&path, "hello").await?;
 //! assert_eq!(filch::fs::read(&path).await?, b"hello");
-//! # std::fs::remove_file(&path)
+//! filch::fs::remove_file(&path).await
 //! # }).unwrap();
 //! ```
+//!
+//! What the kernel has no ring operation for (reading directories, permissions, `canonicalize`, copying, locks)
+//! runs on the runtime's threads for what blocks.
+//!
+//! Errors name what was tried, and the path: see [`Failed`](crate::io::Failed), where the system's error number
+//! is. Those of an open file, which has no path, are the system's.
+//!
+//! What becomes of written data, and when, is in `docs/files.md`, with numbered rules.
 
+mod copy;
 mod cursor;
+mod directory;
+mod end;
 mod file;
+mod lock;
 mod metadata;
+mod names;
+mod on_pool;
 mod open;
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 mod polled;
+mod read_dir;
+mod sync;
+mod temp;
+mod whole;
 
+pub use copy::copy;
+pub use directory::{create_dir, create_dir_all, remove_dir, remove_dir_all};
+pub use end::IntoStdError;
 pub use file::File;
-pub use metadata::Metadata;
+pub use filch_uring::AlignedBuf;
+pub use metadata::{
+    FileType, Metadata, metadata, set_permissions, symlink_metadata, try_exists,
+};
+pub use names::{canonicalize, hard_link, read_link, remove_file, rename, symlink};
 pub use open::OpenOptions;
+pub use read_dir::{DirEntry, ReadDir, read_dir};
+#[doc(no_inline)]
+pub use std::fs::{Permissions, TryLockError};
+pub use temp::{TempFile, tempfile, tempfile_in};
+pub use whole::{read, read_to_string, write};
 
 use crate::home::Home;
-use crate::io::{Write, failed};
-use filch_uring::op;
+use filch_uring::Operation;
+use filch_uring::op::NulInPath;
 use std::io;
 use std::panic::Location;
-use std::path::Path;
 
-/// Reads a whole file.
-///
-/// # Errors
-///
-/// If it cannot be opened or read: the error names the path. Without a runtime on this thread.
-///
-/// # Cancel safety
-///
-/// Dropped, nothing is left behind.
-#[track_caller]
-pub fn read(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Vec<u8>>> + Send {
-    let path = path.as_ref().to_owned();
-    async move {
-        let file = File::open(&path).await?;
-        file.read_whole().await.map_err(|error| failed("read", path.display(), error))
-    }
-}
-
-/// Reads a whole file that is UTF-8 text.
-///
-/// # Errors
-///
-/// As [`read`]; [`InvalidData`](io::ErrorKind::InvalidData) if it is not UTF-8.
-///
-/// # Cancel safety
-///
-/// Dropped, nothing is left behind.
-#[track_caller]
-pub fn read_to_string(path: impl AsRef<Path>) -> impl Future<Output = io::Result<String>> + Send {
-    let path = path.as_ref().to_owned();
-    let whole = read(path.clone());
-    async move {
-        String::from_utf8(whole.await?).map_err(|error| {
-            let error = io::Error::new(io::ErrorKind::InvalidData, error.utf8_error());
-            failed("read", path.display(), error)
-        })
-    }
-}
-
-/// Writes a file: makes it if it is not there, replaces what is in it.
-///
-/// # Errors
-///
-/// If it cannot be opened or written: the error names the path. Without a runtime on this thread.
-///
-/// # Cancel safety
-///
-/// Dropped, the file may hold any prefix of `contents`, and a write in progress may still end later.
-#[track_caller]
-pub fn write(
-    path: impl AsRef<Path>,
-    contents: impl AsRef<[u8]> + Send,
-) -> impl Future<Output = io::Result<()>> + Send {
-    let path = path.as_ref().to_owned();
-    async move {
-        let mut file = File::create(&path).await?;
-        file.write_all(contents.as_ref())
-            .await
-            .map_err(|error| failed("write", path.display(), error))
-    }
-}
-
-/// What the system knows of the file at `path`; links are followed.
-///
-/// # Errors
-///
-/// If there is no such file, or a directory on the way may not be searched: the error names the path.
-/// Without a runtime on this thread.
-///
-/// # Cancel safety
-///
-/// Dropped, nothing is left behind.
-#[track_caller]
-pub fn metadata(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Metadata>> + Send {
-    let (path, at) = (path.as_ref().to_owned(), Location::caller());
-    async move {
-        let home = Home::current()?;
-        let statx = op::Statx::path(&path)?;
-        let found = home.run(statx, at).await;
-        found.map(Metadata::new).map_err(|error| failed("look at", path.display(), error))
-    }
+/// Runs an operation on paths, on behalf of the code at `at`.
+async fn on_ring<T, R>(
+    operation: Result<T, NulInPath>,
+    at: &'static Location<'static>,
+) -> io::Result<R>
+where
+    T: Operation<Output = io::Result<R>>,
+{
+    let home = Home::current()?;
+    home.run(operation?, at).await
 }

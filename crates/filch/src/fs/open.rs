@@ -27,6 +27,7 @@ pub struct OpenOptions {
     create_new: bool,
     mode: u32,
     custom_flags: i32,
+    direct: bool,
 }
 
 impl OpenOptions {
@@ -41,6 +42,7 @@ impl OpenOptions {
             create_new: false,
             mode: 0o666,
             custom_flags: 0,
+            direct: false,
         }
     }
 
@@ -83,6 +85,14 @@ impl OpenOptions {
     /// With which permissions it is made, less the process's umask. By default 0o666.
     pub fn mode(&mut self, mode: u32) -> &mut Self {
         self.mode = mode;
+        self
+    }
+
+    /// To be read and written around the system's page cache (`O_DIRECT`), by [`read_at`](File::read_at) and
+    /// [`write_at`](File::write_at) with buffers, places and lengths that are
+    /// [aligned](super::Metadata::direct_alignment): see [`AlignedBuf`](super::AlignedBuf).
+    pub fn direct(&mut self, direct: bool) -> &mut Self {
+        self.direct = direct;
         self
     }
 
@@ -150,7 +160,8 @@ impl OpenOptions {
             (true, true, false) => libc::O_CREAT | libc::O_TRUNC,
             (_, _, true) => libc::O_CREAT | libc::O_EXCL,
         };
-        Ok(access | creation | (self.custom_flags & !libc::O_ACCMODE))
+        let direct = if self.direct { libc::O_DIRECT } else { 0 };
+        Ok(access | creation | direct | (self.custom_flags & !libc::O_ACCMODE))
     }
 }
 

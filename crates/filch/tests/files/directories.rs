@@ -1,0 +1,115 @@
+//! Directories, names and copies.
+
+use crate::support::{pattern, temp};
+use crate::world::{TempDir, number};
+use filch::fs;
+use futures_util::StreamExt;
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+
+/// FS-10. Several batches, each entry once, by futures and as a stream.
+#[filch::test]
+async fn a_directory_is_read_in_batches() {
+    let root = TempDir::new("batches");
+    let names: BTreeSet<String> = (0..1300).map(|n| format!("file {n}")).collect();
+    for name in &names {
+        std::fs::write(root.join(name), name).unwrap();
+    }
+    let mut entries = fs::read_dir(&*root).await.unwrap();
+    let mut found = Vec::new();
+    while let Some(entry) = entries.next_entry().await.unwrap() {
+        assert!(entry.file_type().unwrap().is_file());
+        found.push(entry.file_name().into_string().unwrap());
+    }
+    assert!(entries.next_entry().await.unwrap().is_none(), "it has ended for good");
+    assert_eq!((found.len(), found.into_iter().collect::<BTreeSet<_>>()), (names.len(), names.clone()));
+    let stream = fs::read_dir(&*root).await.unwrap();
+    let streamed: Vec<_> = stream.map(|entry| entry.unwrap().file_name()).collect().await;
+    let streamed: BTreeSet<_> = streamed.into_iter().map(|name| name.into_string().unwrap()).collect();
+    assert_eq!(streamed, names);
+}
+
+/// FS-11. Several that make the same directories do not disturb each other.
+#[filch::test(workers = 2)]
+async fn directories_are_made_by_many_at_once() {
+    let root = TempDir::new("many");
+    for round in 0..20 {
+        let deep = root.join(format!("{round}/a/b/c/d"));
+        let makers = (0..8).map(|_| filch::spawn(fs::create_dir_all(deep.clone())));
+        for maker in makers.collect::<Vec<_>>() {
+            maker.await.unwrap().unwrap();
+        }
+        assert!(deep.is_dir());
+    }
+    std::fs::write(root.join("file"), "").unwrap();
+    let error = fs::create_dir_all(root.join("file/below")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotADirectory);
+    assert!(error.to_string().contains("file/below"), "{error}");
+    let error = fs::create_dir_all(root.join("file")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+}
+
+/// FS-12.
+#[filch::test]
+async fn what_links_lead_to_is_not_removed() {
+    let root = TempDir::new("links");
+    fs::create_dir_all(root.join("kept/deep")).await.unwrap();
+    fs::write(root.join("kept/deep/file"), "kept").await.unwrap();
+    fs::create_dir(root.join("gone")).await.unwrap();
+    fs::symlink(root.join("kept"), root.join("gone/link")).await.unwrap();
+    fs::remove_dir_all(root.join("gone")).await.unwrap();
+    assert!(!fs::try_exists(root.join("gone")).await.unwrap());
+    assert_eq!(fs::read(root.join("kept/deep/file")).await.unwrap(), b"kept");
+}
+
+/// FS-13. Through the system's own copying, and by reading and writing.
+#[filch::test]
+async fn a_copy_has_contents_and_permissions() {
+    let root = TempDir::new("copies");
+    let contents = pattern(0, (16 << 20) + 12_345);
+    fs::write(root.join("from"), &contents).await.unwrap();
+    let permissions = fs::Permissions::from_mode(0o750);
+    fs::set_permissions(root.join("from"), permissions.clone()).await.unwrap();
+    // What was longer is replaced, too.
+    fs::write(root.join("to"), vec![1; contents.len() + 999]).await.unwrap();
+    assert_eq!(fs::copy(root.join("from"), root.join("to")).await.unwrap(), contents.len() as u64);
+    assert!(fs::read(root.join("to")).await.unwrap() == contents);
+    let found = fs::metadata(root.join("to")).await.unwrap();
+    assert_eq!(found.permissions().mode() & 0o7777, 0o750);
+
+    // The kernel's own making: it says it is empty.
+    let copied = fs::copy("/proc/self/comm", root.join("comm")).await.unwrap();
+    assert_eq!(fs::read("/proc/self/comm").await.unwrap().len() as u64, copied);
+    assert_eq!(fs::copy(root.join("from"), "/dev/null").await.unwrap(), contents.len() as u64);
+
+    for same in ["from", "./from", "other name"] {
+        if same == "other name" {
+            fs::hard_link(root.join("from"), root.join(same)).await.unwrap();
+        }
+        let error = fs::copy(root.join("from"), root.join(same)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("from"), "{error}");
+        assert_eq!(fs::metadata(root.join("from")).await.unwrap().len(), contents.len() as u64);
+    }
+    let error = fs::copy(&*root, root.join("to")).await.unwrap_err();
+    assert_eq!((error.kind(), number(&error)), (ErrorKind::InvalidInput, None));
+}
+
+/// FS-13. Into another file system, where the kernel does not copy by itself or does.
+#[filch::test]
+async fn a_copy_goes_into_another_file_system() {
+    let root = TempDir::new("across");
+    let contents = pattern(3, 700_001);
+    fs::write(root.join("from"), &contents).await.unwrap();
+    let path = std::path::Path::new("/dev/shm").join(temp("across").file_name().unwrap());
+    match fs::copy(root.join("from"), &path).await {
+        Ok(copied) => {
+            assert_eq!(copied, contents.len() as u64);
+            let read = fs::read(&path).await.unwrap();
+            fs::remove_file(&path).await.unwrap();
+            assert!(read == contents);
+        }
+        Err(error) => println!("SKIPPED: no /dev/shm: {error}"),
+    }
+}

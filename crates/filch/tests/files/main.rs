@@ -1,0 +1,13 @@
+//! The rules of files, each by its number in `docs/files.md`.
+
+mod directories;
+mod errors;
+mod handles;
+mod large;
+mod locks;
+mod random;
+#[path = "../support/mod.rs"]
+mod support;
+mod synced;
+mod world;
+mod written;
