@@ -107,7 +107,12 @@ fn cannot_copy(error: &io::Error) -> bool {
     matches!(
         number,
         Some(
-            libc::EXDEV | libc::EINVAL | libc::ENOSYS | libc::EOPNOTSUPP | libc::EPERM | libc::EBADF
+            libc::EXDEV
+                | libc::EINVAL
+                | libc::ENOSYS
+                | libc::EOPNOTSUPP
+                | libc::EPERM
+                | libc::EBADF
                 | libc::ETXTBSY
         )
     )

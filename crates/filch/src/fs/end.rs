@@ -54,7 +54,6 @@ impl File {
         }
     }
 
-
     /// Opens the file once more: the same permissions to read and write, the same locks, the same failed syncs.
     /// The cursor is one of its own, and begins where this one is. *Differs:* in the standard library both have
     /// one.
@@ -105,9 +104,7 @@ impl File {
     ///
     /// Dropped, the file is closed.
     #[track_caller]
-    pub fn into_std(
-        self,
-    ) -> impl Future<Output = Result<std::fs::File, IntoStdError>> + Send {
+    pub fn into_std(self) -> impl Future<Output = Result<std::fs::File, IntoStdError>> + Send {
         let at = Location::caller();
         async move {
             let mut file = self;

@@ -289,7 +289,8 @@ impl File {
     /// Dropped, nothing is left behind.
     #[track_caller]
     pub fn metadata(&self) -> impl Future<Output = io::Result<Metadata>> + Send {
-        let statx = self.home.run(Metadata::query(op::Statx::fd(self.fd.clone())), Location::caller());
+        let statx =
+            self.home.run(Metadata::query(op::Statx::fd(self.fd.clone())), Location::caller());
         async { statx.await.map(Metadata::new) }
     }
 

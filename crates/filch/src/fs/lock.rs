@@ -134,7 +134,7 @@ impl Locking {
             }
         };
         if !is_begun {
-            let waiting = Waiting { state: Some(self.0.clone()), fd: fd.clone() };
+            let waiting = Waiting { state: Some(self.0.clone()), fd: Some(fd.clone()) };
             Job::begin(at, move || waiting.run(kind)).map(Job::detach)?;
         }
         let locked = poll_fn(|cx| self.0.poll_ended(cx)).await;
@@ -201,13 +201,15 @@ impl Drop for Wanted<'_> {
 struct Waiting {
     /// None when it has told how it ended.
     state: Option<Arc<State>>,
-    fd: SharedFd,
+    /// None as soon as the future may hear of it: who closes the file then has no other holder.
+    fd: Option<SharedFd>,
 }
 
 impl Waiting {
     fn run(mut self, kind: i32) {
         let locked = loop {
-            match flock(&self.fd, kind) {
+            let fd = self.fd.as_ref().expect("until it has ended");
+            match flock(fd, kind) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 locked => break locked,
             }
@@ -216,17 +218,19 @@ impl Waiting {
     }
 
     fn end(&mut self, ended: io::Result<()>) {
-        let Some(state) = self.state.take() else { return };
+        let (Some(state), Some(fd)) = (self.state.take(), self.fd.take()) else { return };
         let waker = {
             let mut place = state.call();
             let call = place.as_mut().expect("it stays until it has ended");
             let waker = call.waker.take();
             if call.is_wanted {
+                // Not the last: the future has the file.
+                drop(fd);
                 call.ended = Some(ended);
             } else {
                 // Under the mutex, so that nobody has locked the file in between.
                 if ended.is_ok() {
-                    let _ = flock(&self.fd, libc::LOCK_UN);
+                    let _ = flock(&fd, libc::LOCK_UN);
                 }
                 *place = None;
             }
@@ -241,7 +245,9 @@ impl Waiting {
 /// It never began: the runtime has ended, or there was no thread.
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.end(Err(io::Error::other("the runtime has ended, or has no thread to wait for a lock")));
+        self.end(Err(io::Error::other(
+            "the runtime has ended, or has no thread to wait for a lock",
+        )));
     }
 }
 

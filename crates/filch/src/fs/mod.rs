@@ -37,11 +37,9 @@ mod whole;
 pub use copy::copy;
 pub use directory::{create_dir, create_dir_all, remove_dir, remove_dir_all};
 pub use end::IntoStdError;
-pub use file::File;
 pub use filch_uring::AlignedBuf;
-pub use metadata::{
-    FileType, Metadata, metadata, set_permissions, symlink_metadata, try_exists,
-};
+pub use file::File;
+pub use metadata::{FileType, Metadata, metadata, set_permissions, symlink_metadata, try_exists};
 pub use names::{canonicalize, hard_link, read_link, remove_file, rename, symlink};
 pub use open::OpenOptions;
 pub use read_dir::{DirEntry, ReadDir, read_dir};

@@ -46,9 +46,10 @@ pub fn read_dir(path: impl AsRef<Path>) -> impl Future<Output = io::Result<ReadD
     let (path, at) = (Arc::<Path>::from(path.as_ref()), Location::caller());
     async move {
         let of = path.clone();
-        let (batch, rest) = Job::begin(at, move || Ok::<_, io::Error>(read(std::fs::read_dir(&of)?)))?
-            .await?
-            .map_err(|error| failed("read the directory", path.display(), error))?;
+        let (batch, rest) =
+            Job::begin(at, move || Ok::<_, io::Error>(read(std::fs::read_dir(&of)?)))?
+                .await?
+                .map_err(|error| failed("read the directory", path.display(), error))?;
         Ok(ReadDir { path, batch: batch.into(), rest })
     }
 }

@@ -3,8 +3,8 @@
 use super::File;
 use super::file::{Access, settled};
 use crate::half::Site;
-use filch_uring::op::{Fsync, SyncFailure};
 use filch_uring::Op;
+use filch_uring::op::{Fsync, SyncFailure};
 use std::future::poll_fn;
 use std::io;
 use std::panic::Location;

@@ -51,7 +51,9 @@ pub fn tempfile_in(directory: impl AsRef<Path>) -> impl Future<Output = io::Resu
     async move {
         match unnamed.await {
             // A file system that knows no files without names.
-            Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::IsADirectory) => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::IsADirectory) =>
+            {
                 // Its name goes at once.
                 TempFile::new_in(directory).await.map(TempFile::into_unnamed)
             }

@@ -102,7 +102,7 @@ async fn links_and_removes(cut: Cut) {
 
 #[test]
 fn names_come_and_go() {
-    everywhere(18, links_and_removes);
+    everywhere(10, links_and_removes);
 }
 
 /// FS-11, FS-12, FS-16.
@@ -128,7 +128,7 @@ async fn directories(cut: Cut) {
 
 #[test]
 fn directories_come_and_go() {
-    everywhere(16, directories);
+    everywhere(8, directories);
 }
 
 const ENTRIES: usize = 1_100;
@@ -176,7 +176,8 @@ async fn read_entry(entries: &mut fs::ReadDir, to: &Bytes) -> bool {
 
 #[test]
 fn no_entry_is_lost() {
-    everywhere(5, reads_a_directory);
+    // The thread that reads may be faster than the first poll: then there is one point, before that.
+    everywhere(1, reads_a_directory);
 }
 
 /// FS-13.

@@ -1,8 +1,10 @@
 //! Directories, names and copies.
 
-use crate::support::{pattern, temp};
+use crate::support::{PATIENCE, pattern, runtime, temp};
 use crate::world::{TempDir, number};
 use filch::fs;
+use filch_testkit::child;
+use filch_testkit::limits::watchdog;
 use futures_util::StreamExt;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -23,10 +25,14 @@ async fn a_directory_is_read_in_batches() {
         found.push(entry.file_name().into_string().unwrap());
     }
     assert!(entries.next_entry().await.unwrap().is_none(), "it has ended for good");
-    assert_eq!((found.len(), found.into_iter().collect::<BTreeSet<_>>()), (names.len(), names.clone()));
+    assert_eq!(
+        (found.len(), found.into_iter().collect::<BTreeSet<_>>()),
+        (names.len(), names.clone())
+    );
     let stream = fs::read_dir(&*root).await.unwrap();
     let streamed: Vec<_> = stream.map(|entry| entry.unwrap().file_name()).collect().await;
-    let streamed: BTreeSet<_> = streamed.into_iter().map(|name| name.into_string().unwrap()).collect();
+    let streamed: BTreeSet<_> =
+        streamed.into_iter().map(|name| name.into_string().unwrap()).collect();
     assert_eq!(streamed, names);
 }
 
@@ -111,5 +117,43 @@ async fn a_copy_goes_into_another_file_system() {
             assert!(read == contents);
         }
         Err(error) => println!("SKIPPED: no /dev/shm: {error}"),
+    }
+}
+
+/// With what the child is to be refused.
+const REASON: &str = "FILCH_TEST_REASON";
+
+/// FS-13. Where the system does not copy by itself; and what it says of a disk goes through.
+#[test]
+fn a_copy_is_read_and_written_where_it_has_to_be() {
+    let _watchdog = watchdog(PATIENCE);
+    // In the child, which is told its own, this goes round once.
+    let told = std::env::var(REASON);
+    for number in [libc::EXDEV, libc::ENOSYS, libc::EIO] {
+        if told.is_err() {
+            // SAFETY: only the standard library reads the environment here, under its lock.
+            unsafe { std::env::set_var(REASON, number.to_string()) };
+        }
+        child::run("directories::a_copy_is_read_and_written_where_it_has_to_be", || {
+            let root = TempDir::new("by_reading");
+            let number = std::env::var(REASON).unwrap().parse().unwrap();
+            child::refuse_system_call(libc::SYS_copy_file_range, number).expect("it can");
+            runtime(2).block_on(async {
+                let contents = pattern(1, 1_000_003);
+                fs::write(root.join("from"), &contents).await.unwrap();
+                let copied = fs::copy(root.join("from"), root.join("to")).await;
+                match number {
+                    libc::EIO => {
+                        let error = copied.unwrap_err();
+                        assert_eq!(crate::world::number(&error), Some(libc::EIO));
+                        assert!(error.to_string().starts_with("cannot copy "), "{error}");
+                    }
+                    _ => {
+                        assert_eq!(copied.unwrap(), contents.len() as u64);
+                        assert!(fs::read(root.join("to")).await.unwrap() == contents);
+                    }
+                }
+            });
+        });
     }
 }

@@ -218,18 +218,17 @@ fn a_full_file_system_and_one_to_be_read_only() {
             fs::write(root.join("kept"), "kept").await.unwrap();
             fs::create_dir(root.join("directory")).await.unwrap();
             make_read_only(&root).expect("what is mounted is mounted again");
-            each_says(
-                all_making(&root.join("new"), &root.join("kept")).await,
-                libc::EROFS,
-                &root,
-            );
+            each_says(all_making(&root.join("new"), &root.join("kept")).await, libc::EROFS, &root);
             let mode = fs::Permissions::from_mode(0o600);
             let errors = vec![
                 ("write", fs::write(root.join("kept"), "x").await.unwrap_err()),
                 ("remove_file", fs::remove_file(root.join("kept")).await.unwrap_err()),
                 ("remove_dir", fs::remove_dir(root.join("directory")).await.unwrap_err()),
                 ("remove_dir_all", fs::remove_dir_all(root.join("directory")).await.unwrap_err()),
-                ("set_permissions", fs::set_permissions(root.join("kept"), mode).await.unwrap_err()),
+                (
+                    "set_permissions",
+                    fs::set_permissions(root.join("kept"), mode).await.unwrap_err(),
+                ),
             ];
             each_says(errors, libc::EROFS, &root);
             assert_eq!(fs::read(root.join("kept")).await.unwrap(), b"kept");

@@ -142,7 +142,8 @@ fn around_the_page_cache_with_aligned_buffers() {
     runtime.block_on(async {
         // Not in memory, if there is a choice.
         let here = std::env::current_dir().unwrap().join("target");
-        let places = [std::env::var_os("CARGO_TARGET_DIR").map_or(here, Into::into), "/var/tmp".into()];
+        let places =
+            [std::env::var_os("CARGO_TARGET_DIR").map_or(here, Into::into), "/var/tmp".into()];
         for place in places {
             let Ok(temp) = TempFile::new_in(&place).await else { continue };
             let mut options = OpenOptions::new();
@@ -209,7 +210,7 @@ async fn a_file_that_shrinks_ends_early() {
     let mut rest = Vec::new();
     reader.read_to_end(&mut rest).await.unwrap();
     // What had been read ahead stays.
-    assert!((2_000..=5_000).contains(&rest.len()), "{}", rest.len());
+    assert!((2_000..100_000).contains(&rest.len()), "{}", rest.len());
     assert!(contents[..25_000] == first && contents[25_000..].starts_with(&rest));
     // A read at a place gives what is there, and nothing behind the end.
     let file = File::open(&temp.0).await.unwrap();
@@ -220,7 +221,7 @@ async fn a_file_that_shrinks_ends_early() {
     assert_eq!(fs::read(&temp.0).await.unwrap(), b"");
 }
 
-/// A file that grows while the whole of it is read may be read further, and never has holes.
+/// FS-8. Of what goes while it is read the kernel may give zeroes, and nothing else.
 #[test]
 fn a_file_that_changes_while_it_is_read_whole() {
     let _watchdog = watchdog(PATIENCE);
@@ -233,7 +234,9 @@ fn a_file_that_changes_while_it_is_read_whole() {
             let changing = std::fs::OpenOptions::new().write(true).open(&temp.0).unwrap();
             changing.set_len(shorter).unwrap();
             let read = reading.await.unwrap().unwrap();
-            assert!(contents.starts_with(&read) && read.len() as u64 >= shorter, "{}", read.len());
+            let is_so = |(read, was): (&u8, &u8)| read == was || *read == 0;
+            assert!(read.iter().zip(&contents).all(is_so), "{round}: {}", read.len());
+            assert!((shorter..=contents.len() as u64).contains(&(read.len() as u64)));
             std::fs::write(&temp.0, &contents).unwrap();
         }
     });

@@ -37,7 +37,8 @@ fn a_large_transfer_does_not_hold_up_its_worker() {
     const SIZE: usize = 256 << 20;
     let root = TempDir::new("large");
     std::fs::write(root.join("file"), vec![7; SIZE]).unwrap();
-    runtime(1).block_on(filch::spawn(async move {
+    let runtime = runtime(1);
+    let task = runtime.handle().spawn(async move {
         let file = OpenOptions::new().read(true).write(true).open(root.join("file")).await.unwrap();
         let buf = vec![0; SIZE];
         let ((read, buf), polls) = polls_meanwhile(file.read_at(buf, 0)).await;
@@ -55,8 +56,8 @@ fn a_large_transfer_does_not_hold_up_its_worker() {
         let (copied, polls) = polls_meanwhile(fs::copy(root.join("file"), root.join("to"))).await;
         assert_eq!(copied.unwrap(), SIZE as u64);
         assert!(polls > 50, "copying: {polls}");
-    }))
-    .unwrap();
+    });
+    runtime.block_on(task).unwrap();
 }
 
 fn sha256(path: &Path) -> Option<String> {

@@ -69,7 +69,8 @@ fn a_failed_sync_is_told_every_time() {
             return println!("SKIPPED: {reason}");
         }
         let mut options = fs::File::options();
-        let behind = options.read(true).write(true).create_new(true).open(root.join("blocks")).unwrap();
+        let behind =
+            options.read(true).write(true).create_new(true).open(root.join("blocks")).unwrap();
         behind.set_len(16 << 20).unwrap();
         let device = match Loop::on(&behind) {
             Ok(device) => device,

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::ptr;
 
 /// A directory that goes with all that is in it.
-pub struct TempDir(PathBuf);
+pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let path = temp(name);
         std::fs::create_dir(&path).expect("the temporary directory takes directories");
         Self(path)
@@ -34,14 +34,14 @@ impl Drop for TempDir {
 }
 
 /// The system's number of an error.
-pub fn number(error: &io::Error) -> Option<i32> {
+pub(crate) fn number(error: &io::Error) -> Option<i32> {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<filch::io::Failed>());
     inner.map_or(error.raw_os_error(), |failed| failed.system().raw_os_error())
 }
 
 /// Mounts a small file system in memory on a directory, which only this thread, and those that it starts, see. For
 /// a process of its own. Says why if it is not allowed.
-pub fn mount_small(at: &Path, bytes: usize) -> Result<(), String> {
+pub(crate) fn mount_small(at: &Path, bytes: usize) -> Result<(), String> {
     // SAFETY: no pointers.
     if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
         return Err(format!("unshare: {}", io::Error::last_os_error()));
@@ -52,7 +52,7 @@ pub fn mount_small(at: &Path, bytes: usize) -> Result<(), String> {
 }
 
 /// Has it read only.
-pub fn make_read_only(at: &Path) -> Result<(), String> {
+pub(crate) fn make_read_only(at: &Path) -> Result<(), String> {
     mount(c"none", at, c"", libc::MS_REMOUNT | libc::MS_RDONLY, c"")
 }
 
