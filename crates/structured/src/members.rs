@@ -188,7 +188,7 @@ impl<T> Members<T> {
                     self.told.pop_front();
                     continue;
                 }
-                if there.is_some_and(JoinHandle::is_withheld) {
+                if there.is_some_and(|member| member.handle.is_withheld()) {
                     note_wait(WaitKind::Join, 0, self.location);
                     return Poll::Pending;
                 }
