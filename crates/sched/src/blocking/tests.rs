@@ -347,7 +347,7 @@ fn a_line_is_given_up_one_after_the_other() {
     let pool = pool(1);
     let limiter = super::Limiter::new(1);
     let (release, released) = mpsc::channel::<()>();
-    let first = pool.spawn_limited(move || drop(released.recv()), Meta::here(), &limiter).unwrap();
+    let first = pool.spawn_limited(move || _ = released.recv(), Meta::here(), &limiter).unwrap();
     let in_line: Vec<_> =
         (0..100_000).map(|_| pool.spawn_limited(|| (), Meta::here(), &limiter).unwrap()).collect();
     assert_eq!((limiter.in_use(), limiter.waiting()), (1, 100_000));
