@@ -1,8 +1,9 @@
 //! How the workers of a scheduler end together (D7).
 
 use crate::park::Leaked;
-use crate::task::{OwnedTasks, Task, caught, drop_caught};
+use crate::task::{OwnedTasks, Task};
 use crate::timer::Timers;
+use filch_atomic::panics::{caught, drop_caught};
 use filch_atomic::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 

@@ -18,7 +18,7 @@ use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering
 use crate::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Instant;
-use std::{fmt, mem};
+use std::{fmt, mem, ptr};
 
 /// Nobody has cancelled it.
 const LIVE: u8 = 0;
@@ -281,7 +281,7 @@ impl Scope {
 
     /// Leaves its parent: no cancel comes here any more. A region with something in it stays, so that cancels from around
     /// come to that, and goes with the last of those: also with those around it that stayed for nothing else.
-    fn leave(self: &Arc<Self>) {
+    fn leave(&self) {
         let mut scope = self;
         while let Some(parent) = &scope.parent
             && scope.kind != Kind::Shield
@@ -298,7 +298,7 @@ impl Scope {
             // Relaxed, all of `place`: under the parent's lock.
             let place = scope.place.load(Ordering::Relaxed);
             let left = siblings.swap_remove(place);
-            debug_assert!(Arc::ptr_eq(&left, scope), "each knows its place");
+            debug_assert!(ptr::eq(&raw const *left, scope), "each knows its place");
             if let Some(moved) = siblings.get(place) {
                 moved.place.store(place, Ordering::Relaxed);
             }

@@ -26,10 +26,9 @@ pub use join::{AbortHandle, JoinHandle};
 pub use local::{AccessError, LocalKey, TaskLocalFuture};
 pub use owned::{Marked, OwnedTasks, TaskInfo};
 pub use polled::{Polled, Who};
-pub(crate) use report::caught;
 pub use report::{ErrorHook, Report};
 #[cfg(not(filch_loom))]
-pub(crate) use report::{drop_caught, message_of};
+pub(crate) use report::{caught, drop_caught, message_of};
 #[cfg(not(filch_loom))]
 pub use report::{report, report_panic};
 pub use runnable::Task;
