@@ -4,7 +4,6 @@
 
 mod buffer;
 mod moving;
-#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 mod now;
 mod reading;
 mod ready;
@@ -13,6 +12,7 @@ mod unheard;
 mod writing;
 
 pub(crate) use buffer::{ReadBuffer, WriteBuffer};
+pub(crate) use now::{recv_now, send_now};
 pub(crate) use reading::{Now, Reading, Want};
 pub(crate) use ready::{readable, try_io, try_read, try_write};
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
@@ -58,6 +58,12 @@ pub(crate) async fn read_with<T: Inward>(
         return Ok(0);
     }
     let mut reading = half.lock_at(site.at).await;
+    if T::IS_PLAIN
+        && let Some(buf) = bufs.first_mut()
+        && let Some(read) = poll_fn(|cx| reading.poll_flow(site, buf, cx)).await
+    {
+        return read;
+    }
     poll_fn(|cx| reading.poll(site, want, cx)).await?;
     if let Some(beside) = beside {
         *beside = reading.take_beside();
@@ -131,6 +137,12 @@ pub(crate) async fn write_with<T: Outward>(
     }
     let mut writing = half.lock_at(site.at).await;
     poll_fn(|cx| writing.poll_settled(site, cx)).await?;
+    if T::IS_PLAIN
+        && let Some(buf) = bufs.first()
+        && let Some(sent) = poll_fn(|cx| writing.poll_flow(site, buf, cx)).await
+    {
+        return sent;
+    }
     writing.begin(site, bufs, beside);
     poll_fn(|cx| writing.poll(site, cx)).await
 }
@@ -186,6 +198,9 @@ pub(crate) async fn settle<T: Outward>(
 
 /// An operation that moves bytes one way, between a descriptor and a buffer.
 pub(crate) trait Transfer: Operation {
+    /// Of a socket's bytes, with nothing beside them: `recv` and `send` do the same.
+    const IS_PLAIN: bool = false;
+
     type Buffer;
     /// What travels beside the bytes.
     type Beside: Default + std::marker::Send;
@@ -216,8 +231,10 @@ pub(crate) type SendMsg = op::SendMsg<WriteBuffer>;
 pub(crate) type Write = op::Write<WriteBuffer>;
 
 macro_rules! bytes_alone {
-    ($($operation:ident of $buffer:ident)*) => {
+    ($($operation:ident of $buffer:ident, $is_plain:literal;)*) => {
         $(impl Transfer for $operation {
+            const IS_PLAIN: bool = $is_plain;
+
             type Buffer = $buffer;
             type Beside = ();
 
@@ -228,7 +245,12 @@ macro_rules! bytes_alone {
     };
 }
 
-bytes_alone!(Recv of ReadBuffer Read of ReadBuffer Send of WriteBuffer Write of WriteBuffer);
+bytes_alone! {
+    Recv of ReadBuffer, true;
+    Read of ReadBuffer, false;
+    Send of WriteBuffer, true;
+    Write of WriteBuffer, false;
+}
 
 impl Inward for Recv {
     fn new(site: Site<'_>, buffer: ReadBuffer, _: Want) -> Self {

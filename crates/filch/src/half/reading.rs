@@ -1,6 +1,7 @@
 //! The receiving half: what of a read outlives the future that began it.
 
 use super::moving::Filling;
+use super::now::LARGE;
 use super::{Inward, ReadBuffer, Site, was_given_up, would_block};
 use crate::home::lost_its_ring;
 use filch_uring::{IoBuf, IoBufMut, IoBufsMut, Op, op};
@@ -245,6 +246,33 @@ impl<T: Inward> Reading<T> {
     fn wait(&mut self, site: Site<'_>, buffer: ReadBuffer) {
         let ready = op::PollFd::new(site.fd.clone(), libc::POLLIN);
         *self = Self::Waiting(Op::new(ready), buffer);
+    }
+
+    /// Whether the last read brought much, and nothing of it is left: then there may be more.
+    pub(super) fn flows(&self) -> bool {
+        match self {
+            // The bytes of the last read are in it, up to here.
+            Self::Idle(buffer) => buffer.len() >= LARGE,
+            Self::Waiting(_, ReadBuffer::Vec(buffer)) => buffer.len() >= LARGE,
+            _ => false,
+        }
+    }
+
+    /// Takes note of how much a read brought that went past the buffer.
+    pub(super) fn came(&mut self, received: usize) {
+        if let Self::Idle(buffer) = self
+            && received < LARGE
+        {
+            buffer.clear();
+        }
+    }
+
+    /// Waits for more to come.
+    pub(super) fn wait_more(&mut self, site: Site<'_>) {
+        if let Self::Idle(buffer) = self {
+            let buffer = ReadBuffer::Vec(mem::take(buffer));
+            self.wait(site, buffer);
+        }
     }
 
     /// Hands out what came beside the bytes. To be called before those are [taken](Self::take).

@@ -31,8 +31,7 @@ pub(crate) struct Writing<T: Outward> {
     failed: Option<io::Error>,
     /// What a write that was dropped has written.
     pub(crate) unheard: Unheard,
-    /// A poll waits until a socket takes more.
-    #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+    /// A poll, or a large write, waits until a socket takes more.
     pub(super) room: super::now::Room,
     /// The end of the stream was asked for, and may be sent.
     pub(crate) is_ending: bool,
@@ -63,7 +62,6 @@ impl<T: Outward> Writing<T> {
             buffer: Vec::new(),
             failed: None,
             unheard: Unheard::default(),
-            #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
             room: None,
             is_ending: false,
         }

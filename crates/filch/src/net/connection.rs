@@ -186,7 +186,6 @@ impl<R: Inward, W: Outward> Connection<R, W> {
         let (reading, writing) = (self.reading.get_mut(), self.writing.get_mut());
         poll_fn(|cx| reading.poll_end(site, cx)).await;
         let settled = poll_fn(|cx| writing.poll_settled(site, cx)).await;
-        #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
         poll_fn(|cx| writing.poll_room_left(site, cx)).await;
         close(self.fd, self.home, settled, at).await
     }

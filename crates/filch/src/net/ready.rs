@@ -1,7 +1,7 @@
 //! Streams for those who wait first and then read or write without waiting.
 
 use super::connection::Connection;
-use super::{hand_over, socket};
+use super::hand_over;
 use crate::half::{self, Inward, Outward};
 use crate::io::{Interest, ready};
 use std::future::poll_fn;
@@ -31,7 +31,7 @@ impl<R: Inward, W: Outward> Connection<R, W> {
             return Ok(0);
         }
         let site = self.site(Location::caller());
-        half::try_read(&self.reading, site, buf, |buf| socket::recv_now(&self.fd, buf))
+        half::try_read(&self.reading, site, buf, |buf| half::recv_now(&self.fd, buf))
     }
 
     /// Writes what there is room for.
@@ -41,7 +41,7 @@ impl<R: Inward, W: Outward> Connection<R, W> {
             return Ok(0);
         }
         let site = self.site(Location::caller());
-        half::try_write(&self.writing, site, || socket::send_now(&self.fd, buf))
+        half::try_write(&self.writing, site, || half::send_now(&self.fd, buf))
     }
 
     /// Has somebody else do it, in turn with other reads and writes.

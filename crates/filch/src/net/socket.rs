@@ -102,36 +102,6 @@ pub(super) fn peek_now(fd: &SharedFd, buf: &mut [u8]) -> usize {
     usize::try_from(seen).unwrap_or(0)
 }
 
-/// Receives what there is, without waiting.
-pub(super) fn recv_now(fd: &SharedFd, buf: &mut [u8]) -> io::Result<usize> {
-    loop {
-        // SAFETY: the buffer is there for the call.
-        let received = unsafe {
-            libc::recv(fd.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len(), libc::MSG_DONTWAIT)
-        };
-        match usize::try_from(received) {
-            Ok(received) => return Ok(received),
-            Err(_) => {
-                let error = io::Error::last_os_error();
-                if error.kind() != io::ErrorKind::Interrupted {
-                    return Err(error);
-                }
-            }
-        }
-    }
-}
-
-/// Sends what there is room for, without waiting.
-pub(super) fn send_now(fd: &SharedFd, buf: &[u8]) -> io::Result<usize> {
-    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-    loop {
-        match SockRef::from(fd).send_with_flags(buf, flags) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            sent => return sent,
-        }
-    }
-}
-
 /// Whether a Unix socket has to wait until some of what it has sent was received, whoever it sends to. Also when
 /// the system does not say.
 pub(super) fn has_sent_all_it_may(fd: &SharedFd) -> bool {
