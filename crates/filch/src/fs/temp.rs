@@ -95,7 +95,6 @@ impl TempFile {
     ///
     /// As [`new_in`](Self::new_in).
     #[track_caller]
-    #[expect(clippy::new_ret_no_self, reason = "it has to be waited for")]
     pub fn new() -> impl Future<Output = io::Result<Self>> + Send {
         Self::new_in(env::temp_dir())
     }
