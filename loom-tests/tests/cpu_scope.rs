@@ -129,6 +129,30 @@ fn who_waits_runs_none_but_its_own() {
 }
 
 #[test]
+fn a_job_that_is_added_wakes_who_waits_for_it() {
+    loom::model(|| {
+        let frame = Frame::new();
+        // A helper that goes after one job, as when its runtime ends: nobody comes again for what is added meanwhile.
+        let crew = Crew::new(1, |mut helper| {
+            thread::spawn(move || {
+                if let Some(job) = helper.take() {
+                    job.run();
+                }
+            });
+        });
+        let work = Work::new(crew, None);
+        let (theirs, within) = (frame.clone(), work.clone());
+        work.push(Box::new(move || {
+            let to = theirs.clone();
+            within.push(Box::new(move || to.write(1, 1)));
+            theirs.write(0, 1);
+        }));
+        work.wait();
+        assert_eq!(frame.end(), [1, 1]);
+    });
+}
+
+#[test]
 fn helpers_that_never_come_are_not_missed() {
     loom::model(|| {
         let called = Arc::new(AtomicUsize::new(0));
