@@ -1,7 +1,7 @@
 //! The seam, filled: a worker of the scheduler sleeps in a ring of the driver.
 
 use crate::time_slice::TimeSlice;
-use filch_sched::{Leaked, Park, Peer};
+use filch_sched::{InFlight, Leaked, Park, Peer};
 use filch_uring::{Driver, Remote};
 use std::io;
 use std::time::{Duration, Instant};
@@ -33,6 +33,14 @@ impl Park for RingPark {
 
     fn park(&mut self, deadline: Option<Instant>) -> io::Result<usize> {
         self.driver.park(deadline)
+    }
+
+    fn in_flight(&self) -> InFlight {
+        match self.driver.in_flight() {
+            (0, _) => InFlight::Nothing,
+            (_, false) => InFlight::MayCome,
+            (_, true) => InFlight::Ends,
+        }
     }
 
     fn shutdown(&mut self, deadline: Option<Instant>) -> Result<(), Leaked> {

@@ -7,8 +7,9 @@ use crate::interrupt::{self, Installed, Interrupt};
 use crate::net::Pool;
 use crate::ring_park::RingPark;
 use crate::time_slice::{self, TimeSlice};
+use filch_sched::clock::Clock;
 use filch_sched::task::{ErrorHook, Report};
-use filch_sched::{BlockOnWorker, Config, Enter, ParkError, Scheduler};
+use filch_sched::{BlockOnWorker, Config, Enter, Order, ParkError, Scheduler};
 use filch_uring::{Driver, Quarantine, Rescue};
 use std::future::Future;
 use std::sync::Arc;
@@ -127,12 +128,14 @@ pub struct Builder {
     quarantine: bool,
     leases: Option<usize>,
     interrupt: Interrupt,
+    is_virtual: bool,
 }
 
 impl Builder {
     /// How many workers, at least 1. By default one per core that the process may use.
     pub fn workers(mut self, workers: usize) -> Self {
         self.config.workers = workers;
+        self.config.order = Order::Warm;
         self
     }
 
@@ -167,9 +170,55 @@ impl Builder {
         self
     }
 
-    /// What the scheduler's random choices (where to begin to steal) follow from.
+    /// One worker, and the order of asyncio: tasks, the main future of [`run`](Self::run) among them, run in the order
+    /// in which they were spawned or woken.
+    ///
+    /// It is the same scheduler as ever, without a second worker to steal from, so tasks are as they are elsewhere. With
+    /// [`run`](Self::run) that worker is the calling thread; with [`build`](Self::build) it has one of its own.
+    ///
+    /// [`workers`](Self::workers) after this takes it back.
+    #[doc(alias = "new_current_thread")]
+    pub fn current_thread(mut self) -> Self {
+        self.config.workers = 1;
+        self.config.order = Order::Woken;
+        self
+    }
+
+    /// One worker, and an order of tasks that is drawn from this number: which task of those that can runs next, the
+    /// main future of [`run`](Self::run) among them, whatever order they were woken in. So a test finds orders that no
+    /// machine happens to come upon, and finds them again.
+    ///
+    /// With [`virtual_time`](Self::virtual_time) too, a program runs alike for the same number, each time and on every
+    /// machine, as long as nothing comes into it from outside: not the time it takes, nor other threads (blocking
+    /// closures), nor sockets, and no randomness but its own. (The order of a `HashMap` is random, and the first
+    /// arm that `select!` looks at, unless it is `biased`.)
+    ///
+    /// [`workers`](Self::workers) after this takes it back; the number is then for where they begin to steal.
     pub fn seed(mut self, seed: u64) -> Self {
+        self.config.workers = 1;
+        self.config.order = Order::Drawn;
         self.config.seed = seed;
+        self
+    }
+
+    /// Whether the clock that sleeps, timeouts, intervals and [`Instant`](crate::time::Instant) go by is a virtual one.
+    /// By default no.
+    ///
+    /// A virtual clock stands, and when nothing can run on any worker, it jumps to the next timer: an hour of sleep
+    /// takes microseconds, and how long something took is exact. With something in flight in a ring it jumps when that
+    /// has been quiet for a millisecond of real time: data on a socket, or a file, may still come. It does not
+    /// jump while a blocking closure has not ended, nor while a thread polls a future in
+    /// [`Runtime::block_on`]. See [`advance`](crate::time::advance) and [`settle`](crate::time::settle), too.
+    ///
+    /// What is about the runtime itself stays in real time: its [`grace`](Self::grace), what is reported as
+    /// stuck, `wait_timeout`.
+    ///
+    /// # Deadlocks
+    ///
+    /// A blocking closure that waits for the clock (by `Handle::block_on` of a sleep) waits for itself.
+    #[doc(alias = "start_paused")]
+    pub fn virtual_time(mut self, is_virtual: bool) -> Self {
+        self.is_virtual = is_virtual;
         self
     }
 
@@ -319,7 +368,11 @@ impl Builder {
     ) -> (Config, impl Fn(usize) -> Result<RingPark, ParkError> + Send + Sync + 'static) {
         let workers = self.config.workers.max(1);
         let rings = Arc::new(Rings::new(workers, self.leases.unwrap_or(Pool::LEASES)));
-        let config = Config { workers, extension: rings.clone(), ..self.config };
+        let mut config = Config { workers, extension: rings.clone(), ..self.config };
+        if self.is_virtual {
+            // One for each runtime.
+            config.clock = Clock::virtual_time();
+        }
         let mut ring = self.ring;
         if self.no_rescue || workers == 1 {
             ring.rescue = Rescue::Off;

@@ -1,6 +1,8 @@
 //! Sleeping, and giving up after a while.
 //!
-//! Timers have a resolution of a millisecond. A sleep may be late by one, never early.
+//! Timers have a resolution of a millisecond. A sleep may be late by one, never early. All of them go by the clock of
+//! the runtime, as [`Instant`] does: the system's, or a virtual one
+//! ([`Builder::virtual_time`](crate::Builder::virtual_time)).
 //!
 //! ```
 //! use std::time::Duration;
@@ -13,7 +15,9 @@
 
 #[doc(inline)]
 pub use filch_sched::timer::{
-    Deadline, Elapsed, Interval, MissedTick, Sleep, Timeout, TimeoutScope, interval, interval_at,
-    sleep, sleep_until, timeout, timeout_at, timeout_scope, timeout_scope_at,
+    Deadline, Elapsed, Instant, Interval, MissedTick, Sleep, Timeout, TimeoutScope, interval,
+    interval_at, sleep, sleep_until, timeout, timeout_at, timeout_scope, timeout_scope_at,
 };
-pub use std::time::{Duration, Instant};
+#[doc(inline)]
+pub use filch_sched::{advance, settle};
+pub use std::time::Duration;

@@ -2,6 +2,7 @@
 
 use crate::context;
 use crate::handle::Handle;
+use crate::still::Outside;
 use crate::task::KeepOutside;
 use filch_atomic::current::{self, WaitRecord, unconstrained};
 use filch_atomic::scope;
@@ -55,7 +56,11 @@ impl Handle {
             scope::outside(|| unsafe { current::enter(ptr::null(), &record, run) });
         };
         let mut future = pin!(Some(future));
-        let signal = Arc::new(Signal { thread: thread::current(), woken: AtomicBool::new(false) });
+        let outside = Outside::begin(self.shared());
+        let (thread, woken) = (thread::current(), AtomicBool::new(false));
+        let signal = Arc::new(Signal { thread, woken, outside });
+        // Also if the future panics.
+        let _end = End(&signal);
         let waker = Waker::from(signal.clone());
         let mut cx = Context::from_waker(&waker);
         loop {
@@ -70,6 +75,7 @@ impl Handle {
             if let Poll::Ready(output) = polled {
                 return Ok(output);
             }
+            signal.outside.rests();
             // Acquire: pairs with the Release in `wake`; what a waker did is seen by the next poll.
             while !signal.woken.swap(false, Ordering::Acquire) {
                 thread::park();
@@ -83,6 +89,16 @@ impl Handle {
 struct Signal {
     thread: Thread,
     woken: AtomicBool,
+    outside: Outside,
+}
+
+/// Ends its thread's part in the stillness.
+struct End<'a>(&'a Signal);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.outside.end(&self.0.woken);
+    }
 }
 
 impl Wake for Signal {
@@ -91,8 +107,7 @@ impl Wake for Signal {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // Release: pairs with the Acquire in `block_on`.
-        if !self.woken.swap(true, Ordering::AcqRel) {
+        if self.outside.raise(&self.woken) {
             self.thread.unpark();
         }
     }

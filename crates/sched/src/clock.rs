@@ -2,8 +2,9 @@
 //!
 //! A [`Clock`] is handed down from whoever builds the runtime. The real one is the system's monotonic
 //! clock at the price of one branch; a [`TimeSource`] puts anything else in its place, and whatever
-//! waits for a point in time then waits for that source to say so: [`ManualClock`] in tests, virtual
-//! time and simulation later.
+//! waits for a point in time then waits for that source to say so: [`ManualClock`] in tests. A
+//! [virtual](Clock::virtual_time) one is moved by the scheduler itself, which goes on measuring its own work by the real
+//! one: how long a poll takes is not a matter of what the program calls time.
 
 use filch_atomic::sync::atomic::{AtomicU64, Ordering};
 use std::fmt;
@@ -19,6 +20,7 @@ enum Source {
     #[default]
     Real,
     Given(Arc<dyn TimeSource>),
+    Virtual(Arc<ManualClock>),
 }
 
 /// Something that tells the time in place of the system's monotonic clock.
@@ -38,12 +40,48 @@ impl Clock {
         Self(Source::Given(source))
     }
 
+    /// A clock that stands, until the scheduler that it is given to has nothing to do: then it jumps to the next
+    /// timer. For one scheduler alone.
+    pub fn virtual_time() -> Self {
+        Self(Source::Virtual(ManualClock::new()))
+    }
+
     /// The present moment.
     #[inline]
     pub fn now(&self) -> Instant {
         match &self.0 {
             Source::Real => Instant::now(),
             Source::Given(source) => source.now(),
+            Source::Virtual(hand) => hand.now(),
+        }
+    }
+
+    /// The present moment, as work is measured that takes real time, whatever the timers go by.
+    #[inline]
+    #[cfg(not(filch_loom))]
+    pub(crate) fn pace(&self) -> Instant {
+        match &self.0 {
+            Source::Virtual(_) => Instant::now(),
+            _ => self.now(),
+        }
+    }
+
+    /// What the timers go by at `now`, a moment of [`pace`](Self::pace).
+    #[inline]
+    #[cfg(not(filch_loom))]
+    pub(crate) fn of_timers(&self, now: Instant) -> Instant {
+        match &self.0 {
+            Source::Virtual(hand) => hand.now(),
+            _ => now,
+        }
+    }
+
+    /// What moves it, if it is a virtual one.
+    #[cfg(not(filch_loom))]
+    pub(crate) fn hand(&self) -> Option<&Arc<ManualClock>> {
+        match &self.0 {
+            Source::Virtual(hand) => Some(hand),
+            _ => None,
         }
     }
 }
@@ -53,6 +91,7 @@ impl fmt::Debug for Clock {
         f.write_str(match self.0 {
             Source::Real => "Clock::Real",
             Source::Given(_) => "Clock::Given",
+            Source::Virtual(_) => "Clock::Virtual",
         })
     }
 }

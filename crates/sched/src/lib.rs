@@ -39,6 +39,8 @@ pub mod queue;
 pub mod scope;
 #[cfg_attr(not(filch_loom), doc(hidden))]
 pub mod slot;
+#[cfg_attr(not(filch_loom), doc(hidden))]
+pub mod still;
 mod submit;
 pub mod task;
 mod thread_park;
@@ -53,6 +55,7 @@ pub mod wind_up;
 #[cfg(filch_loom)]
 pub use context::set_timers;
 pub use park::{Leaked, Park, Peer};
+pub use still::InFlight;
 pub use submit::Submitted;
 pub use thread_park::{ThreadPark, ThreadPeer};
 
@@ -69,6 +72,8 @@ mod local;
 mod main_task;
 #[cfg(not(filch_loom))]
 mod metrics;
+#[cfg(not(filch_loom))]
+mod order;
 #[cfg(not(filch_loom))]
 mod rng;
 #[cfg(not(filch_loom))]
@@ -88,8 +93,10 @@ pub use {
     keeper::Keeper,
     main_task::Interrupter,
     metrics::WorkerMetrics,
+    order::Order,
     scheduler::{Config, ParkError, Scheduler, StartError, run, run_interruptible},
     spawn::{spawn, spawn_shield},
+    still::{NotVirtual, advance, settle},
 };
 
 #[cfg(not(filch_loom))]

@@ -1,7 +1,9 @@
 //! A worker's own half: its deque, and where a task goes that is woken on its thread.
 
 use crate::handle::Handle;
+use crate::order::{Order, Turns};
 use crate::queue::Queue;
+use crate::rng::Rng;
 use crate::shared::{Remote, Shard, Shared};
 use crate::task::{Report, Task, caught};
 use std::cell::Cell;
@@ -24,13 +26,17 @@ pub(crate) struct Local {
     /// What the others see of it. In here as well, as it is wanted several times a poll.
     remote: Arc<Remote>,
     slot_runs: Cell<u8>,
+    /// In here as well, as it is looked at with each wake and each poll.
+    pub(crate) order: Order,
+    pub(crate) turns: Turns,
 }
 
 impl Local {
-    pub(crate) fn new(handle: Handle, index: usize, queue: Queue<Task>) -> Self {
+    pub(crate) fn new(handle: Handle, index: usize, queue: Queue<Task>, rng: Rng) -> Self {
         let shard = handle.shard(index).clone();
+        let (order, turns) = (shard.shared.order, Turns::new(rng));
         let remote = shard.shared.remotes[index].clone();
-        Self { handle, shard, index, queue, remote, slot_runs: Cell::new(0) }
+        Self { handle, shard, index, queue, remote, slot_runs: Cell::new(0), order, turns }
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -49,8 +55,8 @@ impl Local {
     /// Else completions and timers are being delivered: what they wake is queued, and a helper is called
     /// once for all of them, before the next poll begins.
     pub(crate) fn wake(&self, task: Task) {
-        if !self.remote().polled.is_polling() {
-            // Completions and timers: in order. The worker calls for help when it has them all.
+        if !self.remote().polled.is_polling() || self.order != Order::Warm {
+            // Completions and timers, or whatever it is where the order counts. The worker calls for help when it has them all.
             self.queue.push(task);
         } else if let Some(displaced) = self.remote().slot.put(task) {
             self.publish(displaced);
@@ -102,13 +108,18 @@ impl Local {
         if shared.watch.is_on() {
             // Of the next poll nobody is to think that it began now: this one has not ended.
             let begun = self.remote().counters.polls.get().saturating_sub(1);
-            shared.watch.beat(self.index, shared.watch.nanos(shared.clock.now()), begun);
+            shared.watch.beat(self.index, shared.watch.nanos(shared.clock.pace()), begun);
         }
     }
 
     /// The next task to run: the slot's, a few times in a row at most, then the queue's, then one from
-    /// outside.
+    /// outside. Or else what its order says.
     pub(crate) fn next(&self) -> Option<Task> {
+        match self.order {
+            Order::Warm => {}
+            Order::Woken => return self.next_woken(),
+            Order::Drawn => return self.next_drawn(),
+        }
         if let Some(task) = self.remote().slot.take() {
             if self.slot_runs.get() < SLOT_RUNS {
                 self.slot_runs.set(self.slot_runs.get() + 1);

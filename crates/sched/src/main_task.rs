@@ -1,6 +1,7 @@
 //! The main future: the one that worker 0 polls beside its tasks.
 
 use crate::context;
+use crate::order::Order;
 use crate::shared::Shared;
 use crate::task::{Report, caught};
 use crate::wake_flag::WakeFlag;
@@ -84,7 +85,7 @@ impl Interrupter {
         self.woken.is_interrupted.store(true, Ordering::Release);
         let _ = self.woken.flag.raise();
         // Whatever the flag was: a handler may run on the worker's own thread, between its look and its sleep.
-        self.woken.shared.remotes[0].peer.unpark();
+        self.woken.shared.remotes[0].peer.unpark_quietly();
     }
 }
 
@@ -162,8 +163,17 @@ impl Wake for Woken {
 
     fn wake_by_ref(self: &Arc<Self>) {
         // Worker 0 looks at the flag before it parks; anybody else leaves it a token.
-        if self.flag.raise() && !self.is_here() {
+        if !self.flag.raise() {
+            return;
+        }
+        if !self.is_here() {
             self.shared.remotes[0].peer.unpark();
+        } else if self.shared.order != Order::Warm {
+            context::with_local(|local| {
+                if let Some(local) = local {
+                    local.main_is_woken();
+                }
+            });
         }
     }
 }

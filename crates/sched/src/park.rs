@@ -1,5 +1,6 @@
 //! The seam: how a worker waits, without knowing what for.
 
+use crate::still::InFlight;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -31,6 +32,9 @@ pub trait Park {
     ///
     /// As [`turn`](Self::turn).
     fn park(&mut self, deadline: Option<Instant>) -> io::Result<usize>;
+
+    /// What is in flight in it. Asked before a park, and only where a clock may have to stand for it.
+    fn in_flight(&self) -> InFlight;
 
     /// Ends it (D7): cancels what is in flight and waits for it until `deadline`. What is still there
     /// then is leaked, never freed under the kernel's hands.

@@ -41,6 +41,16 @@ impl<T> Queue<T> {
         self.deque.pop()
     }
 
+    /// How many tasks are in it.
+    pub fn len(&self) -> usize {
+        self.deque.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.deque.is_empty()
+    }
+
     /// Whether the owner must call for help now: tasks are here that nobody was told of. The caller does
     /// so at once; it is not said a second time.
     #[inline]

@@ -7,11 +7,13 @@ use crate::context;
 use crate::handle::Handle;
 use crate::local::Local;
 use crate::main_task::{Interrupter, Main, MainTask};
+use crate::order::Order;
 use crate::park::Park;
 use crate::queue::Queue;
 use crate::rng::Rng;
 use crate::shared::{PeerCell, Remote, Shared};
 use crate::slot::Slot;
+use crate::still::Stillness;
 use crate::task::{
     ErrorHook, KeepOutside, Polled, Report, Task, Who, caught, drop_caught, message_of,
 };
@@ -52,6 +54,8 @@ pub struct Config {
     pub clock: Clock,
     /// What the scheduler's random choices follow from.
     pub seed: u64,
+    /// In which order tasks run. With several workers it is [`Order::Warm`], whatever this says.
+    pub order: Order,
     /// The pool for closures that block.
     pub blocking: blocking::Config,
     /// Anything that the crate above wants to find again in the [`Handle`].
@@ -69,6 +73,7 @@ impl Default for Config {
             stuck_report: Some(Duration::from_millis(100)),
             clock: Clock::real(),
             seed: 0,
+            order: Order::Warm,
             blocking: blocking::Config::default(),
             extension: Arc::new(()),
         }
@@ -252,7 +257,7 @@ where
     let seat = plan.seats.remove(0);
     let make_park = Arc::new(make_park);
     let park = make_park_of(&handle, 0, &*make_park)?;
-    let mut worker = Worker::new(Local::new(handle.clone(), 0, seat.queue), park, Rng::new(seed));
+    let mut worker = Worker::new(local_of(&handle, 0, seat.queue, seed), park, Rng::new(seed));
     let entered = worker.enter();
     let _kept = KeepOutside::new();
     let threads = match start_threads(&handle, plan.seats, &make_park) {
@@ -317,10 +322,16 @@ impl Plan {
                 seed: config.seed.wrapping_add(worker as u64),
             })
             .collect();
-        let remotes = seats.iter().map(|seat| Arc::new(remote(seat, &config.clock))).collect();
+        let order = if workers == 1 { config.order } else { Order::Warm };
+        let hand = config.clock.hand().cloned();
+        let still = (hand.is_some() || order != Order::Warm)
+            .then(|| Arc::new(Stillness::new(workers, hand)));
+        let remote = |seat| Arc::new(remote(seat, &config.clock, still.clone()));
+        let remotes = seats.iter().map(remote).collect();
         let wind_up = WindUp::new(workers);
         let (hook, clock) = (config.hook, config.clock);
-        let shared = Shared::new(remotes, hook, clock, wind_up, config.stuck_report, config.grace);
+        let (stuck, grace, ways) = (config.stuck_report, config.grace, (order, still));
+        let shared = Shared::new(remotes, hook, clock, wind_up, stuck, grace, ways);
         let handle = Handle::new(&Arc::new(shared), config.extension);
         let weak = handle.downgrade();
         let around = Arc::new(move |body: &mut dyn FnMut()| {
@@ -344,8 +355,13 @@ impl Plan {
     }
 }
 
-fn remote(seat: &Seat, clock: &Clock) -> Remote {
-    let peer = Arc::new(PeerCell::default());
+/// A worker's own half. Its draws are others than those of its search.
+fn local_of(handle: &Handle, worker: usize, queue: Queue<Task>, seed: u64) -> Local {
+    Local::new(handle.clone(), worker, queue, Rng::new(!seed))
+}
+
+fn remote(seat: &Seat, clock: &Clock, still: Option<Arc<Stillness>>) -> Remote {
+    let peer = Arc::new(PeerCell::new(seat.worker, still));
     let unpark = peer.clone();
     Remote {
         stealer: seat.queue.stealer(),
@@ -434,7 +450,8 @@ fn work<P, F>(
         }
     };
     let _ = ready.send(Ok(()));
-    let mut worker = Worker::new(Local::new(handle, worker, seat.queue), park, Rng::new(seat.seed));
+    let local = local_of(&handle, worker, seat.queue, seat.seed);
+    let mut worker = Worker::new(local, park, Rng::new(seat.seed));
     let entered = worker.enter();
     match catch_unwind(AssertUnwindSafe(|| worker.run(None))) {
         Ok(Ok(())) => {}

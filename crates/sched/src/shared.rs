@@ -5,8 +5,10 @@ use crate::context;
 use crate::idle::Idle;
 use crate::injector::Injector;
 use crate::metrics::Counters;
+use crate::order::Order;
 use crate::park::Peer;
 use crate::slot::Slot;
+use crate::still::Stillness;
 use crate::task::{ErrorHook, OwnedTasks, Polled, Schedule, Task};
 use crate::timer::Timers;
 use crate::watch::{Reports, Watch};
@@ -35,6 +37,9 @@ pub(crate) struct Shared {
     pub(crate) wind_up: WindUp,
     pub(crate) watch: Watch,
     pub(crate) reports: Reports,
+    pub(crate) order: Order,
+    /// Where somebody notices that nothing can run, if it has to be noticed.
+    pub(crate) still: Option<Arc<Stillness>>,
     /// How far its end is: one of the constants below.
     stage: AtomicU8,
 }
@@ -62,8 +67,11 @@ pub(crate) struct Remote {
 
 /// The worker's [`Peer`] without its type; empty until the worker's thread has made
 /// its [`Park`](crate::park::Park).
-#[derive(Default)]
-pub(crate) struct PeerCell(OnceLock<Box<dyn AnyPeer>>);
+pub(crate) struct PeerCell {
+    peer: OnceLock<Box<dyn AnyPeer>>,
+    /// Who has to know of an unpark, and of which worker.
+    still: Option<(Arc<Stillness>, usize)>,
+}
 
 /// A [`Peer`] without what needs its type.
 trait AnyPeer: Send + Sync {
@@ -87,29 +95,42 @@ impl<P: Peer> AnyPeer for P {
 }
 
 impl PeerCell {
+    /// That of `worker`.
+    pub(crate) fn new(worker: usize, still: Option<Arc<Stillness>>) -> Self {
+        Self { peer: OnceLock::new(), still: still.map(|still| (still, worker)) }
+    }
+
     pub(crate) fn set(&self, peer: impl Peer) {
-        if self.0.set(Box::new(peer)).is_err() {
+        if self.peer.set(Box::new(peer)).is_err() {
             unreachable!("a worker makes one park");
         }
     }
 
     /// Wakes the worker, or leaves a token. Before the worker has a park it does not sleep either.
     pub(crate) fn unpark(&self) {
-        if let Some(peer) = self.0.get() {
+        if let Some((still, worker)) = &self.still {
+            still.unparks(*worker);
+        }
+        self.unpark_quietly();
+    }
+
+    /// The same, without a lock: for a signal's handler; and where it is said already that the worker is up.
+    pub(crate) fn unpark_quietly(&self) {
+        if let Some(peer) = self.peer.get() {
             peer.unpark();
         }
     }
 
     /// Sets its alarm, or takes it back. One that has no park does not sleep.
     pub(crate) fn alarm(&self, after: Option<Duration>) {
-        if let Some(peer) = self.0.get() {
+        if let Some(peer) = self.peer.get() {
             peer.alarm(after);
         }
     }
 
     /// Delivers its completions for it; how many there were.
     pub(crate) fn rescue(&self) -> io::Result<usize> {
-        self.0.get().map_or(Ok(0), |peer| peer.rescue())
+        self.peer.get().map_or(Ok(0), |peer| peer.rescue())
     }
 }
 
@@ -121,13 +142,27 @@ impl Shared {
         wind_up: WindUp,
         stuck_report: Option<Duration>,
         grace: Duration,
+        (order, still): (Order, Option<Arc<Stillness>>),
     ) -> Self {
         let idle = Idle::new(remotes.len());
-        let watch = Watch::new(remotes.len(), clock.now());
+        let watch = Watch::new(remotes.len(), clock.pace());
         let reports = Reports::new(remotes.len(), stuck_report);
         let stage = AtomicU8::new(RUNS);
         let injector = Injector::new();
-        Self { remotes, idle, injector, hook, clock, wind_up, watch, reports, stage, grace }
+        Self {
+            remotes,
+            idle,
+            injector,
+            hook,
+            grace,
+            clock,
+            wind_up,
+            watch,
+            reports,
+            order,
+            still,
+            stage,
+        }
     }
 
     /// How many workers there are.

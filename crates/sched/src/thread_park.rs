@@ -2,6 +2,7 @@
 
 use crate::clock::saturating_add;
 use crate::park::{Leaked, Park, Peer};
+use crate::still::InFlight;
 use filch_atomic::sync::{Arc, Condvar, Mutex};
 use std::io;
 use std::time::{Duration, Instant};
@@ -74,6 +75,11 @@ impl Park for ThreadPark {
         state.waits = None;
         state.set = false;
         Ok(0)
+    }
+
+    /// There is no I/O.
+    fn in_flight(&self) -> InFlight {
+        InFlight::Nothing
     }
 
     fn shutdown(&mut self, _deadline: Option<Instant>) -> Result<(), Leaked> {

@@ -4,10 +4,12 @@ use crate::context::{self, LocalGuard};
 use crate::idle::Member;
 use crate::local::{BATCH, Local};
 use crate::main_task::MainTask;
+use crate::order::Order;
 use crate::park::Park;
 use crate::rng::Rng;
 use crate::search::Search;
 use crate::shared::Shared;
+use crate::still;
 use crate::task::Task;
 use crate::watch::{self, LOOK, Lookout};
 use std::io;
@@ -43,7 +45,7 @@ pub(crate) struct Worker<P> {
 
 impl<P: Park> Worker<P> {
     pub(crate) fn new(local: Local, park: P, rng: Rng) -> Self {
-        let now = local.shared().clock.now();
+        let now = local.shared().clock.pace();
         let search = Search::new(local.shared().workers(), rng);
         let member = Member::new(local.index);
         let lookout = Lookout::new(local.index);
@@ -99,11 +101,12 @@ impl<P: Park> Worker<P> {
     ///
     /// What the [`Park`] could not recover from.
     pub(crate) fn run(&mut self, mut main: Option<&mut MainTask<'_>>) -> io::Result<()> {
-        self.is_up(self.shared().clock.now());
+        self.is_up(self.shared().clock.pace());
         while !self.shared().is_closing() {
             // In turns: whichever of the two is always ready does not starve the other (S6).
             if let Some(main) = main.as_deref_mut()
                 && main.is_woken()
+                && self.local.is_mains_turn()
             {
                 self.begin_poll();
                 self.local.remote().polled.show_main();
@@ -112,6 +115,10 @@ impl<P: Park> Worker<P> {
                 self.end_poll()?;
                 if done {
                     return Ok(());
+                }
+                if self.local.order != Order::Warm {
+                    // Perhaps it is its turn again.
+                    continue;
                 }
             }
             // Nobody is robbed while there is something to do here.
@@ -143,7 +150,7 @@ impl<P: Park> Worker<P> {
             local.index,
             &local.shard.tasks,
             &local.remote().timers,
-            || local.remote().slot.take().or_else(|| local.queue.pop()).or_else(|| local.pull()),
+            || local.take_any(),
             |deadline| park.shutdown(deadline),
         );
         if last {
@@ -173,12 +180,14 @@ impl<P: Park> Worker<P> {
         if self.shared().is_ending() {
             self.keep_the_grace();
         }
-        let now = self.shared().clock.now();
+        let now = self.shared().clock.pace();
         // Polls that take long are followed by a look each, so that I/O waits for time, not for a count.
         // Then it is doubled, poll by poll: a task that takes long and comes round again soon must not
         // do so several times between two looks.
         let since_look = now.saturating_duration_since(self.last_look);
-        let long = since_look >= IO_BUDGET;
+        // Where a run is to repeat, nothing depends on how long anything takes.
+        let repeats = self.local.order == Order::Drawn;
+        let long = since_look >= IO_BUDGET && !repeats;
         self.looks_apart = if long { 1 } else { (self.looks_apart * 2).min(POLLS_PER_LOOK) };
         self.polls_until_look = self.looks_apart;
         self.last_look = now;
@@ -187,7 +196,7 @@ impl<P: Park> Worker<P> {
         self.busy_since = now;
         self.is_up(now);
         self.fire_timers(now);
-        if now.saturating_duration_since(self.last_turn) >= IO_BUDGET {
+        if repeats || now.saturating_duration_since(self.last_turn) >= IO_BUDGET {
             self.last_turn = now;
             let reaped = self.local.delivered(|| self.park.turn()).unwrap_or(Ok(0))?;
             let counters = &self.local.remote().counters;
@@ -230,6 +239,7 @@ impl<P: Park> Worker<P> {
 
     fn fire_timers(&mut self, now: Instant) {
         let remote = self.local.remote();
+        let now = self.shared().clock.of_timers(now);
         if !remote.timers.is_due(now) {
             return;
         }
@@ -267,27 +277,33 @@ impl<P: Park> Worker<P> {
             &shared.idle,
             || shared.has_work(),
             || {
-                let now = shared.clock.now();
+                let now = shared.clock.pace();
                 remote.counters.count_busy(busy_since, now);
                 remote.counters.parks.add(1);
-                let deadline = [remote.timers.next_deadline(), until].into_iter().flatten().min();
                 if shared.watch.is_on() {
                     let (watch, now) = (&shared.watch, shared.watch.nanos(now));
                     lookout.goes_to_sleep(watch, &shared.idle, now, set_alarm(&self.local));
                 }
-                self.local.delivered(|| park.park(deadline)).unwrap_or(Ok(0))
+                let park = || match &shared.still {
+                    None => {
+                        let deadlines = [remote.timers.next_deadline(), until];
+                        park.park(deadlines.into_iter().flatten().min())
+                    }
+                    Some(still) => still::park(&self.local, still, park, until),
+                };
+                self.local.delivered(park).unwrap_or(Ok(0))
             },
         );
         // What is woken from here on is queued: there is a call for help before the next poll.
         let Some(reaped) = parked else {
             // However often this happens on end, the worker is not stuck.
             if self.shared().watch.is_on() {
-                self.is_up(self.shared().clock.now());
+                self.is_up(self.shared().clock.pace());
             }
             return Ok(());
         };
         remote.counters.completions.add(reaped? as u64);
-        let now = shared.clock.now();
+        let now = shared.clock.pace();
         self.busy_since = now;
         self.last_turn = now;
         self.last_look = now;

@@ -100,6 +100,15 @@ impl Driver {
         self.local.shutdown(deadline)
     }
 
+    /// How many operations of this ring are in flight or staged, the cancels of others among them; and whether one of
+    /// them runs to its end whatever becomes of its future
+    /// ([`CANCEL_ON_DROP`](crate::Operation::CANCEL_ON_DROP) is false).
+    ///
+    /// Goes through all of them, so it is not for the hot path.
+    pub fn in_flight(&self) -> (usize, bool) {
+        self.local.in_flight()
+    }
+
     /// What it did so far.
     pub fn counts(&self) -> Counts {
         self.local.home().counts()

@@ -9,6 +9,7 @@ use crate::handle::Handle;
 use crate::home::{Home, lost_its_ring};
 #[cfg(not(filch_loom))]
 use crate::time::sleep_until;
+use filch_sched::timer::Instant;
 use filch_sync::Lock;
 use filch_uring::{Op, SharedFd, op};
 use socket2::SockRef;
@@ -19,7 +20,7 @@ use std::os::fd::OwnedFd;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long an accept waits after one that failed for want of descriptors or memory. The connection
 /// stays in the kernel's backlog and makes every accept fail at once until something is closed: a

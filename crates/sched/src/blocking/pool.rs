@@ -214,6 +214,14 @@ impl BlockingPool {
         }
     }
 
+    /// Whether no closure runs or waits, and those that ran have woken who waited for them.
+    pub fn is_quiet(&self) -> bool {
+        // In this order: a closure leaves the list before it wakes, and its thread is idle after that.
+        let none_is_left = self.0.tasks.is_empty();
+        let Stats { threads, idle, queued, .. } = self.stats();
+        none_is_left && threads == idle && queued == 0
+    }
+
     /// Every closure that is not over.
     pub fn tasks(&self) -> &OwnedTasks {
         &self.0.tasks

@@ -25,10 +25,10 @@ impl<F> CleanUp<F> {
         let own = Sleep::of(grace, location);
         let outer = around().and_then(|scope| scope.deadline());
         let over = match outer {
-            Some(outer) if outer < own.deadline() => Sleep::of_deadline(outer, location),
+            Some(outer) if outer < own.until() => Sleep::of_deadline(outer, location),
             _ => own,
         };
-        Self { future: Some(Shielded::until(future, over.deadline())), over, grace, location }
+        Self { future: Some(Shielded::until(future, over.until())), over, grace, location }
     }
 
     /// Ready when it is over, one way or the other. Pinned like a future.

@@ -1,5 +1,6 @@
 //! A timeout whose end can be looked at and put off while it runs.
 
+use super::instant::Instant as Moment;
 use super::sleep::{Sleep, sleep, sleep_until};
 use super::timeout::{Elapsed, Time, poll_within};
 use crate::scope::Part;
@@ -17,8 +18,8 @@ use std::time::{Duration, Instant};
 /// As [`timeout`](fn@super::timeout), of code that is given the [`Deadline`]: it can look at it, and put it off.
 ///
 /// ```
-/// use filch_sched::timer::{sleep, timeout_scope};
-/// use std::time::{Duration, Instant};
+/// use filch_sched::timer::{Instant, sleep, timeout_scope};
+/// use std::time::Duration;
 /// # use filch_sched::{Config, ThreadPark, run};
 /// # run(Config::default(), |_worker| Ok(ThreadPark::new()), async {
 /// let mut parts = 0;
@@ -91,7 +92,7 @@ impl<F> TimeoutScope<F> {
         location: &'static Location<'static>,
         body: impl FnOnce(Deadline) -> F,
     ) -> Self {
-        let deadline = Deadline::new(sleep.as_ref().map(Sleep::deadline));
+        let deadline = Deadline::new(sleep.as_ref().map(Sleep::until));
         let part = Part::new(body(deadline.clone()));
         Self { time: Moving { deadline, sleep, is_finished: false, location }, part }
     }
@@ -147,8 +148,8 @@ impl Deadline {
     }
 
     /// When the time is over. `None` if there is no limit.
-    pub fn when(&self) -> Option<Instant> {
-        self.0.state.lock().when
+    pub fn when(&self) -> Option<Moment> {
+        self.0.state.lock().when.map(Moment::from)
     }
 
     /// Whether the time is over and the scope is ended for that: though what is in it still cleans up, and also if
@@ -235,7 +236,7 @@ impl Time for Moving {
                 return Poll::Pending;
             };
             let sleep = match &mut self.sleep {
-                Some(sleep) if sleep.deadline() == when => sleep,
+                Some(sleep) if sleep.until() == when => sleep,
                 Some(sleep) => {
                     sleep.reset(when);
                     sleep
@@ -251,7 +252,7 @@ impl Time for Moving {
     }
 
     fn deadline(&self, _: Option<Instant>) -> Option<Instant> {
-        self.deadline.when()
+        self.deadline.0.state.lock().when
     }
 
     fn location(&self) -> &'static Location<'static> {

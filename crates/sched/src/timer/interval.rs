@@ -1,7 +1,9 @@
 //! Ticks at a steady pace.
 
+use super::instant::Instant as Moment;
 use super::sleep::{Sleep, now, sleep_until};
 use crate::clock::saturating_add;
+use futures_core::Stream;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,6 +15,21 @@ const TOLERANCE: Duration = Duration::from_millis(5);
 
 /// Ticks now, and then every `period`.
 ///
+/// The times are counted from the start, not from when somebody asked: a steady pace, however long the work between
+/// two ticks takes, as long as it is less than a period. [`Interval::set_missed_tick`] says what is done when it is
+/// more. The first tick is there at once.
+///
+/// ```
+/// use filch_sched::timer::interval;
+/// use std::time::Duration;
+/// # use filch_sched::{Config, ThreadPark, run};
+/// # run(Config::default(), |_worker| Ok(ThreadPark::new()), async {
+/// let mut pace = interval(Duration::from_millis(2));
+/// let first = pace.tick().await;
+/// assert_eq!(pace.tick().await - first, Duration::from_millis(2));
+/// # }).unwrap();
+/// ```
+///
 /// # Panics
 ///
 /// If `period` is zero.
@@ -21,19 +38,26 @@ pub fn interval(period: Duration) -> Interval {
     interval_at(now(), period)
 }
 
-/// Ticks at `start`, and then every `period`.
+/// Ticks at `start`, and then every `period`. See [`interval`].
 ///
 /// # Panics
 ///
 /// If `period` is zero.
 #[track_caller]
-pub fn interval_at(start: Instant, period: Duration) -> Interval {
+pub fn interval_at(start: impl Into<Instant>, period: Duration) -> Interval {
     assert!(!period.is_zero(), "the period of an interval must not be zero");
     Interval { sleep: sleep_until(start), period, missed: MissedTick::default() }
 }
 
 /// What [`interval`] and [`interval_at`] return.
+///
+/// It is a `Stream`, too, of the moments at which its ticks were due, that never ends.
+///
+/// # Cancel safety
+///
+/// A wait for a tick, by [`tick`](Self::tick) or as of a stream, that is dropped loses none: the next one gets it.
 #[derive(Debug)]
+#[must_use = "nobody is told of a tick that is not asked for"]
 pub struct Interval {
     sleep: Sleep,
     period: Duration,
@@ -86,7 +110,7 @@ impl Interval {
     /// # Cancel safety
     ///
     /// A call that is dropped loses no tick: the next call gets it.
-    pub async fn tick(&mut self) -> Instant {
+    pub async fn tick(&mut self) -> Moment {
         poll_fn(|cx| self.poll_tick(cx)).await
     }
 
@@ -95,12 +119,12 @@ impl Interval {
     /// # Panics
     ///
     /// When it is called on a thread without a runtime.
-    pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
+    pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Moment> {
         ready!(Pin::new(&mut self.sleep).poll(cx));
-        let due = self.sleep.deadline();
+        let due = self.sleep.until();
         let now = now();
         self.sleep.restart(self.missed.next(due, now, self.period), now);
-        Poll::Ready(due)
+        Poll::Ready(due.into())
     }
 
     /// The time from tick to tick.
@@ -124,7 +148,19 @@ impl Interval {
     }
 
     /// Makes the next tick come at `next`.
-    pub fn reset_at(&mut self, next: Instant) {
+    pub fn reset_at(&mut self, next: impl Into<Instant>) {
         self.sleep.reset(next);
+    }
+}
+
+impl Stream for Interval {
+    type Item = Moment;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Moment>> {
+        self.poll_tick(cx).map(Some)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (usize::MAX, None)
     }
 }

@@ -6,6 +6,7 @@
 //! the clock, and sleeps until the next deadline at the longest; the kernel is never asked for a timer.
 
 mod deadline;
+mod instant;
 mod interval;
 pub mod registration;
 mod sleep;
@@ -14,6 +15,7 @@ mod timers;
 pub mod wheel;
 
 pub use deadline::{Deadline, TimeoutScope, timeout_scope, timeout_scope_at};
+pub use instant::Instant;
 pub use interval::{Interval, MissedTick, interval, interval_at};
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Elapsed, Timeout, timeout, timeout_at};

@@ -1,5 +1,6 @@
 //! A future that is ready at a given moment.
 
+use super::instant::Instant as Moment;
 use super::registration::{Registration, Wait};
 use crate::clock::{Clock, saturating_add};
 use crate::context::{CurrentTimers, on_ending_worker, with_timers};
@@ -41,8 +42,8 @@ pub fn sleep(wait: Duration) -> Sleep {
 ///
 /// As for [`sleep`].
 #[track_caller]
-pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep { deadline, state: State::Fresh, location: Location::caller() }
+pub fn sleep_until(deadline: impl Into<Instant>) -> Sleep {
+    Sleep { deadline: deadline.into(), state: State::Fresh, location: Location::caller() }
 }
 
 /// The present moment by the clock of this thread's runtime; by the system's where there is none.
@@ -94,7 +95,12 @@ impl Sleep {
     }
 
     /// The moment it waits for.
-    pub fn deadline(&self) -> Instant {
+    pub fn deadline(&self) -> Moment {
+        self.deadline.into()
+    }
+
+    /// As [`deadline`](Self::deadline), as timers count.
+    pub(crate) fn until(&self) -> Instant {
         self.deadline
     }
 
@@ -109,7 +115,8 @@ impl Sleep {
 
     /// Makes it wait for `deadline` instead. A sleep that waits already goes on waiting and wakes the same
     /// task; one that has elapsed starts anew when it is next polled.
-    pub fn reset(&mut self, deadline: Instant) {
+    pub fn reset(&mut self, deadline: impl Into<Instant>) {
+        let deadline = deadline.into();
         self.deadline = deadline;
         if let State::Waiting(registration) = &mut self.state {
             let is_owner = with_timers(|current| {

@@ -1,5 +1,6 @@
 //! A bound on how long a future may take.
 
+use super::instant::Instant as Moment;
 use super::sleep::{Sleep, now, sleep_until};
 use crate::clock::saturating_add;
 use crate::scope::{Part, ends_around};
@@ -66,7 +67,10 @@ pub fn timeout<F: IntoFuture>(wait: Duration, future: F) -> Timeout<F::IntoFutur
 #[track_caller]
 #[doc(alias = "fail_at")]
 #[doc(alias = "move_on_at")]
-pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
+pub fn timeout_at<F: IntoFuture>(
+    deadline: impl Into<Instant>,
+    future: F,
+) -> Timeout<F::IntoFuture> {
     let time = Span::new(Limit::Until(sleep_until(deadline)), Location::caller());
     Timeout { time, part: Part::new(future.into_future()) }
 }
@@ -83,7 +87,7 @@ pub struct Timeout<F> {
 impl<F> Timeout<F> {
     /// The moment at which the time is over. `None` while it is not counted yet.
     #[doc(alias = "when")]
-    pub fn deadline(&self) -> Option<Instant> {
+    pub fn deadline(&self) -> Option<Moment> {
         match &self.time.limit {
             Limit::Wait(_) => None,
             Limit::Until(sleep) => Some(sleep.deadline()),
@@ -171,7 +175,7 @@ impl Time for Span {
     fn deadline(&self, begun: Option<Instant>) -> Option<Instant> {
         match &self.limit {
             Limit::Wait(wait) => begun.map(|begun| saturating_add(begun, *wait)),
-            Limit::Until(sleep) => Some(sleep.deadline()),
+            Limit::Until(sleep) => Some(sleep.until()),
         }
     }
 

@@ -62,6 +62,7 @@ fn help(
 ) -> bool {
     let (shared, counters) = (local.shared(), &local.remote().counters);
     let remote = &shared.remotes[stuck];
+    let now = shared.clock.of_timers(now);
     let mut gained = false;
     if let Some(task) = steal_half(local, stuck) {
         local.queue.push(task);

@@ -1,7 +1,7 @@
 //! A park that records what is asked of it. Its alarms ring when the test says.
 #![allow(unreachable_pub)]
 
-use filch_sched::{Leaked, Park, Peer};
+use filch_sched::{InFlight, Leaked, Park, Peer};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -98,6 +98,10 @@ impl Park for FakePark {
         seen.parked = false;
         seen.token = false;
         Ok(0)
+    }
+
+    fn in_flight(&self) -> InFlight {
+        InFlight::Nothing
     }
 
     fn shutdown(&mut self, _deadline: Option<Instant>) -> Result<(), Leaked> {

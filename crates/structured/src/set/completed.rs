@@ -78,7 +78,7 @@ impl<T> AsCompleted<T> {
 
     /// As [`timeout`](Self::timeout), until `deadline`.
     #[track_caller]
-    pub fn timeout_at(self, deadline: Instant) -> AsCompletedWithin<T> {
+    pub fn timeout_at(self, deadline: impl Into<Instant>) -> AsCompletedWithin<T> {
         AsCompletedWithin { set: self.set, time: sleep_until(deadline), stage: Stage::Running }
     }
 

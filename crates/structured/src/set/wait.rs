@@ -100,7 +100,7 @@ impl<'a, T, C: Condition<T>> Wait<'a, T, C> {
 
     /// Gives up at that moment, and gives what is done by then.
     #[track_caller]
-    pub fn timeout_at(self, deadline: Instant) -> Self {
+    pub fn timeout_at(self, deadline: impl Into<Instant>) -> Self {
         Self { time: Some(sleep_until(deadline)), ..self }
     }
 }

@@ -1,7 +1,7 @@
 //! Intervals and what they do about missed ticks.
 
 use super::{Count, DAY, Desk, MS, poll};
-use crate::timer::{Interval, MissedTick, interval, interval_at};
+use crate::timer::{Instant, Interval, MissedTick, interval, interval_at};
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -12,12 +12,12 @@ use std::time::Duration;
 fn due_when_asked_at(missed: MissedTick, asked_at: &[u32]) -> Vec<u128> {
     let mut desk = Desk::new();
     let count = Count::new();
-    let start = desk.now();
+    let start = Instant::from(desk.now());
     let mut beat = interval(10 * MS);
     beat.set_missed_tick(missed);
     let mut due = Vec::new();
     for &at in asked_at {
-        let step = (start + at * MS) - desk.now();
+        let step = (start + at * MS) - Instant::from(desk.now());
         desk.advance(step);
         let mut ask =
             || pin!(beat.tick()).poll(&mut Context::from_waker(&Waker::from(count.clone())));
@@ -68,7 +68,7 @@ fn skip_at_exactly_a_later_tick_goes_on_after_it() {
 fn a_dropped_tick_is_not_lost() {
     let mut desk = Desk::new();
     let count = Count::new();
-    let start = desk.now();
+    let start = Instant::from(desk.now());
     let mut beat = interval(10 * MS);
     let next = |beat: &mut Interval| {
         pin!(beat.tick()).poll(&mut Context::from_waker(&Waker::from(count.clone())))
@@ -89,7 +89,7 @@ fn a_dropped_tick_is_not_lost() {
 fn it_starts_when_it_is_told_to_and_can_be_told_anew() {
     let mut desk = Desk::new();
     let count = Count::new();
-    let start = desk.now();
+    let start = Instant::from(desk.now());
     let mut beat = interval_at(start + 3 * MS, 10 * MS);
     assert_eq!(beat.period(), 10 * MS);
     let next =

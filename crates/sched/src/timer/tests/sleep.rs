@@ -23,7 +23,7 @@ fn a_sleep_fires_at_its_time_and_not_before() {
     assert!(desk.timers.is_empty(), "nothing is registered before the first poll");
     assert!(poll(&mut nap, &count).is_pending());
     assert_eq!(desk.timers.len(), 1);
-    assert_eq!(desk.timers.next_deadline(), Some(nap.deadline()));
+    assert_eq!(desk.timers.next_deadline(), Some(nap.until()));
     assert_eq!(desk.advance(Duration::from_nanos(9_999_999)), 0);
     assert!(poll(&mut nap, &count).is_pending());
     assert!(!nap.is_elapsed());
@@ -44,7 +44,7 @@ fn a_part_of_a_tick_is_rounded_up() {
     for wait_ns in [1, 999_999, 1_000_000, 1_000_001, 1_876_543, 1_876_544, 1_876_545] {
         let wait = Duration::from_nanos(wait_ns);
         let mut nap = sleep(wait);
-        let deadline = nap.deadline();
+        let deadline = nap.until();
         assert!(poll(&mut nap, &count).is_pending());
         while poll(&mut nap, &count).is_pending() {
             assert!(desk.now() < deadline + TICK, "{wait:?} is late by more than a tick");
@@ -191,7 +191,7 @@ fn reset_moves_a_waiting_sleep_either_way_and_keeps_its_waker() {
     nap.reset(start);
     assert_eq!(desk.advance(MS), 1, "a time gone by is the next tick");
     assert!(poll(&mut nap, &count).is_ready());
-    assert_eq!(nap.deadline(), start);
+    assert_eq!(nap.until(), start);
 }
 
 #[test]

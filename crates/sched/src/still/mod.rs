@@ -1,0 +1,231 @@
+#![doc = include_str!("README.md")]
+
+#[cfg(not(filch_loom))]
+mod calls;
+#[cfg(not(filch_loom))]
+mod outside;
+#[cfg(not(filch_loom))]
+mod park;
+mod settle;
+
+#[cfg(not(filch_loom))]
+pub use calls::{NotVirtual, advance, settle};
+#[cfg(not(filch_loom))]
+pub(crate) use outside::Outside;
+#[cfg(not(filch_loom))]
+pub(crate) use park::park;
+pub use settle::Settled;
+
+use crate::clock::{ManualClock, TimeSource};
+use filch_atomic::sync::Mutex;
+use settle::Settling;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+/// So long nothing has to come from a ring with something in flight.
+const QUIET: Duration = Duration::from_millis(1);
+/// The same, if one of the operations comes to its end by itself.
+const QUIET_TO_THE_END: Duration = Duration::from_secs(1);
+
+/// What is in flight in a worker's park.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum InFlight {
+    /// Nothing: it ends only if somebody unparks it.
+    #[default]
+    Nothing,
+    /// Something that may come, and may never.
+    MayCome,
+    /// Something that comes to its end by itself: a write to a file, say.
+    Ends,
+}
+
+/// Where the workers say that they have nothing to do. See the [essay](self).
+#[derive(Debug)]
+pub struct Stillness {
+    state: Mutex<State>,
+    /// What moves the clock, if that is a virtual one.
+    hand: Option<Arc<ManualClock>>,
+}
+
+#[derive(Debug)]
+struct State {
+    workers: Box<[Standing]>,
+    /// How many threads outside run a future, or were woken to. Never below zero.
+    outside: usize,
+    settling: Settling,
+    quiet: Option<Quiet>,
+    jumps: u64,
+}
+
+/// While something is in flight and nothing comes of it.
+#[derive(Debug, Clone, Copy)]
+struct Quiet {
+    /// So much work has been done, and no more since.
+    work: u64,
+    since: Instant,
+    /// It has lasted, and every worker was then told to look into its ring.
+    is_checked: bool,
+}
+
+/// How a worker stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Up,
+    Owed,
+    Still(InFlight),
+}
+
+/// What the decider looks at.
+pub trait Scene {
+    /// Whether a closure runs, or anything is queued.
+    fn is_busy(&self) -> bool;
+
+    /// A number that changes with each poll and each completion.
+    fn work(&self) -> u64;
+
+    /// The earliest deadline of all timers.
+    fn next_deadline(&self) -> Option<Instant>;
+
+    /// Whether that worker has timers that are due at `now`.
+    fn is_due(&self, worker: usize, now: Instant) -> bool;
+}
+
+/// What a worker that has nothing to do is to do.
+#[derive(Debug)]
+pub enum Rest {
+    /// Park, until that moment of real time at the longest.
+    Park(Option<Instant>),
+    /// Unpark these, wake those, and look again. It is up.
+    Again {
+        /// Workers that are up from now on.
+        unpark: Vec<usize>,
+        /// Those who waited for the stillness.
+        wake: Vec<Waker>,
+    },
+}
+
+impl Rest {
+    const AGAIN: Self = Self::Again { unpark: Vec::new(), wake: Vec::new() };
+}
+
+impl Stillness {
+    /// For as many workers, which are up. `hand` is what moves the clock, if it is a virtual one.
+    pub fn new(workers: usize, hand: Option<Arc<ManualClock>>) -> Self {
+        let state = State {
+            workers: vec![Standing::Up; workers].into(),
+            outside: 0,
+            settling: Settling::default(),
+            quiet: None,
+            jumps: 0,
+        };
+        Self { state: Mutex::new(state), hand }
+    }
+
+    /// Whether it moves the clock.
+    pub fn is_virtual(&self) -> bool {
+        self.hand.is_some()
+    }
+
+    /// How often the clock has jumped.
+    pub fn jumps(&self) -> u64 {
+        self.state.lock().jumps
+    }
+
+    /// `worker` found nothing to do and is about to park. `now` is real time.
+    pub fn rest(&self, worker: usize, flight: InFlight, now: Instant, scene: &impl Scene) -> Rest {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        if state.workers[worker] == Standing::Owed {
+            state.workers[worker] = Standing::Up;
+            return Rest::AGAIN;
+        }
+        state.workers[worker] = Standing::Still(flight);
+        let Some(flight) = state.all_still() else { return Rest::Park(None) };
+        if scene.is_busy() {
+            return Rest::Park(Some(now + QUIET));
+        }
+        if flight > InFlight::Nothing {
+            let long = if flight == InFlight::Ends { QUIET_TO_THE_END } else { QUIET };
+            let work = scene.work();
+            let is_checked = false;
+            let quiet = match &mut state.quiet {
+                Some(quiet) if quiet.work == work => quiet,
+                other => other.insert(Quiet { work, since: now, is_checked }),
+            };
+            if now < quiet.since + long {
+                return Rest::Park(Some(quiet.since + long));
+            }
+            if !quiet.is_checked {
+                quiet.is_checked = true;
+                let others = (0..state.workers.len()).filter(|other| *other != worker).collect();
+                state.workers.fill(Standing::Up);
+                return Rest::Again { unpark: others, wake: Vec::new() };
+            }
+        }
+        state.quiet = None;
+        if let Some(wake) = state.settling.release() {
+            state.workers[worker] = Standing::Up;
+            return Rest::Again { unpark: Vec::new(), wake };
+        }
+        let Some(hand) = &self.hand else { return Rest::Park(None) };
+        let Some(next) = scene.next_deadline() else { return Rest::Park(None) };
+        // Timers may be due already: there are more than are fired at a time.
+        if let Some(step) = next.checked_duration_since(hand.now())
+            && !step.is_zero()
+        {
+            hand.advance(step);
+            state.jumps += 1;
+        }
+        let now = hand.now();
+        let mut unpark = Vec::new();
+        for other in 0..state.workers.len() {
+            if other != worker && scene.is_due(other, now) {
+                state.workers[other] = Standing::Up;
+                unpark.push(other);
+            }
+        }
+        state.workers[worker] = Standing::Up;
+        Rest::Again { unpark, wake: Vec::new() }
+    }
+
+    /// `worker` has left its park.
+    pub fn rises(&self, worker: usize) {
+        let standing = &mut self.state.lock().workers[worker];
+        if let Standing::Still(_) = *standing {
+            *standing = Standing::Up;
+        }
+    }
+
+    /// `worker` is about to be unparked.
+    pub fn unparks(&self, worker: usize) {
+        let standing = &mut self.state.lock().workers[worker];
+        *standing = match *standing {
+            Standing::Still(_) => Standing::Up,
+            Standing::Up | Standing::Owed => Standing::Owed,
+        };
+    }
+
+    /// Moves a virtual clock on, whatever runs. False if there is none.
+    pub fn advance(&self, step: Duration) -> bool {
+        // Under the lock: a jump goes to a moment that it has read, and not beyond.
+        let _state = self.state.lock();
+        self.hand.as_ref().map(|hand| hand.advance(step)).is_some()
+    }
+}
+
+impl State {
+    /// What is in flight, if nobody runs.
+    fn all_still(&self) -> Option<InFlight> {
+        if self.outside > 0 {
+            return None;
+        }
+        self.workers.iter().try_fold(InFlight::Nothing, |most, standing| match standing {
+            Standing::Still(flight) => Some(most.max(*flight)),
+            Standing::Up | Standing::Owed => None,
+        })
+    }
+}
+
+#[cfg(all(test, not(any(filch_loom, filch_shuttle))))]
+mod tests;

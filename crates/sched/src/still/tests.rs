@@ -1,0 +1,172 @@
+//! The rules of the stillness, one by one.
+
+use super::{InFlight, QUIET, QUIET_TO_THE_END, Rest, Scene, Stillness};
+use crate::clock::{ManualClock, TimeSource};
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A scene that is set by hand.
+#[derive(Default)]
+struct Stage {
+    is_busy: Cell<bool>,
+    work: Cell<u64>,
+    /// Of each worker.
+    deadlines: Vec<Option<Instant>>,
+}
+
+impl Scene for Stage {
+    fn is_busy(&self) -> bool {
+        self.is_busy.get()
+    }
+
+    fn work(&self) -> u64 {
+        self.work.get()
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.iter().flatten().min().copied()
+    }
+
+    fn is_due(&self, worker: usize, now: Instant) -> bool {
+        self.deadlines[worker].is_some_and(|deadline| deadline <= now)
+    }
+}
+
+/// Two workers, the first with a timer in so many seconds, the second with one in so many.
+fn two(first: u64, second: u64) -> (Stillness, Arc<ManualClock>, Stage) {
+    let hand = ManualClock::new();
+    let deadlines = [first, second].map(|seconds| Some(hand.now() + SECOND * seconds as u32));
+    let still = Stillness::new(2, Some(hand.clone()));
+    (still, hand, Stage { deadlines: deadlines.to_vec(), ..Stage::default() })
+}
+
+/// Until when a worker that rests may park, if it may.
+fn parks(rest: Rest) -> Option<Option<Instant>> {
+    match rest {
+        Rest::Park(until) => Some(until),
+        Rest::Again { .. } => None,
+    }
+}
+
+/// TIME-5, TIME-6.
+#[test]
+fn the_last_to_rest_moves_the_clock_to_the_earliest_timer_and_unparks_its_owner() {
+    let (still, hand, stage) = two(3, 5);
+    let (start, now) = (hand.now(), Instant::now());
+    assert_eq!(parks(still.rest(0, InFlight::Nothing, now, &stage)), Some(None));
+    assert_eq!(hand.now(), start, "the other one runs");
+    let Rest::Again { unpark, wake } = still.rest(1, InFlight::Nothing, now, &stage) else {
+        panic!("it decides");
+    };
+    assert_eq!((unpark, wake.len()), (vec![0], 0));
+    assert_eq!(hand.now(), start + 3 * SECOND);
+    // The owner has not risen yet, and counts as up.
+    assert_eq!(parks(still.rest(1, InFlight::Nothing, now, &stage)), Some(None));
+    assert_eq!((hand.now(), still.jumps()), (start + 3 * SECOND, 1));
+}
+
+#[test]
+fn one_who_was_unparked_looks_again_before_it_is_still() {
+    let (still, hand, stage) = two(3, 5);
+    let (start, now) = (hand.now(), Instant::now());
+    still.unparks(0);
+    assert_eq!(parks(still.rest(0, InFlight::Nothing, now, &stage)), None);
+    assert_eq!(parks(still.rest(0, InFlight::Nothing, now, &stage)), Some(None));
+    // In its park now, and unparked again: it is up before it knows.
+    still.unparks(0);
+    assert_eq!(parks(still.rest(1, InFlight::Nothing, now, &stage)), Some(None));
+    assert_eq!(hand.now(), start);
+    still.rises(0);
+    assert_eq!(parks(still.rest(0, InFlight::Nothing, now, &stage)), None);
+    assert_eq!(hand.now(), start + 3 * SECOND);
+}
+
+/// TIME-8.
+#[test]
+fn what_is_in_flight_has_to_be_quiet_for_a_millisecond() {
+    for (flight, long) in [(InFlight::MayCome, QUIET), (InFlight::Ends, QUIET_TO_THE_END)] {
+        let (still, hand, stage) = two(3, 5);
+        let (start, now) = (hand.now(), Instant::now());
+        assert_eq!(parks(still.rest(0, flight, now, &stage)), Some(None));
+        let rest = |now| parks(still.rest(1, InFlight::Nothing, now, &stage));
+        assert_eq!(rest(now), Some(Some(now + long)));
+        let later = now + long / 2;
+        assert_eq!(rest(later), Some(Some(now + long)), "it is the same quiet");
+        stage.work.set(1);
+        assert_eq!(rest(later), Some(Some(later + long)), "something came");
+        assert_eq!(rest(now + long), Some(Some(later + long)));
+        let Rest::Again { unpark, .. } = still.rest(1, InFlight::Nothing, later + long, &stage)
+        else {
+            panic!("all are to look once more");
+        };
+        assert_eq!(unpark, [0]);
+        assert_eq!(rest(later + long), Some(None), "the other one has yet to look");
+        assert_eq!(hand.now(), start);
+        // It found something, or not.
+        let came = u64::from(flight == InFlight::MayCome);
+        stage.work.set(1 + came);
+        let last = parks(still.rest(0, flight, later + long, &stage));
+        if came > 0 {
+            assert_eq!((last, hand.now()), (Some(Some(later + 2 * long)), start));
+        } else {
+            assert_eq!((last, hand.now()), (None, start + 3 * SECOND));
+        }
+    }
+}
+
+/// TIME-7.
+#[test]
+fn while_a_closure_runs_the_clock_stands() {
+    let (still, hand, stage) = two(3, 5);
+    let (start, now) = (hand.now(), Instant::now());
+    stage.is_busy.set(true);
+    assert_eq!(parks(still.rest(0, InFlight::Nothing, now, &stage)), Some(None));
+    for later in [now, now + SECOND] {
+        let until = parks(still.rest(1, InFlight::Nothing, later, &stage));
+        assert_eq!(until, Some(Some(later + QUIET)), "it looks again soon");
+    }
+    assert_eq!(hand.now(), start);
+    stage.is_busy.set(false);
+    assert_eq!(parks(still.rest(1, InFlight::Nothing, now, &stage)), None);
+    assert_eq!(hand.now(), start + 3 * SECOND);
+}
+
+/// TIME-10.
+#[test]
+fn those_who_wait_for_the_stillness_come_before_a_jump() {
+    let (still, hand, stage) = two(3, 5);
+    let still = Arc::new(still);
+    let (start, now) = (hand.now(), Instant::now());
+    let mut settled = pin!(still.settled());
+    let mut dropped = Box::pin(still.settled());
+    let mut cx = Context::from_waker(Waker::noop());
+    assert_eq!(settled.as_mut().poll(&mut cx), Poll::Pending);
+    assert_eq!(dropped.as_mut().poll(&mut cx), Poll::Pending);
+    drop(dropped);
+    assert_eq!(parks(still.rest(0, InFlight::Nothing, now, &stage)), Some(None));
+    assert_eq!(settled.as_mut().poll(&mut cx), Poll::Pending);
+    let Rest::Again { wake, .. } = still.rest(1, InFlight::Nothing, now, &stage) else {
+        panic!("somebody waits");
+    };
+    assert_eq!((wake.len(), hand.now()), (1, start));
+    assert_eq!(settled.as_mut().poll(&mut cx), Poll::Ready(()));
+    assert_eq!(parks(still.rest(1, InFlight::Nothing, now, &stage)), None);
+    assert_eq!(hand.now(), start + 3 * SECOND);
+}
+
+#[test]
+fn with_nothing_to_wait_for_it_stands() {
+    let (still, hand, mut stage) = two(3, 5);
+    stage.deadlines.fill(None);
+    let (start, now) = (hand.now(), Instant::now());
+    for worker in 0..2 {
+        assert_eq!(parks(still.rest(worker, InFlight::Nothing, now, &stage)), Some(None));
+    }
+    assert_eq!(hand.now(), start);
+}
