@@ -154,6 +154,18 @@ impl Handle {
         self.0.is_shut_down()
     }
 
+    /// As the scheduler knows it.
+    pub(crate) fn inner(&self) -> &filch_sched::Handle {
+        &self.0
+    }
+
+    /// How many operations are in flight in its rings, roughly.
+    pub(crate) fn operations(&self) -> usize {
+        let rings: Option<Arc<Rings>> = self.0.extension().clone().downcast().ok();
+        let each = rings.iter().flat_map(|rings| rings.iter().flatten());
+        each.map(filch_uring::Remote::operations).sum()
+    }
+
     /// Whether it has no timers any more.
     pub(crate) fn is_closing(&self) -> bool {
         self.0.is_closing()

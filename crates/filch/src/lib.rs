@@ -65,6 +65,9 @@ mod runtime;
 #[cfg(not(filch_loom))]
 pub mod task;
 #[cfg(not(filch_loom))]
+#[doc(hidden)]
+pub mod testing;
+#[cfg(not(filch_loom))]
 pub mod time;
 #[cfg(not(filch_loom))]
 mod time_slice;

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Attribute, ItemFn, Result, Signature, parse_quote};
+use syn::{Attribute, Expr, Ident, ItemFn, Path, Result, Signature, parse_quote};
 
 use crate::options::Options;
 
@@ -59,9 +59,9 @@ fn harmless(item: TokenStream) -> TokenStream {
 fn try_expand(kind: Kind, options: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let function: ItemFn = syn::parse2(item)?;
     check(kind, &function)?;
-    let options: Options = syn::parse2(options)?;
-    let filch = options.filch.unwrap_or_else(|| parse_quote!(::filch));
-    let workers = match (options.workers, kind) {
+    let options = Options::parse(kind, options)?;
+    let filch = options.filch.clone().unwrap_or_else(|| parse_quote!(::filch));
+    let workers = match (options.workers.clone(), kind) {
         (Some(workers), _) => Some(workers),
         (None, Kind::Test) => Some(parse_quote!(#TEST_WORKERS)),
         (None, Kind::Main) => None,
@@ -77,7 +77,12 @@ fn try_expand(kind: Kind, options: TokenStream, item: TokenStream) -> Result<Tok
             // Ctrl-C is for those who run the tests.
             let leave =
                 (kind == Kind::Test).then(|| quote! { .interrupt(#filch::Interrupt::Leave) });
-            quote! { #filch::Runtime::builder().workers(#workers) #leave .run_main(#name()) }
+            let clock = options.virtual_time.then(|| quote! { .virtual_time(true) });
+            let builder = quote! { #filch::Runtime::builder().workers(#workers) #leave #clock };
+            match setup(&filch, name, &options) {
+                None => quote! { #builder.run_main(#name()) },
+                Some(setup) => quote! { #setup.run(|| #builder, #name) },
+            }
         }
     };
     // The inner function is the one that was written, signature and all: what it returns is then
@@ -90,6 +95,24 @@ fn try_expand(kind: Kind, options: TokenStream, item: TokenStream) -> Result<Tok
             #run
         }
     })
+}
+
+/// What runs a test that asks for more than a runtime.
+fn setup(filch: &Path, name: &Ident, options: &Options) -> Option<TokenStream> {
+    let seed = options.seed.as_ref().map(|seed| match seed {
+        Expr::Range(_) => quote! { .seeds(#seed) },
+        _ => quote! { .seed(#seed) },
+    });
+    let timeout = options.timeout.map(|time| {
+        let millis = time.as_millis() as u64;
+        quote! { .timeout(::core::time::Duration::from_millis(#millis)) }
+    });
+    let leak_check = options.leak_check.then(|| quote! { .leak_check() });
+    if seed.is_none() && timeout.is_none() && leak_check.is_none() {
+        return None;
+    }
+    let path = quote! { ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name)) };
+    Some(quote! { #filch::testing::Setup::new(#path) #seed #timeout #leak_check })
 }
 
 /// Refuses what cannot become a plain function without arguments.
@@ -155,6 +178,34 @@ mod tests {
                 pub fn main() {
                     async fn main() {}
                     my::filch::Runtime::builder().workers(cores() - 1).run_main(main())
+                }
+            },
+        );
+    }
+
+    #[test]
+    fn what_is_more_than_a_runtime_is_run_by_a_setup() {
+        check(
+            Kind::Test,
+            quote! { virtual_time, seed = 7, timeout = "2min", leak_check },
+            quote! { async fn it() {} },
+            quote! {
+                #[::core::prelude::v1::test]
+                fn it() {
+                    async fn it() {}
+                    ::filch::testing::Setup::new(
+                        ::core::concat!(::core::module_path!(), "::", ::core::stringify!(it))
+                    )
+                        .seed(7)
+                        .timeout(::core::time::Duration::from_millis(120000u64))
+                        .leak_check()
+                        .run(
+                            || ::filch::Runtime::builder()
+                                .workers(2usize)
+                                .interrupt(::filch::Interrupt::Leave)
+                                .virtual_time(true),
+                            it
+                        )
                 }
             },
         );

@@ -67,6 +67,8 @@ mod handle;
 #[cfg(not(filch_loom))]
 mod keeper;
 #[cfg(not(filch_loom))]
+mod left;
+#[cfg(not(filch_loom))]
 mod local;
 #[cfg(not(filch_loom))]
 mod main_task;
@@ -91,6 +93,7 @@ pub use {
     context::{Enter, NO_RUNTIME, deliberately, is_worker, with_handle, worker_index},
     handle::Handle,
     keeper::Keeper,
+    left::Left,
     main_task::Interrupter,
     metrics::WorkerMetrics,
     order::Order,

@@ -200,6 +200,11 @@ impl Remote {
         self.home.ward.as_ref().map(|ward| ward.kept()).unwrap_or_default()
     }
 
+    /// How many operations are in flight or staged, from any thread; one that ends just now may count or not.
+    pub fn operations(&self) -> usize {
+        self.home.running()
+    }
+
     /// Whether the driver's thread sleeps in its ring at this moment, and so would take an operation from
     /// elsewhere at once. A hint.
     pub fn is_parked(&self) -> bool {

@@ -272,7 +272,16 @@ impl Home {
         }
     }
 
-    /// Shows the owner the index and the word of each cell in use.
+    /// How many operations are not over, roughly.
+    pub(crate) fn running(&self) -> usize {
+        let mut running = 0;
+        self.for_each_used(|_, word| {
+            running += usize::from(word & (word::CLAIMED | word::DONE | word::LOST) == 0);
+        });
+        running
+    }
+
+    /// Shows the index and the word of each cell in use.
     pub(super) fn for_each_used(&self, mut each: impl FnMut(u32, u64)) {
         let grown = self.common.lock().grown;
         for chunk in 0..grown as usize {

@@ -1,0 +1,58 @@
+//! A test in a process of its own: only there are descriptors nobody else's.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::{env, fs};
+
+/// Says in the child which test it is for.
+const CHILD: &str = "FILCH_TEST_ALONE";
+
+/// What a child says that fails. (That somebody panicked in it may be a part of the test.)
+const FAILED: &str = "filch: the test alone in this process panics";
+
+/// Open descriptors, and what each is.
+pub(super) type Descriptors = BTreeMap<i32, String>;
+
+/// Runs the test in a child, and panics with what it printed if it fails there. False in the child, which has to run it.
+#[track_caller]
+pub(super) fn passes_in_a_child(name: &'static str) -> bool {
+    if env::var(CHILD).is_ok_and(|child| child == name) {
+        return false;
+    }
+    // The harness does not know the name of the crate.
+    let test = name.split_once("::").map_or(name, |(_, test)| test);
+    let output = Command::new(env::current_exe().expect("a test binary has a path"))
+        .args([test, "--exact", "--nocapture", "--include-ignored", "--test-threads=1"])
+        .env(CHILD, name)
+        .output()
+        .expect("a test binary can be started again");
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.push_str(&String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("running 1 test"), "there is no test {test} to be run alone:\n{text}");
+    // With `should_panic` the child's harness takes one thing for the other, as ours does with what comes of it here.
+    let has_failed = !output.status.success() && !text.contains("did not panic as expected");
+    assert!(!has_failed && !text.contains(FAILED), "alone in its process it failed:\n{text}");
+    true
+}
+
+/// In the child, while the test runs.
+pub(super) struct InChild;
+
+impl Drop for InChild {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{FAILED}");
+        }
+    }
+}
+
+/// The descriptors of this process, without the one used to look.
+pub(super) fn descriptors() -> Descriptors {
+    let entries = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let found = entries.filter_map(|entry| {
+        let number = entry.file_name().to_str()?.parse().ok()?;
+        let what = fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned();
+        (!(what.starts_with("/proc/") && what.ends_with("/fd"))).then_some((number, what))
+    });
+    found.collect()
+}
