@@ -329,6 +329,32 @@ fn run_12_a_child_that_is_refused_ends_its_group() {
     }
 }
 
+/// RUN-12, RUN-5: tasks of a set are anybody's, and asked like those that were merely spawned. Shielded code goes on
+/// with an error.
+#[test]
+fn run_12_tasks_of_a_set_are_asked() {
+    let _watchdog = watchdog(PATIENCE);
+    for workers in [1, 2] {
+        let (log, reports) = (Log::default(), Log::default());
+        let main = async {
+            let says = log.clone();
+            drop(filch::spawn(shielded(async move {
+                let mut set = filch::TaskSet::new();
+                set.spawn(pending::<()>());
+                let spawned = filch::spawn(pending::<()>());
+                says.add("begun");
+                assert!(set.join_next().await.unwrap().unwrap_err().is_shutdown());
+                assert!(spawned.await.unwrap_err().is_shutdown());
+                says.add("over");
+            })));
+            log.until("begun").await;
+        };
+        builder(workers, &reports).run(main).unwrap();
+        assert_eq!(log.take(), ["begun", "over"]);
+        assert_eq!(reports.take(), [""; 0]);
+    }
+}
+
 /// RUN-2: a task is not told of the end by those that it waits for.
 #[test]
 fn run_2_who_waits_for_a_task_is_cut_there() {
