@@ -115,10 +115,15 @@ fn an_adopted_group_takes_no_place() {
             Meta::here(),
         );
         queue.run();
-        let ender = wakes(&queue, &first);
+        take(&first).unwrap().wake();
         take(&body).unwrap().wake();
-        queue.run();
-        ender.join().unwrap();
+        // One drops, and the other one ends; the rest comes after.
+        let other = thread::spawn({
+            let queue = queue.clone();
+            move || _ = queue.step()
+        });
+        queue.step();
+        other.join().unwrap();
         queue.run();
         take(&orphan);
         result(handle).unwrap().unwrap();
