@@ -58,8 +58,27 @@ pub(crate) fn with_local<R>(f: impl FnOnce(Option<&Local>) -> R) -> R {
 }
 
 /// Whether this thread is a worker, of whichever scheduler.
-pub fn is_worker() -> bool {
+pub(crate) fn is_worker() -> bool {
     !LOCAL.with(Cell::get).is_null()
+}
+
+/// What a thread is to schedulers: the same as long as it neither becomes a worker nor ceases to be one, and has entered
+/// as many of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Role {
+    worker: *const Local,
+    entered: usize,
+}
+
+impl Role {
+    /// Of a thread that has to do with none.
+    pub const NONE: Self = Self { worker: ptr::null(), entered: 0 };
+}
+
+/// What this thread is just now.
+#[inline]
+pub fn role() -> Role {
+    Role { worker: LOCAL.with(Cell::get), entered: DEPTH.with(Cell::get) }
 }
 
 /// The index of the worker that this thread is, if it is one.

@@ -197,6 +197,11 @@ impl Handle {
         self.0.shards.len()
     }
 
+    /// Whether this thread is one of them.
+    pub fn has_this_worker(&self) -> bool {
+        context::with_local(|local| local.is_some_and(|local| local.belongs_to(self.shared())))
+    }
+
     /// How many tasks have not ended.
     pub fn tasks(&self) -> usize {
         self.0.shards.iter().map(|shard| shard.tasks.len()).sum()

@@ -90,7 +90,7 @@ mod worker;
 #[cfg(not(filch_loom))]
 pub use {
     block_on::BlockOnWorker,
-    context::{Enter, NO_RUNTIME, deliberately, is_worker, with_handle, worker_index},
+    context::{Enter, NO_RUNTIME, Role, deliberately, role, with_handle, worker_index},
     handle::Handle,
     keeper::Keeper,
     left::Left,
