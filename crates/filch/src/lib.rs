@@ -80,7 +80,7 @@ pub use filch_macros::{main, test};
 #[cfg(not(filch_loom))]
 pub use filch_sched::{BlockOnWorker, Enter, Submitted, WorkerMetrics, task_local};
 #[cfg(not(filch_loom))]
-pub use filch_structured::{local_scope, scope_with};
+pub use filch_structured::{local_scope, local_set, scope_with, spawn_local};
 #[cfg(not(filch_loom))]
 pub use handle::{Handle, Metrics, RingMetrics};
 #[cfg(not(filch_loom))]

@@ -44,7 +44,7 @@ pub use {
         try_gather_all,
     },
     lend::{EnvHandle, EnvScope, EnvTask, scope_with},
-    local::{LocalHandle, LocalScope, local_scope},
+    local::{LocalHandle, LocalScope, local_scope, local_set, spawn_local},
     race::{Arms, Race, race, race_all},
     set::{
         All, AsCompleted, AsCompletedWithin, Condition, First, FirstError, TaskSet, Until, Wait,

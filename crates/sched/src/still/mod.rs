@@ -142,6 +142,11 @@ impl Stillness {
         }
         state.workers[worker] = Standing::Still(flight);
         let Some(flight) = state.all_still() else { return Rest::Park(None) };
+        let jump = self.hand.as_ref().and_then(|hand| Some((hand, scene.next_deadline()?)));
+        if state.settling.is_empty() && jump.is_none() {
+            // Nobody wants to know (S4). Whoever does so from now on is up, or unparks somebody.
+            return Rest::Park(None);
+        }
         if scene.is_busy() {
             return Rest::Park(Some(now + QUIET));
         }
@@ -168,8 +173,7 @@ impl Stillness {
             state.workers[worker] = Standing::Up;
             return Rest::Again { unpark: Vec::new(), wake };
         }
-        let Some(hand) = &self.hand else { return Rest::Park(None) };
-        let Some(next) = scene.next_deadline() else { return Rest::Park(None) };
+        let Some((hand, next)) = jump else { return Rest::Park(None) };
         // Timers may be due already: there are more than are fired at a time.
         if let Some(step) = next.checked_duration_since(hand.now())
             && !step.is_zero()

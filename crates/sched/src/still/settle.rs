@@ -17,6 +17,11 @@ pub(super) struct Settling {
 }
 
 impl Settling {
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Takes all of them, if there are any.
     pub(super) fn release(&mut self) -> Option<Vec<Waker>> {
         let released = std::mem::take(&mut self.waiting);

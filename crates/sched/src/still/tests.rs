@@ -160,13 +160,22 @@ fn those_who_wait_for_the_stillness_come_before_a_jump() {
     assert_eq!(hand.now(), start + 3 * SECOND);
 }
 
+/// TIME-11: nobody wakes for nothing, whatever runs or is in flight.
 #[test]
-fn with_nothing_to_wait_for_it_stands() {
+fn with_nothing_to_wait_for_it_stands_and_nobody_looks_again() {
     let (still, hand, mut stage) = two(3, 5);
-    stage.deadlines.fill(None);
+    let in_real_time = Stillness::new(2, None);
     let (start, now) = (hand.now(), Instant::now());
+    stage.is_busy.set(true);
     for worker in 0..2 {
-        assert_eq!(parks(still.rest(worker, InFlight::Nothing, now, &stage)), Some(None));
+        // With timers, which are the park's business there.
+        let rest = in_real_time.rest(worker, InFlight::MayCome, now, &stage);
+        assert_eq!(parks(rest), Some(None));
+    }
+    stage.deadlines.fill(None);
+    for worker in 0..2 {
+        let rest = still.rest(worker, InFlight::MayCome, now, &stage);
+        assert_eq!(parks(rest), Some(None));
     }
     assert_eq!(hand.now(), start);
 }

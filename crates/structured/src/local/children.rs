@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::{fmt, mem};
 
-/// A child: what it yields, it has given to its handle.
+/// A child of a [`local_scope`](super::local_scope()): what it yields, it has given to its handle.
 pub(super) type Child<'env> = Pin<Box<dyn Future<Output = ()> + Send + 'env>>;
 
 /// So many polls for each member that was there, and so many besides, before the others of the worker have a turn:
@@ -20,17 +20,17 @@ const POLLS_EACH: usize = 4;
 const POLLS_BESIDES: usize = 32;
 
 /// What the handles of a scope and the task have in common.
-pub(super) struct Shared<'env> {
+pub(super) struct Shared<C> {
     /// What a cancel of the children reaches.
     pub(super) scope: ScopeArc<Scope>,
     pub(super) woken: Arc<Woken>,
     /// Children that the task has not seen yet. `None` when the scope is over.
-    new: Mutex<Option<Vec<Child<'env>>>>,
+    new: Mutex<Option<Vec<C>>>,
 }
 
-impl<'env> Shared<'env> {
+impl<C> Shared<C> {
     /// Has the child polled. Gives it back if the scope is over.
-    pub(super) fn add(&self, child: Child<'env>) -> Result<(), Child<'env>> {
+    pub(super) fn add(&self, child: C) -> Result<(), C> {
         match &mut *self.new.lock() {
             Some(new) => new.push(child),
             None => return Err(child),
@@ -41,10 +41,10 @@ impl<'env> Shared<'env> {
 }
 
 /// The children, and which of them, and of the body, to poll.
-pub(super) struct Children<'env> {
-    shared: Arc<Shared<'env>>,
+pub(super) struct Children<C> {
+    shared: Arc<Shared<C>>,
     body: Arc<Member>,
-    places: Vec<Option<Held<'env>>>,
+    places: Vec<Option<Held<C>>>,
     free: Vec<usize>,
     /// How many there have been.
     born: u64,
@@ -52,13 +52,13 @@ pub(super) struct Children<'env> {
     _inside: Inside,
 }
 
-struct Held<'env> {
-    child: Child<'env>,
+struct Held<C> {
+    child: C,
     member: Arc<Member>,
     born: u64,
 }
 
-impl<'env> Children<'env> {
+impl<C: Future<Output = ()> + Unpin> Children<C> {
     /// None yet. The scope is in the one that this is called in.
     pub(super) fn new() -> Self {
         let inside = Inside::new(Kind::Members, around(), None);
@@ -69,12 +69,8 @@ impl<'env> Children<'env> {
         Self { shared, body, places: Vec::new(), free: Vec::new(), born: 0, _inside: inside }
     }
 
-    pub(super) fn shared(&self) -> &Arc<Shared<'env>> {
+    pub(super) fn shared(&self) -> &Arc<Shared<C>> {
         &self.shared
-    }
-
-    fn len(&self) -> usize {
-        self.places.len() - self.free.len()
     }
 
     /// Polls those that were woken; the body by `poll_body`, which says whether it is over and is not called
@@ -122,7 +118,7 @@ impl<'env> Children<'env> {
         let waker = Waker::from(member.clone());
         let child = &mut held.child;
         let scope = &self.shared.scope;
-        if enter(scope, || child.as_mut().poll(&mut Context::from_waker(&waker))).is_ready() {
+        if enter(scope, || Pin::new(child).poll(&mut Context::from_waker(&waker))).is_ready() {
             member.is_over();
             let over = self.places[place].take();
             self.free.push(place);
@@ -145,7 +141,13 @@ impl<'env> Children<'env> {
     }
 }
 
-impl Drop for Children<'_> {
+impl<C> Children<C> {
+    fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+}
+
+impl<C> Drop for Children<C> {
     /// The youngest is dropped first. No more come.
     fn drop(&mut self) {
         self.shared.woken.close();
@@ -161,9 +163,9 @@ impl Drop for Children<'_> {
 }
 
 /// Dropped from the end. If a destructor panics, the others run all the same.
-struct Reversed<'env>(Vec<Child<'env>>);
+struct Reversed<C>(Vec<C>);
 
-impl Drop for Reversed<'_> {
+impl<C> Drop for Reversed<C> {
     fn drop(&mut self) {
         while let Some(child) = self.0.pop() {
             drop(child);
@@ -171,13 +173,13 @@ impl Drop for Reversed<'_> {
     }
 }
 
-impl fmt::Debug for Children<'_> {
+impl<C> fmt::Debug for Children<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Children").field("alive", &self.len()).finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Shared<'_> {
+impl<C> fmt::Debug for Shared<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("scope", &self.scope).finish_non_exhaustive()
     }

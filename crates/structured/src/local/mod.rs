@@ -2,11 +2,13 @@
 
 mod children;
 mod handle;
+mod set;
 mod woken;
 
 pub use handle::LocalHandle;
+pub use set::{local_set, spawn_local};
 
-use children::{Children, Shared};
+use children::{Child, Children, Shared};
 use filch_sched::scope::cancellable;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -65,6 +67,7 @@ use std::task::Poll;
 /// ```
 ///
 /// Like every future in a task, children are `Send`, also where this task is the main future.
+/// [`local_set`] is for those that are not.
 ///
 /// A panic, of the body or a child, unwinds through the scope as through any code of the task, and drops what is
 /// left in it.
@@ -108,7 +111,7 @@ where
 
 /// Begins children of a [`local_scope`]. Cheap to clone, so that children may begin others.
 pub struct LocalScope<'env> {
-    shared: Arc<Shared<'env>>,
+    shared: Arc<Shared<Child<'env>>>,
 }
 
 impl<'env> LocalScope<'env> {
