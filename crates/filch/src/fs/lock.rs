@@ -76,8 +76,8 @@ impl File {
         self.locking.lock(&self.fd, libc::LOCK_SH, Location::caller())
     }
 
-    /// Locks the file, if nobody else has a lock on it: [`lock`](Self::lock). Does not wait, though a file system
-    /// on a network asks its server.
+    /// Locks the file, if nobody else has a lock on it: [`lock`](Self::lock). A lock of the other kind is given up
+    /// in any case. Does not wait, though a file system on a network asks its server.
     ///
     /// # Errors
     ///
