@@ -30,12 +30,13 @@ use std::time::{Duration, Instant};
 /// there, in no boundary: what they had in flight is not lost (C1).
 ///
 /// A future that comes to its end in spite of all that yields its output, late as it is, unless a boundary in it
-/// was cut and no group has given its errors since: then what it yields is taken for the error that it passes on, and
+/// was cut for it and no group has given its errors since: then what it yields is taken for the error that it passes on, and
 /// dropped for `Elapsed`. What is to be
 /// kept of work that was cut goes to a variable outside.
 ///
 /// Only its own time makes a timeout yield `Elapsed`. A cancel from outside passes through it to what is inside, and
-/// the outermost of several timeouts that end at the same moment is the one that says so.
+/// the outermost of several timeouts that end at the same moment is the one that says so. One that has begun to end goes on
+/// with that, whatever ends around it meanwhile.
 ///
 /// [`timeout_scope`](super::timeout_scope) is a timeout whose end can be put off.
 ///
@@ -85,7 +86,8 @@ pub struct Timeout<F> {
 }
 
 impl<F> Timeout<F> {
-    /// The moment at which the time is over. `None` while it is not counted yet.
+    /// The moment at which the time is over. `None` while it is not counted yet: also if one inside has found that it
+    /// is over, and this one has not looked since.
     #[doc(alias = "when")]
     pub fn deadline(&self) -> Option<Moment> {
         match &self.time.limit {
