@@ -9,3 +9,4 @@ mod local;
 mod panics;
 #[path = "../support/mod.rs"]
 mod support;
+mod within;

@@ -1,11 +1,11 @@
 //! The scopes that block.
 
+use super::current::{current, within};
 use super::jobs::{AbortOnUnwind, Crew, Helper, Job, Work};
-use super::{current, within};
 use filch_atomic::panics::drop_caught;
 use filch_sched::scope::Witness;
 use filch_sched::task::{Meta, yield_now};
-use filch_sched::{Handle, deliberately, is_worker};
+use filch_sched::{Handle, deliberately};
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
@@ -83,9 +83,9 @@ where
 fn crew(location: &'static Location<'static>) -> Arc<Crew> {
     let Some(handle) = Handle::try_current() else { return Crew::new(0, drop) };
     let witness = Arc::new(Witness::here());
-    let most_helpers = handle.workers() - usize::from(is_worker());
+    // Not this thread, if it is one of its workers.
+    let most_helpers = handle.workers() - usize::from(handle.has_this_worker());
     Crew::new(most_helpers, move |helper| {
-        // Not for this worker, which is busy.
         let meta = Meta { location, ..Meta::here() };
         drop(handle.spawn_for_others(help(helper, witness.clone()), meta));
     })
@@ -104,8 +104,9 @@ fn run<'env, F, R>(work: Arc<Work>, body: F) -> R
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
 {
-    let scope = Scope { work: work.clone(), scope: PhantomData, env: PhantomData };
-    let output = catch_unwind(AssertUnwindSafe(|| within(&work, || body(&scope))));
+    let scope = Scope { work, scope: PhantomData, env: PhantomData };
+    let work = &scope.work;
+    let output = catch_unwind(AssertUnwindSafe(|| within(work, || body(&scope))));
     let abort = AbortOnUnwind;
     work.wait();
     mem::forget(abort);
