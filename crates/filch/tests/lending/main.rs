@@ -9,4 +9,5 @@ mod local;
 mod panics;
 #[path = "../support/mod.rs"]
 mod support;
+mod turns;
 mod within;
