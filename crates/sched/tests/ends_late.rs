@@ -186,7 +186,11 @@ fn run_8_a_shield_may_end_elsewhere() {
                         yield_now().await;
                     }
                 }));
-                poll_fn(|cx| Poll::Ready(assert!(held.as_mut().poll(cx).is_pending()))).await;
+                poll_fn(|cx| {
+                    assert!(held.as_mut().poll(cx).is_pending());
+                    Poll::Ready(())
+                })
+                .await;
                 interrupt(&place);
                 // It is asked, and held up.
                 yield_now().await;

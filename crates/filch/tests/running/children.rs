@@ -291,7 +291,11 @@ fn run_12_a_group_in_another_runtime_ends_with_its_children() {
             let mut waits = Box::pin(waits);
             {
                 let _entered = other.enter();
-                poll_fn(|cx| Poll::Ready(assert!(waits.as_mut().poll(cx).is_pending()))).await;
+                poll_fn(|cx| {
+                    assert!(waits.as_mut().poll(cx).is_pending());
+                    Poll::Ready(())
+                })
+                .await;
             }
             let closure = filch::spawn_blocking(move || drop(other));
             assert!(waits.await.unwrap_err().is_cancelled());
