@@ -1,4 +1,8 @@
 //! What becomes of tasks that belong to another one when their runtime ends.
+#![expect(
+    clippy::unit_arg,
+    reason = "what a child yields is what the body does, also where it is nothing"
+)]
 
 use crate::kit::{Log, builder};
 use crate::support::PATIENCE;
