@@ -3,7 +3,8 @@
 use crate::kit::{HOUR, Log, run};
 use filch::task::yield_now;
 use filch::time::{
-    Duration, Elapsed, Instant, sleep, timeout, timeout_at, timeout_scope, timeout_scope_at,
+    Deadline, Duration, Elapsed, Instant, sleep, timeout, timeout_at, timeout_scope,
+    timeout_scope_at,
 };
 use filch::{Cancelled, cancellable, is_cancelled, shielded};
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -183,11 +184,13 @@ async fn cancelled() -> Cancelled {
 fn timeout_4_a_cancel_from_outside_passes_through() {
     let log = Log::default();
     run(async {
-        for wait in [HOUR, 3 * MS] {
+        for over in [false, true] {
+            let kept = Arc::new(Mutex::new(None));
             let task = filch::spawn({
-                let log = log.clone();
+                let (log, kept) = (log.clone(), kept.clone());
                 async move {
-                    let inner = async {
+                    let inner = async |deadline| {
+                        *kept.lock().unwrap() = Some(deadline);
                         log.add("begun");
                         let clean_up = async || {
                             sleep(6 * MS).await;
@@ -197,30 +200,40 @@ fn timeout_4_a_cancel_from_outside_passes_through() {
                         // The second time, its own time is over too by now: it is cancelled from outside all the same.
                         pending::<()>().await;
                     };
-                    let cut = cancellable(timeout(wait, inner)).await;
+                    let cut = cancellable(timeout_scope(HOUR, inner)).await;
                     assert!(cut.is_err(), "no `Elapsed`, the boundary is cut");
                     log.add("behind");
                 }
             });
-            log.until("begun").await;
+            while kept.lock().unwrap().is_none() {
+                sleep(MS).await;
+            }
             task.cancel();
+            let deadline: Deadline = kept.lock().unwrap().take().unwrap();
+            if over {
+                deadline.reschedule(Instant::now());
+            }
             task.await.unwrap();
         }
         // Where there is nothing around but the task.
+        let kept = Arc::new(Mutex::new(None));
         let task = filch::spawn({
-            let log = log.clone();
+            let (log, kept) = (log.clone(), kept.clone());
             async move {
-                let _elapsed = timeout(MS, async {
+                let bounded = timeout_scope(HOUR, async |deadline| {
+                    *kept.lock().unwrap() = Some(deadline);
                     log.add("held");
                     shielded(log.until("go")).await;
                     pending::<()>().await;
                 });
-                let _ = _elapsed.await;
+                let _elapsed = bounded.await;
                 log.add("never");
             }
         });
         log.until("held").await;
         task.cancel();
+        let deadline: Deadline = kept.lock().unwrap().take().unwrap();
+        assert!(deadline.reschedule(Instant::now()));
         sleep(3 * MS).await;
         log.add("go");
         assert!(task.await.unwrap_err().is_cancelled());
