@@ -110,7 +110,7 @@ impl File {
     }
 
     pub(super) fn new(fd: SharedFd, home: Home, append: bool) -> Self {
-        let kind = kind_of(&fd);
+        let kind = stat(&fd).map_or(0, |stat| stat.st_mode & libc::S_IFMT);
         // Not every descriptor that can be sought in has places: an inotify, say, takes a seek and ignores
         // it, and what was read from it is gone from it.
         let access = if matches!(kind, libc::S_IFREG | libc::S_IFBLK | libc::S_IFDIR) {
@@ -312,15 +312,15 @@ pub(super) async fn settled<'a>(cursor: &'a Turn<Cursor>, site: Site<'_>) -> Tak
     cursor
 }
 
-/// What kind of file it is: one of `S_IFREG` and its kin, or 0 if the system does not say.
-fn kind_of(fd: &SharedFd) -> libc::mode_t {
+/// What is known of an open file, if the system says. Without waiting: it is in memory, as the file was opened.
+pub(super) fn stat(fd: &SharedFd) -> Option<libc::stat> {
     let mut stat = mem::MaybeUninit::<libc::stat>::uninit();
     // SAFETY: there is room for a `stat`.
     if unsafe { libc::fstat(fd.as_raw_fd(), stat.as_mut_ptr()) } != 0 {
-        return 0;
+        return None;
     }
     // SAFETY: the call has filled it in.
-    unsafe { stat.assume_init() }.st_mode & libc::S_IFMT
+    Some(unsafe { stat.assume_init() })
 }
 
 by_shared_reference!(File: Read);

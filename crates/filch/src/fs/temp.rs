@@ -1,12 +1,12 @@
 //! Files that do not stay.
 
+use super::file::stat;
 use super::on_pool::on_pool;
 use super::{File, OpenOptions, rename};
 use crate::handle::Handle;
 use crate::io::failed;
 use std::io::{self, ErrorKind};
 use std::ops::Deref;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use std::{env, fmt, mem};
 const TRIES: u32 = 64;
 
 /// From so many bytes on, what is left of a file is freed on a thread of its own.
-const LARGE: u64 = 16 << 20;
+const LARGE: i64 = 16 << 20;
 
 /// A file without a name, to be read and written, in the directory for temporary files: it goes when it is
 /// closed, however the program ends.
@@ -167,7 +167,7 @@ impl Drop for TempFile {
     fn drop(&mut self) {
         self.name.remove();
         let Some(file) = self.file.take() else { return };
-        if length(&file) >= LARGE
+        if stat(&file.fd).is_some_and(|stat| stat.st_size >= LARGE)
             && let Ok(handle) = Handle::try_current()
         {
             // Without a thread it is dropped here.
@@ -232,15 +232,4 @@ fn random_name() -> io::Result<String> {
         return Err(io::Error::last_os_error());
     }
     Ok(bytes.iter().fold(".tmp".to_owned(), |name, byte| name + &format!("{byte:02x}")))
-}
-
-/// Of an open file, in bytes. Without waiting: what is known of an open file is in memory.
-fn length(file: &File) -> u64 {
-    let mut stat = mem::MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: there is room for a `stat`.
-    if unsafe { libc::fstat(file.as_raw_fd(), stat.as_mut_ptr()) } != 0 {
-        return 0;
-    }
-    // SAFETY: the call has filled it in.
-    unsafe { stat.assume_init() }.st_size.try_into().unwrap_or(0)
 }

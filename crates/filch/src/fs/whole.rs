@@ -1,6 +1,7 @@
 //! Whole files.
 
 use super::File;
+use super::file::stat;
 use crate::io::{Write, failed};
 use filch_uring::IoBuf;
 use std::path::Path;
@@ -71,10 +72,12 @@ pub fn write(
 impl File {
     /// Everything from the beginning, in one buffer of the right size, without a copy.
     async fn read_whole(&self) -> io::Result<Vec<u8>> {
-        let metadata = self.metadata().await?;
+        let stat = stat(&self.fd);
+        let is_file = stat.is_some_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG);
+        let len = stat.map_or(0, |stat| u64::try_from(stat.st_size).unwrap_or(0));
         // One byte more than there should be: the read that finds the end needs room. Files of the
         // kernel's own making say 0.
-        let expected = usize::try_from(metadata.len().saturating_add(1)).unwrap_or(usize::MAX);
+        let expected = usize::try_from(len.saturating_add(1)).unwrap_or(usize::MAX);
         let mut whole = Vec::new();
         // A file may well be larger than the memory there is: that is an error, not the end.
         whole.try_reserve_exact(if expected == 1 { 4096 } else { expected })?;
@@ -88,7 +91,7 @@ impl File {
             whole = part.into_inner();
             let read = read?;
             // A regular file gives as much as it has: less than there was room for is its end.
-            let at_end = metadata.is_file() && metadata.len() > 0 && whole.len() < whole.capacity();
+            let at_end = is_file && len > 0 && whole.len() < whole.capacity();
             if read == 0 || at_end {
                 return Ok(whole);
             }
