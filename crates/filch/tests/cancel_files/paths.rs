@@ -7,7 +7,7 @@ use filch_testkit::Cut;
 use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A directory that goes in the end, also if something that was dropped still makes something in it.
@@ -133,16 +133,12 @@ fn directories_come_and_go() {
 
 const ENTRIES: usize = 1_100;
 
+/// Filled once, by the test.
+static FULL: Mutex<Option<TempDir>> = Mutex::new(None);
+
 /// FS-10.
 async fn reads_a_directory(cut: Cut) {
-    static FULL: LazyLock<TempDir> = LazyLock::new(|| {
-        let root = TempDir::new();
-        for number in 0..ENTRIES {
-            std::fs::write(root.join(format!("{number}")), "").unwrap();
-        }
-        root
-    });
-    let path = FULL.0.clone();
+    let path = FULL.lock().unwrap().as_ref().expect("the test fills it").0.clone();
     let place = Arc::new(Lock::new(None));
     let got = Bytes::default();
     let reader = {
@@ -176,8 +172,14 @@ async fn read_entry(entries: &mut fs::ReadDir, to: &Bytes) -> bool {
 
 #[test]
 fn no_entry_is_lost() {
+    let root = TempDir::new();
+    for number in 0..ENTRIES {
+        std::fs::write(root.join(format!("{number}")), "").unwrap();
+    }
+    *FULL.lock().unwrap() = Some(root);
     // The thread that reads may be faster than the first poll: then there is one point, before that.
     everywhere(1, reads_a_directory);
+    *FULL.lock().unwrap() = None;
 }
 
 /// FS-13.
