@@ -59,6 +59,8 @@ pub mod models;
 #[cfg_attr(filch_loom, allow(dead_code, reason = "models use a part"))]
 pub mod net;
 #[cfg(not(filch_loom))]
+pub mod process;
+#[cfg(not(filch_loom))]
 mod ring_park;
 #[cfg(not(filch_loom))]
 mod runtime;

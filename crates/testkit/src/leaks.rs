@@ -1,4 +1,4 @@
-//! What the process has: descriptors and threads. For tests that run [alone](crate::limits::alone).
+//! What the process has: descriptors, threads, children. For tests that run [alone](crate::limits::alone).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -32,6 +32,24 @@ pub fn threads(prefix: &str) -> BTreeMap<i32, String> {
         }
     }
     found
+}
+
+/// Whether this process has children: running, or ended and not waited for.
+///
+/// # Panics
+///
+/// If the system does not say.
+pub fn has_children() -> bool {
+    // SAFETY: all zeroes is a value of it.
+    let mut info = unsafe { std::mem::zeroed::<libc::siginfo_t>() };
+    let look = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: there is room for it.
+    if unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, look) } == 0 {
+        return true;
+    }
+    let error = std::io::Error::last_os_error();
+    assert_eq!(error.raw_os_error(), Some(libc::ECHILD), "{error}");
+    false
 }
 
 /// What the process had at one moment.

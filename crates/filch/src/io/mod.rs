@@ -11,7 +11,7 @@
 //!
 //! # The traits of other runtimes
 //!
-//! With the feature `futures-io`, streams, their halves, [`File`](crate::fs::File), [`Duplex`] and
+//! With the feature `futures-io`, streams, their halves, [`File`](crate::fs::File), pipes, [`Duplex`] and
 //! [`BufReader`] are read and written by the traits of the `futures` crates; with `tokio-io`, by those of
 //! tokio; each also by shared reference. The other way, `FuturesIo` and `TokioIo` make what has those
 //! traits a [`Read`] and [`Write`].
@@ -24,7 +24,7 @@
 //!
 //! * To a socket or a pipe in memory, a poll that is `Pending` has sent nothing, and nothing will be sent
 //!   because of it. The next one may offer anything, or never come.
-//! * To a `File`, only the kernel's own time decides when a write is done, so the bytes of a poll that is
+//! * To a `File`, or a pipe of the system's, only the kernel's own time decides when a write is done, so the bytes of a poll that is
 //!   `Pending` are on their way, in a copy. The next poll waits for them, and compares. If it offers *the
 //!   same bytes again*, all or the beginning of them, or more behind them, it is told how many of them
 //!   are written: none is written twice. If it offers *other bytes*, the earlier poll was dropped, and what
@@ -70,6 +70,7 @@ mod ends;
 mod failed;
 mod lines;
 mod outbox;
+mod pipe;
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 mod poll;
 mod pump;
@@ -90,6 +91,7 @@ pub use duplex::{Duplex, duplex};
 pub use ends::{Empty, Repeat, Sink, empty, repeat, sink};
 pub use failed::Failed;
 pub use lines::{Lines, Split};
+pub use pipe::{PipeReader, PipeWriter, pipe};
 #[cfg(feature = "futures-io")]
 pub use poll::FuturesIo;
 #[cfg(feature = "tokio-io")]

@@ -2,7 +2,7 @@
 
 use super::{PollRead, PollWrite, adapter, for_all, write_through};
 use crate::fs::File;
-use crate::io::{BufReader, Duplex, Read, Seek, Write, fill};
+use crate::io::{BufReader, Duplex, PipeReader, PipeWriter, Read, Seek, Write, fill};
 use crate::net::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::net::{TcpStream, UnixStream};
 use futures_io::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite};

@@ -46,6 +46,13 @@ macro_rules! for_all {
     ($reads:ident, $finish:ident, $also:tt) => {
         for_all!($reads, $finish, $also: TcpStream UnixStream File Duplex);
         for_all!($reads, $finish, $also, halves: TcpStream UnixStream);
+        for_all!($reads, $finish, $also, one way: PipeReader, PipeWriter);
+    };
+    ($reads:ident, $finish:ident, $also:tt, one way: $reader:ty, $writer:ty) => {
+        $reads!($reader, this => this);
+        $reads!(&$reader, this => *this);
+        for_all!(writes: $writer, this => this, $finish, $also);
+        for_all!(writes: &$writer, this => *this, $finish, $also);
     };
     ($reads:ident, $finish:ident, $also:tt: $($type:ty)*) => {
         $(

@@ -2,7 +2,7 @@
 
 use super::{PollRead, PollWrite, adapter, for_all, write_through};
 use crate::fs::File;
-use crate::io::{BufReader, Duplex, Read, Write};
+use crate::io::{BufReader, Duplex, PipeReader, PipeWriter, Read, Write};
 use crate::net::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::net::{TcpStream, UnixStream};
 use std::future::poll_fn;

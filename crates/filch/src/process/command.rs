@@ -1,0 +1,332 @@
+//! What is to be started.
+
+use super::{Child, ExitStatus, Output, Stdio, pidfd, reaper};
+use crate::handle::Handle;
+use crate::home::Home;
+use crate::io::failed;
+use crate::task::{JoinHandle, Limiter};
+use filch_sched::task::Meta;
+use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::{fmt, io};
+
+/// As many are started at a time. More would get none of them started sooner, and take up a thread each.
+const AT_A_TIME: usize = 16;
+
+static STARTING: LazyLock<Limiter> = LazyLock::new(|| Limiter::new(AT_A_TIME));
+
+/// A program to be started, with its arguments, its surroundings, and where its input comes from and its output goes.
+/// It can be started any number of times.
+///
+/// It is a [`std::process::Command`], and [`with_std`](Self::with_std) gets at what has no method here.
+///
+/// # Where it is started
+///
+/// On a thread for closures that block: until the new process runs its program, whoever starts it stands still. That
+/// takes 0.2 to 0.7 ms; on a busy machine now and then 30 ms; with `pre_exec`, `uid` or `gid`, where the system
+/// has to copy the tables of the parent's memory, 40 ms if that is 1 GiB. A worker's neighbours would wait for as
+/// long (S5). Such a thread may end at any time, so a child that asks to be killed with its *parent's thread*
+/// (`PR_SET_PDEATHSIG`, in `pre_exec`) is to be started by [`spawn_here`](Self::spawn_here).
+#[doc(alias = "create_subprocess_exec")]
+pub struct Command {
+    command: Arc<Mutex<process::Command>>,
+    settings: Settings,
+}
+
+/// What the standard library's command does not tell.
+#[derive(Debug, Clone, Copy, Default)]
+struct Settings {
+    kill_on_drop: bool,
+    /// Whether somebody has said where these come from, or go.
+    stdin: bool,
+    stdout: bool,
+    stderr: bool,
+}
+
+/// What becomes of those of which nobody has said anything.
+#[derive(Debug, Clone, Copy)]
+enum Otherwise {
+    /// They are those of this process.
+    Inherit,
+    /// Output is read, and there is no input.
+    Read,
+}
+
+impl Command {
+    /// A program: a path, or a name that is looked up in `PATH`.
+    pub fn new(program: impl AsRef<OsStr>) -> Self {
+        Self::from(process::Command::new(program))
+    }
+
+    /// Adds an argument.
+    pub fn arg(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
+        self.with_std(|command| command.arg(arg))
+    }
+
+    /// Adds arguments.
+    pub fn args(&mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> &mut Self {
+        self.with_std(|command| command.args(args))
+    }
+
+    /// Sets what the program finds as its own name.
+    pub fn arg0(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
+        self.with_std(|command| command.arg0(arg))
+    }
+
+    /// Sets an environment variable.
+    pub fn env(&mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> &mut Self {
+        self.with_std(|command| command.env(name, value))
+    }
+
+    /// Sets environment variables.
+    pub fn envs(
+        &mut self,
+        variables: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
+    ) -> &mut Self {
+        self.with_std(|command| command.envs(variables))
+    }
+
+    /// Removes an environment variable.
+    pub fn env_remove(&mut self, name: impl AsRef<OsStr>) -> &mut Self {
+        self.with_std(|command| command.env_remove(name))
+    }
+
+    /// Removes all environment variables.
+    pub fn env_clear(&mut self) -> &mut Self {
+        self.with_std(process::Command::env_clear)
+    }
+
+    /// Sets the directory in which it is started.
+    #[doc(alias = "cwd")]
+    pub fn current_dir(&mut self, directory: impl AsRef<Path>) -> &mut Self {
+        self.with_std(|command| command.current_dir(directory))
+    }
+
+    /// Sets where its input comes from: by default from where this process has it, and from nowhere for
+    /// [`output`](Self::output).
+    pub fn stdin(&mut self, stdin: impl Into<Stdio>) -> &mut Self {
+        self.settings.stdin = true;
+        self.with_std(|command| command.stdin(stdin))
+    }
+
+    /// Sets where its output goes: by default to where this process has it, and into the answer of
+    /// [`output`](Self::output).
+    pub fn stdout(&mut self, stdout: impl Into<Stdio>) -> &mut Self {
+        self.settings.stdout = true;
+        self.with_std(|command| command.stdout(stdout))
+    }
+
+    /// Sets where its error messages go. As [`stdout`](Self::stdout).
+    pub fn stderr(&mut self, stderr: impl Into<Stdio>) -> &mut Self {
+        self.settings.stderr = true;
+        self.with_std(|command| command.stderr(stderr))
+    }
+
+    /// Whether the process is to be killed when its [`Child`] is dropped before its end was waited for. By default
+    /// not: it goes on.
+    ///
+    /// It alone is killed, not what it has started: see [`Child::signal_group`].
+    pub fn kill_on_drop(&mut self, kill: bool) -> &mut Self {
+        self.settings.kill_on_drop = kill;
+        self
+    }
+
+    /// Sets the user that it runs as.
+    pub fn uid(&mut self, user: u32) -> &mut Self {
+        self.with_std(|command| command.uid(user))
+    }
+
+    /// Sets the group that it runs as.
+    pub fn gid(&mut self, group: u32) -> &mut Self {
+        self.with_std(|command| command.gid(group))
+    }
+
+    /// Sets the process group that it is in: 0 for one of its own, which it leads.
+    pub fn process_group(&mut self, group: i32) -> &mut Self {
+        self.with_std(|command| command.process_group(group))
+    }
+
+    /// Has the child call a closure before it runs the program.
+    ///
+    /// # Safety
+    ///
+    /// That of the standard library's
+    /// [`pre_exec`](std::os::unix::process::CommandExt::pre_exec): the closure runs in a copy of a process with many
+    /// threads, and may only do what a signal handler may.
+    pub unsafe fn pre_exec(
+        &mut self,
+        call: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
+    ) -> &mut Self {
+        // SAFETY: the caller's promise.
+        self.with_std(|command| unsafe { command.pre_exec(call) })
+    }
+
+    /// Gets at the standard library's command, for all that has no method here. What is set there of input and
+    /// output is replaced by defaults, unless it is set here as well.
+    pub fn with_std(
+        &mut self,
+        set: impl FnOnce(&mut process::Command) -> &mut process::Command,
+    ) -> &mut Self {
+        set(&mut lock(&self.command));
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    ///
+    /// The system's, naming the program and, if one is set, the directory: `NotFound`, `PermissionDenied`, and so on.
+    /// No process has been started then, or it has ended before it was the program. Without a runtime on this thread.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it has begun, no process is started. Dropped later, there may be one, which is then dropped as
+    /// a [`Child`] is.
+    #[track_caller]
+    pub fn spawn(&mut self) -> impl Future<Output = io::Result<Child>> + Send + use<> {
+        self.start(Otherwise::Inherit)
+    }
+
+    /// Starts it in place. This thread stands still until the process runs its program: see
+    /// [above](Self#where-it-is-started). For a child that is to be killed with the thread that started it, and for
+    /// code that cannot wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn).
+    pub fn spawn_here(&mut self) -> io::Result<Child> {
+        self.settings.start(&self.command, Otherwise::Inherit, Home::current()?)
+    }
+
+    /// Starts it, waits for its end, and says how it ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn) and [`Child::wait`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`spawn`](Self::spawn): the process goes on, or is killed with
+    /// [`kill_on_drop`](Self::kill_on_drop).
+    #[track_caller]
+    pub fn status(&mut self) -> impl Future<Output = io::Result<ExitStatus>> + Send + use<> {
+        let start = self.start(Otherwise::Inherit);
+        async move {
+            let mut child = start.await?;
+            // Nobody else can read them.
+            drop((child.stdout.take(), child.stderr.take()));
+            child.wait().await
+        }
+    }
+
+    /// Starts it, reads all that it writes, and waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn) and [`Child::wait_with_output`]. That it ended badly is none: look at the status.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`status`](Self::status); what was read is lost.
+    #[track_caller]
+    pub fn output(&mut self) -> impl Future<Output = io::Result<Output>> + Send + use<> {
+        let start = self.start(Otherwise::Read);
+        async move { start.await?.wait_with_output().await }
+    }
+
+    #[track_caller]
+    fn start(
+        &self,
+        otherwise: Otherwise,
+    ) -> impl Future<Output = io::Result<Child>> + Send + use<> {
+        let (command, settings) = (self.command.clone(), self.settings);
+        let meta = Meta::here();
+        async move {
+            let home = Home::current()?;
+            let start = move || settings.start(&command, otherwise, home);
+            let starting =
+                Handle::try_current()?.spawn_blocking_as(start, meta, Some(&STARTING))?;
+            (&mut Starting(starting).0).await.map_err(io::Error::other)?
+        }
+    }
+}
+
+/// One that has not begun never does when this is dropped.
+struct Starting(JoinHandle<io::Result<Child>>);
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Settings {
+    /// Starts it, on this thread.
+    fn start(
+        self,
+        command: &Mutex<process::Command>,
+        otherwise: Otherwise,
+        home: Home,
+    ) -> io::Result<Child> {
+        reaper::help();
+        let mut command = lock(command);
+        let started = self.try_start(&mut command, otherwise);
+        let started = started.map_err(|error| {
+            let program = Path::new(command.get_program()).display();
+            match command.get_current_dir() {
+                None => failed("start", program, error),
+                Some(directory) => {
+                    failed("start", format_args!("{program} in {}", directory.display()), error)
+                }
+            }
+        });
+        started.map(|child| Child::new(child, home, self.kill_on_drop))
+    }
+
+    fn try_start(
+        self,
+        command: &mut process::Command,
+        otherwise: Otherwise,
+    ) -> io::Result<process::Child> {
+        let [stdin, stdout, stderr] = match otherwise {
+            Otherwise::Inherit => [Stdio::inherit(), Stdio::inherit(), Stdio::inherit()],
+            Otherwise::Read => [Stdio::null(), Stdio::piped(), Stdio::piped()],
+        };
+        if !self.stdin {
+            command.stdin(stdin);
+        }
+        if !self.stdout {
+            command.stdout(stdout);
+        }
+        if !self.stderr {
+            command.stderr(stderr);
+        }
+        // Room for the child's own, so that there is no child where there is no such room, or no such thing.
+        let room = pidfd::open(process::id())?;
+        let child = command.spawn();
+        drop(room);
+        child
+    }
+}
+
+/// It is held while a process is started, by a thread that may stand still meanwhile; by nobody else for long.
+fn lock(command: &Mutex<process::Command>) -> MutexGuard<'_, process::Command> {
+    command.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is set there of input and output is replaced by defaults, unless it is set here as well.
+impl From<process::Command> for Command {
+    fn from(command: process::Command) -> Self {
+        Self { command: Arc::new(Mutex::new(command)), settings: Settings::default() }
+    }
+}
+
+/// As a shell would have it.
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*lock(&self.command), f)
+    }
+}
