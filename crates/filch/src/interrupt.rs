@@ -5,7 +5,7 @@ use std::io::Write;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
-use std::sync::{Mutex, mpsc};
+use std::sync::{Mutex, MutexGuard, mpsc};
 use std::time::Duration;
 use std::{io, process, thread};
 
@@ -38,7 +38,7 @@ impl Installed {
     /// Installs the handler; `None` if the program has one, or ignores the signal. One main future at a time
     /// is told: the first.
     pub(crate) fn new(interrupter: Interrupter) -> Option<Self> {
-        let _changes = CHANGES.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let _changes = changes();
         if present()? != libc::SIG_DFL {
             return None;
         }
@@ -59,7 +59,7 @@ impl Installed {
 
 impl Drop for Installed {
     fn drop(&mut self) {
-        let _changes = CHANGES.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let _changes = changes();
         // Unless somebody else has installed one since: that is put back. If ours has run, it is the default.
         if let Some(former) = exchange(libc::SIG_DFL)
             && former.sa_sigaction != handler()
@@ -127,7 +127,24 @@ extern "C" fn on_interrupt(_: libc::c_int) {
     unsafe { *errno = before };
 }
 
-fn handler() -> libc::sighandler_t {
+/// Whether that is the handler of this module.
+pub(crate) fn is_handler(action: &libc::sigaction) -> bool {
+    action.sa_sigaction == handler()
+}
+
+/// Keeps others from looking at what is installed, and from changing it.
+pub(crate) fn changes() -> MutexGuard<'static, ()> {
+    CHANGES.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Installs it again where somebody had put another in its place; or the default, if its main future is over by now.
+pub(crate) fn reinstate(_changes: &MutexGuard<'static, ()>) {
+    // Relaxed: changed under the lock only.
+    let is_over = TARGET.load(Ordering::Relaxed).is_null();
+    exchange(if is_over { libc::SIG_DFL } else { handler() });
+}
+
+pub(crate) fn handler() -> libc::sighandler_t {
     on_interrupt as extern "C" fn(libc::c_int) as libc::sighandler_t
 }
 

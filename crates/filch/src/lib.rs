@@ -65,6 +65,8 @@ mod ring_park;
 #[cfg(not(filch_loom))]
 mod runtime;
 #[cfg(not(filch_loom))]
+pub mod signal;
+#[cfg(not(filch_loom))]
 pub mod task;
 #[cfg(not(filch_loom))]
 #[doc(hidden)]

@@ -90,3 +90,5 @@ pub use error::{Cause, Leaked, NoDriver, SetupError};
 pub use fd::SharedFd;
 pub use op::{Op, Operation, Position, WaitWithout};
 pub use quarantine::Quarantine;
+#[cfg(not(filch_loom))]
+pub use rescue::is_rescue_signal;

@@ -251,6 +251,13 @@ pub(super) fn install(signal: c_int) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether the handler is installed for `signal`.
+pub(super) fn is_installed(signal: c_int) -> bool {
+    let slot = usize::try_from(signal).ok().and_then(|signal| EARLIER.get(signal));
+    // Acquire: pairs with the Release in `install`.
+    slot.is_some_and(|slot| !slot.load(Ordering::Acquire).is_null())
+}
+
 /// The handler.
 extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     let errno = sys::errno();

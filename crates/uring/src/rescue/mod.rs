@@ -230,6 +230,12 @@ impl Enrolled {
     }
 }
 
+/// Whether a driver of this process is, or was, rescued by this signal ([`Rescue::Signal`](crate::Rescue::Signal)): then it
+/// is none that tells anybody anything.
+pub fn is_rescue_signal(signal: c_int) -> bool {
+    handler::is_installed(signal)
+}
+
 /// The owner is stuck: makes its completions visible, and completes them here. What it has not even
 /// heard of yet goes back to where it came from.
 pub(crate) fn rescue(home: &Home) -> io::Result<usize> {
