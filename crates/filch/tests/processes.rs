@@ -7,11 +7,12 @@ use filch::process::{Child, Command, Stdio};
 use filch::time::sleep;
 use filch_testkit::leaks::{Before, has_children};
 use filch_testkit::limits::{Alone, alone};
+use futures_util::FutureExt;
 use std::io::ErrorKind;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::time::Duration;
-use support::{PATIENCE, pattern, runtime};
+use support::{PATIENCE, pattern, runtime, watched};
 
 /// Runs as the only test, in a runtime with two workers, and finds no child, descriptor or thread left.
 fn tidy(test: impl Future<Output = ()> + Send + 'static) {
@@ -135,6 +136,31 @@ fn what_cannot_be_started_is_named() {
     });
     let error = sh("true").spawn_here().unwrap_err();
     assert!(error.to_string().contains("runtime"), "{error}");
+}
+
+/// PROC-1: who has given up before it began has started nothing.
+#[test]
+fn a_start_that_is_given_up_does_not_begin() {
+    let _alone = alone(PATIENCE);
+    let path = support::temp("given-up");
+    let runtime = watched(1).max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let busy = filch::spawn_blocking(move || wait.recv().unwrap_err());
+        let mut touch = Command::new("touch");
+        let mut start = Box::pin(touch.arg(&path).spawn());
+        assert!((&mut start).now_or_never().is_none());
+        drop(start);
+        drop(go);
+        busy.await.unwrap();
+        assert!(sh("true").status().await.unwrap().success());
+        assert!(!path.exists());
+        // It can still be started.
+        assert!(touch.status().await.unwrap().success());
+        std::fs::remove_file(&path).unwrap();
+    });
+    drop(runtime);
+    no_children();
 }
 
 /// PROC-2, PROC-3: the status is kept, and the input closed.
