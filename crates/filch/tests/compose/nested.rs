@@ -210,7 +210,7 @@ fn cancel_10_what_was_refused_in_a_timeout_is_told() {
                 let (ours, mut theirs) = crate::support::pair();
                 let mut byte = [0; 1];
                 let mut reads = FuturesUnordered::new();
-                let mut read = Some(async { (&ours).read(&mut byte).await.unwrap() });
+                let mut read = Some(async { ours.read(&mut byte).await.unwrap() });
                 let late = timeout_scope(MS, async |deadline| {
                     shielded(until_over(&deadline)).await;
                     assert!(is_cancelled());
@@ -236,7 +236,7 @@ fn cancel_10_what_was_refused_in_the_midst_of_a_poll_is_told() {
                 let (ours, mut theirs) = crate::support::pair();
                 let mut byte = [0; 1];
                 let mut reads = FuturesUnordered::new();
-                let mut read = Some(async { (&ours).read(&mut byte).await.unwrap() });
+                let mut read = Some(async { ours.read(&mut byte).await.unwrap() });
                 // Once, but for the poll in which the time is over for the outer one and not yet for the inner.
                 while reads.is_empty() {
                     let when = Instant::now() + 2 * MS;
