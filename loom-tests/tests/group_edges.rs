@@ -78,7 +78,7 @@ async fn once<F: Future + Unpin>(future: &mut F) {
 /// A group is adopted while the only child that may run ends: the next one is let in. The orphan waits for that one.
 #[test]
 fn an_adopted_group_takes_no_place() {
-    check(1, || {
+    check(2, || {
         let queue = Spawner::new();
         let [first, body, orphan] = [(); 3].map(|()| Handed::<Waker>::default());
         let handle = queue.spawn_task(
@@ -115,8 +115,8 @@ fn an_adopted_group_takes_no_place() {
             Meta::here(),
         );
         queue.run();
-        take(&first).unwrap().wake();
         take(&body).unwrap().wake();
+        take(&first).unwrap().wake();
         // One drops, and the other one ends; the rest comes after.
         let other = thread::spawn({
             let queue = queue.clone();
