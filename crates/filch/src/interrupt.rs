@@ -60,8 +60,10 @@ impl Installed {
 impl Drop for Installed {
     fn drop(&mut self) {
         let _changes = changes();
-        // Unless somebody else has installed one since: that is put back. If ours has run, it is the default.
-        if let Some(former) = exchange(libc::SIG_DFL)
+        // If ours has run it is the default already. Another one since, a listener's say, stays; also one that comes
+        // between the look and the change: that is put back.
+        if present() == Some(handler())
+            && let Some(former) = exchange(libc::SIG_DFL)
             && former.sa_sigaction != handler()
         {
             // SAFETY: it was installed just now.

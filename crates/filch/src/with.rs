@@ -1,10 +1,11 @@
 //! A resource, and code that uses it: it is closed behind that, on every path.
 
-use crate::task::{Report, cancellable, shielded};
+use crate::task::{Report, cancellable, is_cancelled, shielded};
+use filch_atomic::panics::{self, Payload, drop_caught};
+use filch_sched::scope::clean_up;
 use filch_sched::task::report as tell;
-use std::any::Any;
-use std::future::{Future, pending, poll_fn};
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::future::{Future, poll_fn};
+use std::panic::{Location, resume_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
@@ -28,8 +29,8 @@ pub trait Close {
 /// Runs `body` with a resource, closes that, and only then gives what the body gave.
 ///
 /// The resource is closed behind a value, an error, a panic and a cancel, and the close is waited for. It is
-/// shielded: no cancel and no timeout stops it in its midst. Where the way out is a cancel it is clean-up, and has the
-/// runtime's grace (C4).
+/// shielded: no cancel and no timeout stops it in its midst. Where the way out is a cancel or a panic it is clean-up, and
+/// has the runtime's grace (C4).
 ///
 /// ```
 /// use filch::fs::File;
@@ -56,7 +57,8 @@ pub trait Close {
 ///
 /// # Panics
 ///
-/// With the panic of the body, when the resource is closed.
+/// With the panic of the body, when the resource is closed. If it is polled again behind a timeout, or a race, that
+/// it was lent to (`&mut`) and that has ended it: it has nothing to give then.
 ///
 /// # Cancel safety
 ///
@@ -72,11 +74,10 @@ where
     F: AsyncFnOnce(&mut R) -> Result<T, E>,
 {
     let at = Location::caller();
-    // Made here, so that a report of its clean-up names this call.
-    let cut = cancellable(pending::<()>());
     async move {
         let mut resource = resource;
-        match cancellable(caught(body(&mut resource))).await {
+        let used = cancellable(async { body(&mut resource).await });
+        match caught(used).await {
             Ok(Ok(Ok(value))) => {
                 shielded(resource.close()).await?;
                 Ok(value)
@@ -85,27 +86,53 @@ where
                 report(shielded(resource.close()).await, at);
                 Err(error)
             }
-            Ok(Err(payload)) => {
-                report(shielded(resource.close()).await, at);
-                resume_unwind(payload)
-            }
-            Err(_cancelled) => {
-                // In this scope a boundary is cut at once: what is left is its clean-up, which has a grace.
-                let close = async move || report(resource.close().await, at);
-                let _ = cut.on_cancel(close).await;
+            Ok(Err(_cancelled)) => {
+                clean_up(async { report(resource.close().await, at) }, at).await;
                 // The cancel is still in force: what is around is cut here.
-                pending().await
+                poll_fn(|_| {
+                    assert!(
+                        is_cancelled(),
+                        "this was lent to a timeout or a race that has ended it"
+                    );
+                    Poll::Pending
+                })
+                .await
+            }
+            Err(payload) => {
+                match caught(clean_up(async { report(resource.close().await, at) }, at)).await {
+                    Ok(()) => {}
+                    // The first one goes on.
+                    Err(another) => {
+                        tell(&Report::close_failed(at, "it panicked"));
+                        drop_caught(another);
+                    }
+                }
+                resume_unwind(payload)
             }
         }
     }
 }
 
-/// Polls `future`, and catches its panic.
-async fn caught<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {
-    let mut future = pin!(future);
+/// Polls `future`, and drops it when it is over; its panics, and those of its destructors, are given.
+async fn caught<F: Future>(future: F) -> Result<F::Output, Payload> {
+    let mut future = pin!(Some(future));
     poll_fn(|cx| {
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
-        polled.map_or_else(|payload| Poll::Ready(Err(payload)), |polled| polled.map(Ok))
+        let polled = panics::caught(|| {
+            let polled = future.as_mut().as_pin_mut().expect("it is not over").poll(cx);
+            if polled.is_ready() {
+                future.set(None);
+            }
+            polled
+        });
+        polled.map_or_else(
+            |payload| {
+                if let Err(another) = panics::caught(|| future.set(None)) {
+                    drop_caught(another);
+                }
+                Poll::Ready(Err(payload))
+            },
+            |polled| polled.map(Ok),
+        )
     })
     .await
 }

@@ -7,7 +7,8 @@ mod support;
 use filch::io::{BufWriter, Read, Write};
 use filch::task::{Report, yield_now};
 use filch::time::{Duration, sleep, timeout};
-use filch::{Close, cancellable, is_cancelled, spawn, with};
+use filch::{Close, cancellable, is_cancelled, shielded, spawn, with};
+use futures_util::FutureExt;
 use kit::{Log, run};
 use std::future::{Future, pending, poll_fn};
 use std::io;
@@ -206,6 +207,89 @@ fn with_4_in_a_timeout_in_a_task_and_before_the_first_poll() {
         assert!(task.await.unwrap_err().is_cancelled());
         assert_eq!(log.all(), ["closing", "closed"]);
     });
+}
+
+/// WITH-4. Lent to a timeout that was dropped in the midst of its end, it closes where it is polled next, and has nothing
+/// to give.
+#[test]
+fn with_4_lent_it_closes_and_does_not_wait_for_ever() {
+    run(async {
+        let log = Log::default();
+        let mut used = Box::pin(with(Thing::new(&log), async |_| {
+            shielded(sleep(10 * MS)).await;
+            pending::<io::Result<()>>().await
+        }));
+        filch::select! {
+            biased;
+            _ = timeout(MS, used.as_mut()) => unreachable!("the shield holds it"),
+            () = sleep(4 * MS) => (),
+        }
+        let panicked = AssertUnwindSafe(used).catch_unwind().await.unwrap_err();
+        assert!(panicked.downcast_ref::<&str>().unwrap().contains("lent"));
+        assert_eq!(log.all(), ["closing", "closed"]);
+
+        // To its end.
+        let log = Log::default();
+        let mut used =
+            Box::pin(with(Thing::new(&log), async |_| pending::<io::Result<()>>().await));
+        assert!(timeout(MS, used.as_mut()).await.is_err());
+        assert_eq!(log.all(), ["closing", "closed"]);
+        AssertUnwindSafe(used).catch_unwind().await.unwrap_err();
+    });
+}
+
+/// WITH-2. Where the body panics as it is called, and where its destructors do when it is cut.
+#[test]
+fn with_2_closed_behind_every_panic() {
+    run(async {
+        let log = Log::default();
+        let body = |_: &mut Thing| -> std::future::Ready<io::Result<()>> { panic!("at the call") };
+        let panicked = AssertUnwindSafe(with(Thing::new(&log), body)).catch_unwind().await;
+        assert_eq!(panicked.unwrap_err().downcast_ref(), Some(&"at the call"));
+        assert_eq!(log.all(), ["closing", "closed"]);
+
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("cut");
+            }
+        }
+        let log = Log::default();
+        let used = log.clone();
+        let task = spawn(with(Thing::new(&log), async move |_| {
+            let _bomb = Bomb;
+            used.add("waits");
+            pending::<io::Result<()>>().await
+        }));
+        log.until("waits").await;
+        task.cancel();
+        assert!(task.await.unwrap_err().is_panic());
+        assert_eq!(log.all(), ["waits", "closing", "closed"]);
+    });
+}
+
+/// WITH-2. Of two panics the first.
+#[test]
+fn with_2_a_close_that_panics_behind_a_panic_is_reported() {
+    struct Panics;
+    impl Close for Panics {
+        type Error = io::Error;
+        async fn close(self) -> io::Result<()> {
+            panic!("in the close")
+        }
+    }
+    let told = Log::default();
+    let hook = told.clone();
+    let builder = filch::Runtime::builder().workers(2).on_error(move |report| {
+        assert!(matches!(report, Report::CloseFailed { .. }), "{report}");
+        hook.add("told");
+    });
+    let panicked = builder.run(async {
+        let used = with(Panics, async |_| -> io::Result<()> { panic!("in the body") });
+        AssertUnwindSafe(used).catch_unwind().await.unwrap_err()
+    });
+    assert_eq!(panicked.unwrap().downcast_ref(), Some(&"in the body"));
+    assert_eq!(told.all(), ["told"]);
 }
 
 /// WITH-4, C4. A close that never ends is dropped when the grace is over.

@@ -53,6 +53,14 @@ impl<F> CleanUp<F> {
     }
 }
 
+/// Runs `future` as clean-up: shielded, for at most the runtime's grace, or what is left of that of the clean-up that
+/// this is part of. A report that it was cut names `location`.
+#[cfg(not(filch_loom))]
+pub async fn clean_up(future: impl Future<Output = ()>, location: &'static Location<'static>) {
+    let mut clean_up = std::pin::pin!(CleanUp::new(future, grace(), location));
+    std::future::poll_fn(|cx| clean_up.as_mut().poll(cx)).await;
+}
+
 /// How long clean-up may take in this thread's runtime.
 #[cfg(not(filch_loom))]
 pub(super) fn grace() -> Duration {

@@ -14,6 +14,8 @@ mod shielded;
 mod witness;
 
 pub use boundary::{Cancellable, Never, cancellable};
+#[cfg(not(filch_loom))]
+pub use clean_up::clean_up;
 pub use first_asked::before_first_asked;
 pub use part::Part;
 pub use shielded::{Shielded, shielded};
