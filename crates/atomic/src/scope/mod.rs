@@ -71,6 +71,8 @@ pub struct Scope {
     has_cut: AtomicBool,
     /// Of a region: it is gone, and stays in its parent's list for what is in it. Under the lock of `children`.
     is_left: AtomicBool,
+    /// Of members: some that can run have had no turn in this poll.
+    has_more: AtomicBool,
     /// Of a task's: it will be cancelled as soon as whoever polls it comes to that.
     is_announced: AtomicBool,
     /// How often it was polled once more, and nobody has acted.
@@ -104,6 +106,7 @@ impl Scope {
             is_ended: AtomicBool::new(false),
             has_cut: AtomicBool::new(false),
             is_left: AtomicBool::new(false),
+            has_more: AtomicBool::new(false),
             is_announced: AtomicBool::new(false),
             turns: AtomicUsize::new(0),
             waker: WakerCell::new(),
@@ -177,12 +180,21 @@ impl Scope {
         self.holds_unheard() && self.turns.fetch_add(1, Ordering::Relaxed) < TURNS
     }
 
+    /// Whoever polls the members of this scope says whether the end of its turn has kept some of them from theirs: they
+    /// have not been heard then, though none of them may be a boundary.
+    pub fn has_more(&self, has_more: bool) {
+        // Relaxed: see `holds_unheard`.
+        self.has_more.store(has_more, Ordering::Relaxed);
+    }
+
     fn holds_unheard(&self) -> bool {
         let unheard = |child: &Arc<Self>| match child.kind {
             // Acquire: pairs with the Release in `tell`; all were told before this is asked.
             _ if child.state.load(Ordering::Acquire) != CANCELLED => false,
             // Relaxed: whoever polls it, polls the leaf.
             Kind::Leaf => !child.has_acted.load(Ordering::Relaxed),
+            // Relaxed: whoever polls it, polls the members.
+            Kind::Members if child.has_more.load(Ordering::Relaxed) => true,
             // It does nothing by itself, and stays: those in it count. Locked from the outside in.
             Kind::Region | Kind::Members => child.holds_unheard(),
             Kind::Task | Kind::Boundary | Kind::Shield => true,

@@ -333,6 +333,35 @@ fn local_7_a_cancelled_task_cancels_what_is_in_the_scope() {
     assert_eq!(many.load(Ordering::Relaxed), 1000);
 }
 
+/// LOCAL-7: wherever in it the task's turn ends, the body hears of its child's end.
+#[test]
+fn local_7_the_end_of_a_turn_is_no_wait_of_the_body() {
+    for number in 0..140 {
+        let log = Log::default();
+        let ran = filch::Runtime::builder().workers(1).run(async {
+            let inside = log.clone();
+            let task = filch::spawn(local_scope(async move |s| {
+                for _ in 0..number {
+                    s.spawn(cancellable(pending::<()>()));
+                }
+                let waits = s.spawn(pending::<()>());
+                inside.add("begun");
+                waits.await.unwrap_err();
+                inside.add("body, cancelled");
+            }));
+            // All of them wait.
+            while !log.has("begun") {
+                yield_now().await;
+            }
+            sleep(Duration::from_millis(1)).await;
+            task.cancel();
+            let _cut_or_over = task.await;
+        });
+        ran.unwrap();
+        assert_eq!(log.all(), ["begun", "body, cancelled"], "with {number} more");
+    }
+}
+
 /// LOCAL-7: what is around waits for the clean-up of a child.
 #[test]
 fn local_7_clean_up_of_a_child_holds_up_what_is_around() {

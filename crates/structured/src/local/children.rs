@@ -1,6 +1,7 @@
 //! The children of a scope, as the task has them that polls them.
 
 use super::woken::{Member, Next, Woken};
+use filch_atomic::current::has_budget;
 use filch_atomic::scope::{Inside, Kind, Scope, enter};
 use filch_atomic::sync::{Arc as ScopeArc, Mutex};
 use filch_sched::scope::around;
@@ -87,7 +88,9 @@ impl<C: Future<Output = ()> + Unpin> Children<C> {
         for _ in 0..most {
             match self.shared.woken.next() {
                 Next::New => self.take_in(),
-                Next::Nothing => {
+                Next::Nothing { has_yielded } => {
+                    // One that yields by itself has had its turn; one that was out of budget has not.
+                    self.shared.scope.has_more(has_yielded && !has_budget());
                     let is_over = *is_body_over && self.len() == 0;
                     return if is_over { Poll::Ready(()) } else { Poll::Pending };
                 }
@@ -104,6 +107,7 @@ impl<C: Future<Output = ()> + Unpin> Children<C> {
                 },
             }
         }
+        self.shared.scope.has_more(true);
         self.shared.woken.pause(cx.waker());
         Poll::Pending
     }

@@ -33,8 +33,8 @@ pub(super) enum Next {
     New,
     /// This one is to be polled.
     Poll(Arc<Member>),
-    /// Nothing, until the task is woken.
-    Nothing,
+    /// Nothing, until the task is woken. It was already, if some of them yielded.
+    Nothing { has_yielded: bool },
 }
 
 /// A waker of one of the futures.
@@ -98,9 +98,10 @@ impl Woken {
         }
         // Of those that yielded the task was told.
         let State { list, yielded, .. } = &mut *state;
+        let has_yielded = !yielded.is_empty();
         list.append(yielded);
         state.task = state.present.take();
-        Next::Nothing
+        Next::Nothing { has_yielded }
     }
 
     /// The task stops, though there may be something to do: `task` is woken at once.
