@@ -130,8 +130,11 @@ fn a_file_is_written_while_something_else_goes_on() {
         "File write complete async",
     ];
     assert_eq!(lines, expected);
-    // The clock stands while the kernel writes.
-    assert_eq!(said.iter().map(|(time, _)| *time).collect::<Vec<_>>(), [0, 0, 1000, 2000]);
+    let times: Vec<_> = said.iter().map(|(time, _)| *time).collect();
+    assert_eq!(times[..3], [0, 0, 1000]);
+    // The clock stands while the kernel writes; an open that takes it more than a millisecond may cost the second that
+    // the other one sleeps.
+    assert!([2000, 3000].contains(&times[3]), "{times:?}");
 }
 
 #[test]
