@@ -176,7 +176,23 @@ impl<T> Members<T> {
 
     /// The place of the next task that is over, to be [taken](Self::take) or [removed](Self::remove), in the order of
     /// their ends. `None` if there are none.
+    ///
+    /// For who gives no error to the code around it that this is not to go on with: what holds up that code until all
+    /// have ended has to hear of each end.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
+        self.poll_next_unless(cx, |_| false)
+    }
+
+    /// The same for who does give such errors: not of a task that is [withheld](JoinHandle::is_withheld).
+    pub(crate) fn poll_next_to_give(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
+        self.poll_next_unless(cx, JoinHandle::is_withheld)
+    }
+
+    fn poll_next_unless(
+        &mut self,
+        cx: &mut Context<'_>,
+        is_withheld: impl Fn(&JoinHandle<T>) -> bool,
+    ) -> Poll<Option<usize>> {
         loop {
             if self.len() == 0 {
                 return Poll::Ready(None);
@@ -188,7 +204,7 @@ impl<T> Members<T> {
                     self.told.pop_front();
                     continue;
                 }
-                if there.is_some_and(|member| member.handle.is_withheld()) {
+                if there.is_some_and(|member| is_withheld(&member.handle)) {
                     note_wait(WaitKind::Join, 0, self.location);
                     return Poll::Pending;
                 }

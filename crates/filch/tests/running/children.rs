@@ -11,6 +11,8 @@ use filch::time::{Duration, sleep};
 use filch::try_gather;
 use filch::{GroupError, TaskGroup, cancellable, gather, group, scope_with, shield, shielded};
 use filch_testkit::limits::watchdog;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use std::future::{Future, pending, poll_fn};
 use std::sync::mpsc;
 use std::task::Poll;
@@ -61,7 +63,7 @@ where
 }
 
 /// Waits, and takes its time to clean up.
-async fn cleans_up(log: Log, name: &'static str) {
+async fn cleans_up<T>(log: Log, name: &'static str) -> T {
     let work = async {
         log.add("begun");
         pending::<()>().await;
@@ -186,8 +188,8 @@ fn run_12_a_parent_is_cut_when_its_children_have_ended() {
         let main = async {
             let says = log.clone();
             drop(filch::spawn(async move {
-                let one = cleans_up(says.clone(), "in the group");
-                let other = cleans_up(says.clone(), "gathered");
+                let one = cleans_up::<()>(says.clone(), "in the group");
+                let other = cleans_up::<()>(says.clone(), "gathered");
                 let both = group(async move |g: TaskGroup| {
                     g.spawn_ok(one);
                     Ok(gather((other,)).await)
@@ -205,6 +207,57 @@ fn run_12_a_parent_is_cut_when_its_children_have_ended() {
         assert_eq!(said.pop().as_deref(), Some("parent"));
         said.sort();
         assert_eq!(said, ["gathered", "in the group"]);
+        assert_eq!(reports.take(), [""; 0]);
+    }
+}
+
+/// RUN-12, GATHER-4: what is around a gathering that no shield is around is cut when all have ended.
+#[test]
+fn run_12_who_gathers_is_cut_when_its_children_have_ended() {
+    let _watchdog = watchdog(PATIENCE);
+    is_cut(|one, other| gather((one, other)));
+    is_cut(|one, other| gather([one, other]));
+    is_cut(|one, other| gather(vec![one, other]));
+    is_cut(|one, other| gather((one, other)).results());
+    is_cut(|one, other| gather([one, other]).results());
+    is_cut(|one, other| gather(vec![one, other]).results());
+    is_cut(|one, other| try_gather((one, other)));
+    is_cut(|one, other| try_gather([one, other]));
+    is_cut(|one, other| try_gather(vec![one, other]).detach_rest());
+}
+
+/// A child.
+type Child = BoxFuture<'static, Result<u32, String>>;
+
+/// Two children, one that says nothing and one that cleans up, are gathered in a task when the runtime ends.
+fn is_cut<F>(gathers: impl Fn(Child, Child) -> F)
+where
+    F: Future + Send + 'static,
+{
+    for workers in [1, 2] {
+        let (log, reports) = (Log::default(), Log::default());
+        let main = async {
+            let silent = log.clone();
+            let one = async move {
+                silent.add("begun");
+                pending().await
+            };
+            let other = cleans_up(log.clone(), "cleaned up");
+            let both = gathers(one.boxed(), other.boxed());
+            let says = log.clone();
+            drop(filch::spawn(async move {
+                let waits = cancellable(both);
+                // In a boundary that says so.
+                assert!(waits.await.is_err());
+                says.add("cut");
+            }));
+            while log.count("begun") < 2 {
+                yield_now().await;
+            }
+            log.take();
+        };
+        builder(workers, &reports).run(main).unwrap();
+        assert_eq!(log.take(), ["cleaned up", "cut"]);
         assert_eq!(reports.take(), [""; 0]);
     }
 }

@@ -160,7 +160,7 @@ impl<T> TaskSet<T> {
     pub async fn shutdown(&mut self) {
         self.cancel_all();
         self.forget_done();
-        while let Some(place) = poll_fn(|cx| self.members.poll_next(cx)).await {
+        while let Some(place) = poll_fn(|cx| self.members.poll_next_to_give(cx)).await {
             // Its handle reports what it has to tell.
             drop(self.members.remove(place));
         }
@@ -203,7 +203,7 @@ impl<T> TaskSet<T> {
         match self.done.pop_front() {
             Some(finished) => Poll::Ready(Some(finished)),
             None => {
-                let next = std::task::ready!(self.members.poll_next(cx));
+                let next = std::task::ready!(self.members.poll_next_to_give(cx));
                 Poll::Ready(next.map(|place| self.members.take(place)))
             }
         }

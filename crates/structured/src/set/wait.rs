@@ -121,7 +121,7 @@ impl<T, C: Condition<T> + Unpin> Future for Wait<'_, T, C> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Waited<T>> {
         let this = &mut *self;
         let is_over = loop {
-            match this.set.members.poll_next(cx) {
+            match this.set.members.poll_next_to_give(cx) {
                 Poll::Ready(Some(place)) => {
                     let finished = this.set.members.take(place);
                     this.set.done.push_back(finished);
