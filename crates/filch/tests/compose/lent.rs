@@ -1,13 +1,16 @@
 //! What is lent (`&mut`) to a timeout or a race that ends it, and is asked again.
 
-use crate::kit::run;
+use crate::kit::{Log, run};
+use filch::task::JoinError;
 use filch::time::{Duration, sleep, timeout};
 use filch::{Cancelled, cancellable, gather, group, race, shielded, try_gather};
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use std::any::Any;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
+use std::task::Poll;
 
 const MS: Duration = Duration::from_millis(1);
 /// Longer than anything here takes; who waits for so long hangs.
@@ -109,6 +112,88 @@ fn group_17_polled_after_it_was_ready_it_panics() {
         assert_eq!(done.as_mut().await.unwrap(), 1);
         assert!(again(done.as_mut()).await.is_err());
     });
+}
+
+/// It is lent to a timeout that is dropped while it is held up by what is ending in it.
+async fn ended_by_one_that_is_dropped<F: Future>(mut future: Pin<&mut F>, ends: &Log) {
+    {
+        let mut timeout = pin!(timeout(MS, future.as_mut()));
+        poll_fn(|cx| Poll::Ready(assert!(timeout.as_mut().poll(cx).is_pending()))).await;
+        // It is over without having been polled.
+        sleep(2 * MS).await;
+        poll_fn(|cx| Poll::Ready(assert!(timeout.as_mut().poll(cx).is_pending()))).await;
+    }
+    ends.add("dropped");
+}
+
+/// Is cancelled, and ends when what was around it is gone.
+async fn ends_late<T>(log: Log) -> T {
+    let clean_up = async || log.until("dropped").await;
+    let _cut = cancellable(pending::<()>()).on_cancel(clean_up).await;
+    pending().await
+}
+
+fn asked_again<F: Future>(make: impl Fn(Log) -> F, check: impl Fn(Result<F::Output, String>)) {
+    run(async {
+        let log = Log::default();
+        let mut lent = pin!(make(log.clone()));
+        ended_by_one_that_is_dropped(lent.as_mut(), &log).await;
+        check(again(lent.as_mut()).await.map_err(|payload| text(&*payload).to_owned()));
+    });
+}
+
+/// GATHER-9. Also if that is gone before the children are: nobody else is left to look again.
+#[test]
+fn gather_9_left_while_it_ends() {
+    fn panics<T>(polled: Result<T, String>) {
+        assert!(polled.err().unwrap().contains("was lent"));
+    }
+    type One = BoxFuture<'static, Result<(), ()>>;
+    let one = |log| -> One { ends_late(log).boxed() };
+    let other = || -> One { pending().boxed() };
+    asked_again(|log| gather((one(log), other())), panics);
+    asked_again(|log| gather([one(log), other()]), panics);
+    asked_again(|log| gather(vec![one(log), other()]), panics);
+    asked_again(|log| try_gather((one(log), other())), panics);
+    asked_again(|log| try_gather([one(log), other()]), panics);
+    asked_again(|log| try_gather(vec![one(log), other()]), panics);
+    fn is_cancelled<T>(result: Result<T, JoinError>) {
+        assert!(result.err().unwrap().is_cancelled());
+    }
+    asked_again(
+        |log| gather((one(log), other())).results(),
+        |both| {
+            let (one, other) = both.unwrap();
+            is_cancelled(one);
+            is_cancelled(other);
+        },
+    );
+    asked_again(
+        |log| gather([one(log), other()]).results(),
+        |all| {
+            all.unwrap().into_iter().for_each(is_cancelled);
+        },
+    );
+    asked_again(
+        |log| gather(vec![one(log), other()]).results(),
+        |all| {
+            all.unwrap().into_iter().for_each(is_cancelled);
+        },
+    );
+}
+
+/// GROUP-17, in the same way.
+#[test]
+fn group_17_left_while_it_ends() {
+    let make = |log| {
+        group(async |g| {
+            g.spawn_ok(ends_late::<()>(log));
+            pending::<()>().await;
+            Ok(())
+        })
+    };
+    asked_again(make, |polled| assert!(polled.unwrap().unwrap_err().is_cancelled()));
+    asked_again(|log| make(log).or_none(), |polled| assert_eq!(polled.unwrap().unwrap(), None));
 }
 
 /// CANCEL-1. A boundary says what it has said.

@@ -289,6 +289,18 @@ impl<C, T: Tasks> Work<C, T> {
         matches!(self.stage, Stage::Cut(_)) && self.is_asked && !is_cancelled()
     }
 
+    /// The same, and they are taken out.
+    fn left(&mut self) -> Option<T> {
+        if !self.is_left() {
+            return None;
+        }
+        match mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Cut(tasks) => Some(tasks),
+            _ => unreachable!("just looked at"),
+        }
+    }
+
+    /// Before it is polled, and when what is around is to be cut: that may be where it was, and not here.
     fn assert_not_left(&self) {
         assert!(
             !self.is_left(),
@@ -334,7 +346,9 @@ impl<C, T: Tasks> Future for Gather<C, T> {
             resume_unwind(panicked.into_panic());
         }
         ready!(polled);
-        work.joined().map(Tasks::outputs)
+        let joined = work.joined().map(Tasks::outputs);
+        work.assert_not_left();
+        joined
     }
 }
 
@@ -343,14 +357,18 @@ impl<C, T: Tasks> Future for GatherResults<C, T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Results> {
         let work = &mut self.0;
-        if work.is_left()
-            && let Stage::Cut(tasks) = mem::replace(&mut work.stage, Stage::Over)
-        {
+        if let Some(tasks) = work.left() {
             return Poll::Ready(tasks.results());
         }
         ready!(work.poll(cx));
-        let tasks = if work.is_asked { ready!(work.joined()) } else { work.finish() };
-        Poll::Ready(tasks.results())
+        let tasks = match work.is_asked {
+            false => Some(work.finish()),
+            true => match work.joined() {
+                Poll::Ready(tasks) => Some(tasks),
+                Poll::Pending => work.left(),
+            },
+        };
+        tasks.map_or(Poll::Pending, |tasks| Poll::Ready(tasks.results()))
     }
 }
 
@@ -371,7 +389,11 @@ impl<C: TryChildren> Future for TryGather<C, C::Tasks, C::Error> {
             ready!(polled);
         }
         match failure.take() {
-            None => work.joined().map(|tasks| Ok(C::values(tasks))),
+            None => {
+                let joined = work.joined().map(|tasks| Ok(C::values(tasks)));
+                work.assert_not_left();
+                joined
+            }
             Some(failure) => {
                 work.fail();
                 Poll::Ready(Err(match failure {

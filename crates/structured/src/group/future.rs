@@ -227,8 +227,9 @@ where
         }
         match output {
             Some(value) if !outcome.is_cut_from_outside => Poll::Ready(Ok(value)),
-            // What is around is not held up any more, looks again, and acts.
-            _ if open.is_cancelled_from_outside() => {
+            // What is around is not held up any more, looks again, and acts; unless it was lent to that, and is polled
+            // elsewhere now.
+            _ if open.is_cancelled_from_outside() && is_cancelled() => {
                 *this.was_cut = true;
                 Poll::Pending
             }
