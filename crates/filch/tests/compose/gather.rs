@@ -2,13 +2,14 @@
 
 use crate::kit::{HOUR, Log, run};
 use crate::support::PATIENCE;
-use filch::task::{Report, yield_now};
+use filch::task::{AbortHandle, Report, yield_now};
 use filch::time::{Duration, sleep, timeout};
 use filch::{
     Runtime, cancellable, gather, gather_all, is_cancelled, shielded, try_gather, try_gather_all,
 };
 use filch_testkit::limits::watchdog;
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use std::future::{Future, pending};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
@@ -362,4 +363,54 @@ fn gather_5_the_end_of_the_runtime_is_no_panic() {
         assert!(reports.lock().unwrap().is_empty(), "{reports:?}");
         assert_eq!(log.all(), ["cleaned up"]);
     }
+}
+
+/// A child that is ended by nobody but itself.
+fn ends_itself(by_abort: bool) -> BoxFuture<'static, Result<u32, String>> {
+    let ends = async move {
+        let handle = AbortHandle::of_current().unwrap();
+        if by_abort {
+            handle.abort()
+        } else {
+            handle.cancel()
+        }
+        pending().await
+    };
+    ends.boxed()
+}
+
+fn comes_to_its_end() -> BoxFuture<'static, Result<u32, String>> {
+    let ends = async {
+        sleep(MS).await;
+        Ok(1)
+    };
+    ends.boxed()
+}
+
+/// GATHER-10. Nobody is told of that, but who gathers.
+#[test]
+fn gather_10_a_child_cancels_itself() {
+    async fn panics<F: Future>(gathered: F) {
+        let gathered = AssertUnwindSafe(timeout(Duration::from_secs(20), gathered));
+        let payload = gathered.catch_unwind().await.map(|polled| polled.map(drop)).unwrap_err();
+        let text = payload.downcast_ref::<&str>().unwrap();
+        assert!(text.contains("a child of a gather was cancelled"), "{text}");
+    }
+    run(async {
+        for by_abort in [false, true] {
+            let both = || (ends_itself(by_abort), comes_to_its_end());
+            panics(gather(both())).await;
+            panics(gather(<[_; 2]>::from(both()))).await;
+            panics(gather(Vec::from(<[_; 2]>::from(both())))).await;
+            panics(try_gather(both())).await;
+            panics(try_gather(<[_; 2]>::from(both()))).await;
+            panics(try_gather(Vec::from(<[_; 2]>::from(both())))).await;
+            let (one, other) = gather(both()).results().await;
+            assert!(one.unwrap_err().is_cancelled());
+            assert_eq!(other.unwrap(), Ok(1));
+            let [one, other] = gather(<[_; 2]>::from(both())).results().await;
+            assert!(one.unwrap_err().is_cancelled());
+            assert_eq!(other.unwrap(), Ok(1));
+        }
+    });
 }

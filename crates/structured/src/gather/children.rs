@@ -55,6 +55,8 @@ pub trait Tasks {
     fn take_panic(&mut self) -> Option<JoinError>;
     /// Whether one of those that have ended was cancelled.
     fn has_cancelled(&self) -> bool;
+    /// Whether one of these was on its own: not with its runtime.
+    fn has_aborted(&self) -> bool;
     /// Takes the errors of those that have ended without an output.
     fn each_error(self, each: &mut dyn FnMut(JoinError));
     /// When all have ended with an output.
@@ -124,6 +126,10 @@ impl<T> Slot<T> {
 
     pub(super) fn is_cancelled(&self) -> bool {
         matches!(self, Self::Over(Err(error)) if error.is_cancelled())
+    }
+
+    pub(super) fn is_aborted(&self) -> bool {
+        matches!(self, Self::Over(Err(error)) if error.is_cancelled() && !error.is_shutdown())
     }
 
     pub(super) fn take_error(&mut self) -> Option<JoinError> {

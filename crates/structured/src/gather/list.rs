@@ -20,6 +20,7 @@ pub struct List<T> {
     /// Whether something that was yielded is odd.
     is_odd: fn(&T) -> bool,
     has_cancelled: bool,
+    has_aborted: bool,
 }
 
 impl<T: Send + 'static> List<T> {
@@ -36,7 +37,8 @@ impl<T: Send + 'static> List<T> {
             members.insert(spawn_at(child, location));
         }
         let over = (0..members.len()).map(|_| Slot::Taken).collect();
-        Self { members, over, odd: VecDeque::new(), is_odd, has_cancelled: false }
+        let odd = VecDeque::new();
+        Self { members, over, odd, is_odd, has_cancelled: false, has_aborted: false }
     }
 }
 
@@ -51,7 +53,10 @@ impl<T> Tasks for List<T> {
                 Ok(output) if (self.is_odd)(output) => self.odd.push_back(place),
                 Ok(_) => {}
                 Err(error) if error.is_panic() => self.odd.push_back(place),
-                Err(_) => self.has_cancelled = true,
+                Err(error) => {
+                    self.has_cancelled = true;
+                    self.has_aborted |= !error.is_shutdown();
+                }
             }
             self.over[place] = Slot::Over(result);
         }
@@ -75,6 +80,10 @@ impl<T> Tasks for List<T> {
 
     fn has_cancelled(&self) -> bool {
         self.has_cancelled
+    }
+
+    fn has_aborted(&self) -> bool {
+        self.has_aborted
     }
 
     fn each_error(self, each: &mut dyn FnMut(JoinError)) {
@@ -155,6 +164,10 @@ impl<T, const N: usize> Tasks for Array<T, N> {
 
     fn has_cancelled(&self) -> bool {
         self.0.has_cancelled()
+    }
+
+    fn has_aborted(&self) -> bool {
+        self.0.has_aborted()
     }
 
     fn each_error(self, each: &mut dyn FnMut(JoinError)) {

@@ -43,7 +43,8 @@ use std::task::{Context, Poll, ready};
 ///
 /// When it is polled: with the panic of a child; if there is no runtime on this thread, or it has shut down. When it
 /// was lent (`&mut`) to a timeout or a race that has ended it, and is polled afterwards: its children were cancelled, and
-/// there are no outputs. ([`results`](Gather::results) are there.)
+/// there are no outputs. ([`results`](Gather::results) are there.) When all children have ended, and one of them has
+/// cancelled itself, or was by somebody that it gave its [`AbortHandle`](filch_sched::task::AbortHandle).
 ///
 /// # Cancel safety
 ///
@@ -274,7 +275,8 @@ impl<C, T: Tasks> Work<C, T> {
         if !self.tasks().has_cancelled() {
             return Poll::Ready(self.finish());
         }
-        // Nobody else can end a child but its runtime. If that is the one of the task here, that is ended, too.
+        // It was not asked by this? Then by itself, or with its runtime. If that is the one of the task here, that is ended,
+        // too.
         assert!(
             self.is_asked || self.is_keeper,
             "a child of a gather was cancelled: its runtime has shut down"
@@ -284,9 +286,11 @@ impl<C, T: Tasks> Work<C, T> {
         Poll::Pending
     }
 
-    /// Whether it was lent to what was cancelled, and is polled where nobody is: nothing will come to end that.
+    /// Whether nothing will come to end what is around: it was lent to what was cancelled, and is polled where nobody
+    /// is, or nobody ever was, but a child was ended by itself, or by somebody that it gave its handle.
     fn is_left(&self) -> bool {
-        matches!(self.stage, Stage::Cut(_)) && self.is_asked && !is_cancelled()
+        let is_due = |tasks: &T| self.is_asked || tasks.has_aborted();
+        matches!(&self.stage, Stage::Cut(tasks) if is_due(tasks)) && !is_cancelled()
     }
 
     /// The same, and they are taken out.
@@ -302,8 +306,10 @@ impl<C, T: Tasks> Work<C, T> {
 
     /// Before it is polled, and when what is around is to be cut: that may be where it was, and not here.
     fn assert_not_left(&self) {
+        let is_left = self.is_left();
+        assert!(!is_left || self.is_asked, "a child of a gather was cancelled, and not by that");
         assert!(
-            !self.is_left(),
+            !is_left,
             "a gather has no outputs: it was lent to a timeout or a race that has ended it"
         );
     }

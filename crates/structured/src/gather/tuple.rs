@@ -58,6 +58,11 @@ macro_rules! tuple {
                     false $(|| $name.is_cancelled())*
                 }
 
+                fn has_aborted(&self) -> bool {
+                    let ($($name,)*) = self;
+                    false $(|| $name.is_aborted())*
+                }
+
                 fn each_error(self, each: &mut dyn FnMut(JoinError)) {
                     let ($(mut $name,)*) = self;
                     $($name.take_error().map(&mut *each);)*
