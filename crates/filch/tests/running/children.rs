@@ -14,8 +14,9 @@ use filch_testkit::limits::watchdog;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::future::{Future, pending, poll_fn};
-use std::sync::mpsc;
-use std::task::Poll;
+use std::pin::pin;
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
 
 /// Begins, and goes on when the runtime has asked its tasks to end, for a while.
 async fn commits(log: Log) -> u32 {
@@ -306,6 +307,61 @@ fn run_12_children_that_were_left_behind_are_asked() {
         let reports = reports.take();
         assert!(reports.len() == 1 && reports[0].contains("too late"), "{reports:?}");
     }
+}
+
+/// RUN-12, GATHER-2: those that are left behind by a panic are asked at once when the end has begun. What a waker in one of
+/// them does then does not take the place of that panic, which is given; it is reported.
+#[test]
+fn run_12_a_panic_that_leaves_children_behind_is_not_lost() {
+    let _watchdog = watchdog(PATIENCE);
+    is_given(|one, other| gather((one, other)));
+    is_given(|one, other| gather([one, other]));
+    is_given(|one, other| gather(vec![one, other]));
+    is_given(|one, other| try_gather((one, other)).detach_rest());
+    is_given(|one, other| try_gather([one, other]).detach_rest());
+    is_given(|one, other| try_gather(vec![one, other]).detach_rest());
+}
+
+struct Nasty;
+
+impl Wake for Nasty {
+    fn wake(self: Arc<Self>) {
+        std::panic::resume_unwind(Box::new("a waker"));
+    }
+}
+
+fn is_given<F>(gathers: impl Fn(Child, Child) -> F)
+where
+    F: Future + Send + 'static,
+{
+    let (log, reports) = (Log::default(), Log::default());
+    let main = async {
+        let says = log.clone();
+        let nasty = async move {
+            let mut boundary = pin!(cancellable(pending::<()>()));
+            let waker = Waker::from(Arc::new(Nasty));
+            assert!(boundary.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            says.add("begun");
+            pending().await
+        };
+        let says = log.clone();
+        let late = async move {
+            says.until("asked").await;
+            panic!("too late");
+        };
+        let waits = shielded(gathers(nasty.boxed(), late.boxed()));
+        drop(filch::spawn(async move {
+            waits.await;
+        }));
+        log.until("begun").await;
+        hears(&log);
+        yield_now().await;
+    };
+    builder(1, &reports).run(main).unwrap();
+    let mut reports = reports.take();
+    reports.sort_by_key(|report| report.contains("a waker"));
+    assert!(reports.len() == 2 && reports[0].contains("too late"), "{reports:?}");
+    assert!(reports[1].contains("a waker"), "{reports:?}");
 }
 
 /// RUN-12: no task waits here, so it is the children that the end asks, and that ends the group.

@@ -50,7 +50,7 @@ pub trait Tasks {
     /// Asks those who run to end.
     fn cancel_all(&self, asking: &mut Asking);
     /// Leaves those who run to themselves: nobody asks them but the end of their runtime.
-    fn disown_all(&self);
+    fn disown_all(&self, asking: &mut Asking);
     /// Takes the error of one that has panicked: of those that have ended, the first.
     fn take_panic(&mut self) -> Option<JoinError>;
     /// Whether one of those that have ended was cancelled.
@@ -109,9 +109,9 @@ impl<T> Slot<T> {
         }
     }
 
-    pub(super) fn disown(&self) {
+    pub(super) fn disown(&self, asking: &mut Asking) {
         if let Self::Running(handle) = self {
-            handle.disown();
+            asking.ask(|| handle.disown());
         }
     }
 

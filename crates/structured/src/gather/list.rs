@@ -3,7 +3,7 @@
 use super::children::{Children, Failure, Slot, Tasks, TryChildren, spawn_at};
 use crate::asking::Asking;
 use crate::members::Members;
-use filch_sched::task::{JoinError, JoinHandle};
+use filch_sched::task::JoinError;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::Location;
@@ -69,8 +69,10 @@ impl<T> Tasks for List<T> {
         }
     }
 
-    fn disown_all(&self) {
-        self.members.iter().for_each(JoinHandle::disown);
+    fn disown_all(&self, asking: &mut Asking) {
+        for child in self.members.iter() {
+            asking.ask(|| child.disown());
+        }
     }
 
     fn take_panic(&mut self) -> Option<JoinError> {
@@ -154,8 +156,8 @@ impl<T, const N: usize> Tasks for Array<T, N> {
         self.0.cancel_all(asking);
     }
 
-    fn disown_all(&self) {
-        self.0.disown_all();
+    fn disown_all(&self, asking: &mut Asking) {
+        self.0.disown_all(asking);
     }
 
     fn take_panic(&mut self) -> Option<JoinError> {

@@ -266,7 +266,10 @@ impl<C, T: Tasks> Work<C, T> {
     /// It is over by the failure of one: what the others have to say is not lost, if it is a panic.
     fn fail(&mut self) {
         let location = self.location;
-        self.tasks().disown_all();
+        // If their runtime ends, that asks them now, and wakers may panic: not in place of that failure.
+        let mut asking = Asking::default();
+        self.tasks().disown_all(&mut asking);
+        asking.report(location);
         self.finish().each_error(&mut |error| report_panic(error, location));
     }
 

@@ -43,9 +43,9 @@ macro_rules! tuple {
                     $($name.cancel(asking);)*
                 }
 
-                fn disown_all(&self) {
+                fn disown_all(&self, asking: &mut Asking) {
                     let ($($name,)*) = self;
-                    $($name.disown();)*
+                    $($name.disown(asking);)*
                 }
 
                 fn take_panic(&mut self) -> Option<JoinError> {
