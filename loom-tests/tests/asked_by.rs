@@ -5,7 +5,7 @@
 use filch_atomic::sync::{Arc, Mutex};
 use filch_atomic::thread;
 use filch_sched::task::{
-    AskedBy, ErrorHook, JoinHandle, Meta, OwnedTasks, Schedule, Task, spawn_task_asked_by,
+    AskedBy, ErrorHook, JoinHandle, Marked, Meta, OwnedTasks, Schedule, Task, spawn_task_asked_by,
 };
 use std::collections::VecDeque;
 use std::future::{Future, pending};
@@ -138,5 +138,40 @@ fn who_waits_is_cut() {
         let ended = waits.take_if_finished().expect("it is over");
         assert!(ended.is_err_and(|error| error.is_shutdown()));
         assert!(scheduler.tasks().is_empty());
+    });
+}
+
+/// The same of one that is spawned meanwhile, into another list, and told by its spawn.
+#[test]
+fn who_spawns_is_cut() {
+    loom::model(|| {
+        let (first, last) = (Scheduler::new(), Scheduler::new());
+        let inner = first.clone();
+        let mut waits = last.spawn(
+            async move {
+                let _ = inner.spawn(pending::<()>(), AskedBy::Runtime).await;
+                panic!("it went on");
+            },
+            AskedBy::Runtime,
+        );
+        let asks = {
+            let (first, last) = (first.clone(), last.clone());
+            thread::spawn(move || {
+                let marked = OwnedTasks::mark_all([first.tasks(), last.tasks()].into_iter());
+                marked.into_iter().for_each(Marked::ask);
+            })
+        };
+        let run = || {
+            last.run();
+            first.run();
+            last.run();
+        };
+        run();
+        asks.join().unwrap();
+        run();
+        let ended = waits.take_if_finished().expect("it is over");
+        assert!(ended.is_err_and(|error| error.is_shutdown()));
+        // It may have been cut before it has spawned.
+        assert!(first.tasks().is_empty() && last.tasks().is_empty());
     });
 }

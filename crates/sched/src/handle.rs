@@ -226,12 +226,8 @@ impl Handle {
     pub(crate) fn ask_all(&self) {
         let shared = self.shared();
         shared.ask();
-        for shard in &self.0.shards {
-            shard.tasks.ask_those_to_come();
-        }
         // All, before the first is told: what becomes of that one others see.
-        let marked: Vec<_> =
-            self.0.shards.iter().map(|shard| shard.tasks.mark_those_here()).collect();
+        let marked = OwnedTasks::mark_all(self.0.shards.iter().map(|shard| &shard.tasks));
         // First, and not those that come yet: they are what clean-up needs.
         self.blocking().tasks().ask_those_here();
         marked.into_iter().for_each(Marked::ask);

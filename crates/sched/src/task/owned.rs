@@ -20,10 +20,11 @@
 //! 4. No code of the user's runs under the lock: tasks are taken out in batches, and cancelled
 //!    after it is released.
 //!
-//! Before they are ended, tasks are asked to end ([`ask_all`](OwnedTasks::ask_all)). First the flag says so, then
-//! the list is gone through: a task that is not found there came after the flag, and is asked by its spawn. It is
+//! Before they are ended, tasks are asked to end ([`ask_all`](OwnedTasks::ask_all)). The flag says so, and the list
+//! is gone through, under one lock: a task that is not found there came after the flag, and is asked by its spawn. It is
 //! gone through twice: all are marked before the first is told, so that one whose end another one sees is known
-//! to that other one as ended by what is about to end it, too.
+//! to that other one as ended by what is about to end it, too. That goes for all lists of a scheduler at once
+//! ([`mark_all`](OwnedTasks::mark_all)), or one that is asked by its spawn would be told before its spawner is marked.
 //!
 //! Children are asked by those who made them ([`AskedBy`]), and marked only. That a child is nobody's any more is
 //! said under the lock: either whoever goes through the list finds it so, or the flag is found there.
@@ -122,38 +123,25 @@ impl OwnedTasks {
     /// Asks every task to end, as [`JoinHandle::cancel`](super::JoinHandle::cancel) does, and from now on each
     /// that is spawned; but for those that somebody else asks, or nobody ([`AskedBy`]).
     pub fn ask_all(&self) {
-        self.ask_those_to_come();
-        self.ask_those_here();
-    }
-
-    /// Has each task that is spawned from now on asked by its spawn. Of several lists, this comes for all before
-    /// those that are there are asked: these may spawn into any.
-    pub fn ask_those_to_come(&self) {
-        let mut list = self.list.lock();
-        if list.stage == Stage::Open {
-            list.stage = Stage::Asked;
-        }
+        Self::mark_all(std::iter::once(self)).into_iter().for_each(Marked::ask);
     }
 
     /// Asks every task that is here now.
     pub fn ask_those_here(&self) {
-        self.mark_those_here().ask();
+        let marked = self.list.lock().mark_those_here();
+        marked.ask();
     }
 
-    /// Notes in every task that is here now that it is to end, and tells none.
-    pub fn mark_those_here(&self) -> Marked {
-        let list = self.list.lock();
-        let mut tasks = Vec::with_capacity(list.len);
-        list.each(|task, header| match header.asked_by() {
-            AskedBy::Runtime => {
-                header.state.ask(true);
-                header.state.retain();
-                tasks.push(task);
-            }
-            AskedBy::Parent => header.state.ask(true),
-            AskedBy::ShieldedParent | AskedBy::Nobody => {}
-        });
-        Marked(tasks)
+    /// Has each task that is spawned into one of `lists` from now on asked by its spawn, and notes in every task that
+    /// is there now that it is to end. Tells none of these. At one moment: these may spawn into any of them.
+    pub fn mark_all<'a>(lists: impl Iterator<Item = &'a Self>) -> Vec<Marked> {
+        // All locks at once, in their order.
+        let mut held: Vec<_> = lists.map(|tasks| tasks.list.lock()).collect();
+        let mark = |list: &mut MutexGuard<'_, List>| {
+            list.ask_those_to_come();
+            list.mark_those_here()
+        };
+        held.iter_mut().map(mark).collect()
     }
 
     /// Whether all tasks of all `lists` are over, at one moment.
@@ -351,6 +339,28 @@ impl TaskInfo {
 }
 
 impl List {
+    /// Has each task that is spawned from now on asked by its spawn.
+    fn ask_those_to_come(&mut self) {
+        if self.stage == Stage::Open {
+            self.stage = Stage::Asked;
+        }
+    }
+
+    /// Notes in every task that is here now that it is to end, and tells none.
+    fn mark_those_here(&mut self) -> Marked {
+        let mut tasks = Vec::with_capacity(self.len);
+        self.each(|task, header| match header.asked_by() {
+            AskedBy::Runtime => {
+                header.state.ask(true);
+                header.state.retain();
+                tasks.push(task);
+            }
+            AskedBy::Parent => header.state.ask(true),
+            AskedBy::ShieldedParent | AskedBy::Nobody => {}
+        });
+        Marked(tasks)
+    }
+
     /// Lends every task in turn, which is alive meanwhile (rule 2).
     fn each(&self, mut look: impl FnMut(NonNull<Header>, &Header)) {
         let mut next = self.head;
