@@ -32,11 +32,6 @@ impl<T: Send + 'static> Job<T> {
         let meta = Meta { location: at, ..Meta::here() };
         Ok(Self(Some(Handle::try_current()?.spawn_blocking_as(call, meta, None)?)))
     }
-
-    /// Lets it run, whoever waits for it.
-    pub(super) fn detach(mut self) {
-        self.0 = None;
-    }
 }
 
 /// An error says that the runtime has ended before the call has begun.
