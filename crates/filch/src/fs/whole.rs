@@ -90,8 +90,10 @@ impl File {
                 self.read_at(mem::take(&mut whole).slice(offset..), offset as u64).await;
             whole = part.into_inner();
             let read = read?;
-            // A regular file gives as much as it has: less than there was room for is its end.
-            let at_end = is_file && len > 0 && whole.len() < whole.capacity();
+            // A regular file that gives all that it had, and less than there was room for, is at its end. Less than
+            // it had is not: so much is moved at a time, or an error follows, or it was made shorter.
+            let is_all = len > 0 && whole.len() as u64 >= len;
+            let at_end = is_file && is_all && whole.len() < whole.capacity();
             if read == 0 || at_end {
                 return Ok(whole);
             }

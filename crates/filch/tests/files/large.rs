@@ -62,6 +62,26 @@ fn a_large_transfer_does_not_hold_up_its_worker() {
     runtime.block_on(task).unwrap();
 }
 
+/// FS-8. More than the system moves in one go: a read that gives less than there is room for is not the end.
+#[test]
+#[ignore = "a soak test: takes some gigabytes of memory"]
+fn soak_all_of_what_is_larger_than_a_transfer_is_read() {
+    let _watchdog = watchdog(PATIENCE);
+    const SIZE: u64 = (2 << 30) + 5;
+    let root = TempDir::new("two gigabytes");
+    let file = std::fs::File::create(root.join("file")).unwrap();
+    file.set_len(SIZE - 4).unwrap();
+    std::fs::File::options()
+        .append(true)
+        .open(root.join("file"))
+        .unwrap()
+        .write_all(b"last")
+        .unwrap();
+    let whole = runtime(2).block_on(fs::read(root.join("file"))).unwrap();
+    assert_eq!(whole.len() as u64, SIZE);
+    assert!(whole.ends_with(b"\0last"));
+}
+
 fn sha256(path: &Path) -> Option<String> {
     let output = Command::new("sha256sum").arg(path).output().ok()?;
     assert!(output.status.success(), "{output:?}");
