@@ -14,7 +14,7 @@ use filch_testkit::{Cut, DropAtEveryPoll};
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::future::{pending, poll_fn};
-use std::io::Write as _;
+use std::io::{SeekFrom, Write as _};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -401,4 +401,36 @@ fn each_scope_may_be_dropped_at_every_poll_with_an_operation_in_it() {
             assert!(summary.dropped >= 1, "{kind}: {summary:?}");
         }
     }
+}
+
+/// FS-2. A write that was dropped goes on, though somebody waits for its end in a scope that is cancelled: it is not
+/// his.
+#[test]
+fn a_dropped_write_to_a_file_is_not_stopped_by_who_waits_for_its_end() {
+    let _watchdog = watchdog(PATIENCE);
+    let temp = support::TempFile::new("dropped", b"-----");
+    runtime(1).block_on(async {
+        let file = filch::fs::OpenOptions::new().write(true).open(&temp.0).await.unwrap();
+        let file = Arc::new(file);
+        // Writes to one file come one after the other: this one keeps the next from beginning for a while.
+        let (large, begun) = (file.clone(), Arc::new(AtomicUsize::new(0)));
+        let large = filch::spawn(async move { large.write_at(vec![7; 256 << 20], 1 << 20).await });
+        let (ours, is_begun) = (file.clone(), begun.clone());
+        let waits = filch::spawn(async move {
+            sleep(Duration::from_millis(2)).await;
+            {
+                let mut dropped = pin!(ours.write(b"write"));
+                poll_fn(|cx| Poll::Ready(assert!(dropped.as_mut().poll(cx).is_pending()))).await;
+                sleep(Duration::from_millis(2)).await;
+            }
+            is_begun.store(1, Ordering::Release);
+            cancellable(ours.seek(SeekFrom::Start(3))).await.map(drop)
+        });
+        until(&begun, 1).await;
+        waits.cancel();
+        let _cut = waits.await;
+        assert_eq!(file.settle().await.unwrap(), 5);
+        assert_eq!(large.await.unwrap().0.unwrap(), 256 << 20);
+        assert_eq!(&std::fs::read(&temp.0).unwrap()[..5], b"write");
+    });
 }

@@ -2,7 +2,8 @@
 
 use crate::half::{Site, Unheard, was_given_up};
 use crate::home::lost_its_ring;
-use filch_uring::{Op, Position, SharedFd, op};
+use filch_atomic::scope;
+use filch_uring::{Op, Operation, Position, SharedFd, op};
 use std::io::{IoSlice, SeekFrom};
 use std::os::fd::AsRawFd;
 use std::task::{Context, Poll, ready};
@@ -71,7 +72,8 @@ impl Cursor {
     pub(super) fn poll_written(&mut self, site: Site<'_>, cx: &mut Context<'_>) -> Poll<()> {
         ready!(self.poll_unwritten(site, cx));
         if self.writing.is_some() {
-            match ready!(self.poll_write(site, cx)) {
+            // Begun, it goes on: a cancel of who waits for that here is not for it.
+            match ready!(scope::outside(|| self.poll_write(site, cx))) {
                 Ok(written) => self.unheard.note(mem::take(&mut self.buffer), written),
                 Err(error) => self.failed = Some(error),
             }
@@ -101,10 +103,7 @@ impl Cursor {
     fn poll_resized(&mut self, site: Site<'_>, cx: &mut Context<'_>) -> Poll<()> {
         self.resizing.take_if(|op| !op.is_in_flight());
         let Some(op) = &mut self.resizing else { return Poll::Ready(()) };
-        if op.is_stopping() {
-            op.cancel();
-        }
-        let resized = ready!(site.poll(op, cx));
+        let resized = ready!(poll_left(op, site, cx));
         self.resizing = None;
         if let Err(error) = resized
             && !was_given_up(&error)
@@ -292,6 +291,19 @@ impl Cursor {
             self.begin_write_of(site, bufs);
         }
     }
+}
+
+/// Waits for an operation that somebody else has left. It goes on, whoever is cancelled here; one that was to stop
+/// does not begin anew.
+pub(super) fn poll_left<T: Operation>(
+    op: &mut Op<T>,
+    site: Site<'_>,
+    cx: &mut Context<'_>,
+) -> Poll<T::Output> {
+    if op.is_stopping() {
+        op.cancel();
+    }
+    scope::outside(|| site.poll(op, cx))
 }
 
 /// Where the file ends, also for block devices. The file's own position is moved, and used for nothing
