@@ -1,14 +1,17 @@
 //! Having what was written put on the disk.
 
 use super::File;
+use super::cursor::poll_left;
 use super::file::{Access, settled};
 use crate::half::Site;
+use filch_sync::Lock;
 use filch_uring::Op;
 use filch_uring::op::{Fsync, SyncFailure};
 use std::future::poll_fn;
 use std::io;
 use std::panic::Location;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
 impl File {
     /// Has everything written so far put on the disk, with what the system knows of the file.
@@ -24,6 +27,11 @@ impl File {
     ///
     /// Dropped, it may not have begun; begun, it runs to its end, for which the next one waits. If it fails,
     /// that one says so.
+    ///
+    /// # Deadlocks
+    ///
+    /// One at a time syncs a file, or a clone of it. A task that polls a sync once, keeps it without polling it, and
+    /// begins another one waits for itself.
     #[track_caller]
     pub fn sync_all(&self) -> impl Future<Output = io::Result<()>> + Send {
         self.sync(false, Location::caller())
@@ -37,6 +45,10 @@ impl File {
     /// As [`sync_all`](Self::sync_all).
     ///
     /// # Cancel safety
+    ///
+    /// As [`sync_all`](Self::sync_all).
+    ///
+    /// # Deadlocks
     ///
     /// As [`sync_all`](Self::sync_all).
     #[track_caller]
@@ -55,65 +67,100 @@ impl File {
 
 /// The syncs of a file, and of those that were cloned from it.
 ///
-/// A failure stays: the kernel tells it once, and forgets about the data. So that nobody else is told in its
-/// place, a sync whose future is dropped is waited for by the next one.
+/// A failure stays: the kernel tells it once, to one of those that sync at the time, and forgets about the data. So that
+/// nobody else hears that all is well, there is one sync at a time, and what a dropped future has left is waited for by
+/// the next. Who had to wait for his turn need not sync if somebody did who began after he came.
 #[derive(Clone, Default)]
 pub(super) struct Syncs(Arc<State>);
 
 #[derive(Default)]
 struct State {
     failure: SyncFailure,
-    /// Left by futures that were dropped.
-    left: Mutex<Vec<Op<Fsync>>>,
+    turn: Lock<Done>,
+    begun: Mutex<Begun>,
+}
+
+/// The numbers of the youngest that went well.
+#[derive(Default)]
+struct Done {
+    all: u64,
+    /// Of the data, or of all.
+    data: u64,
+}
+
+#[derive(Default)]
+struct Begun {
+    so_many: u64,
+    /// In flight, left by a future that was dropped while it had its turn.
+    left: Option<Op<Fsync>>,
 }
 
 impl Syncs {
     /// Syncs the file, or its data alone.
     pub(super) async fn run(&self, site: Site<'_>, data_only: bool) -> io::Result<()> {
         let state = &*self.0;
-        while let Some(op) = state.take_left() {
-            // How it ends it notes by itself. Of one that was to stop, nothing is begun anew.
-            let _ended = Running { op: Some(op), state }.end(site, Op::is_stopping).await;
+        let before = state.begun().so_many;
+        let mut done = state.turn.lock_at(site.at).await;
+        let left = state.begun().left.take();
+        if let Some(op) = left {
+            // How it ends it notes by itself.
+            let _ended = Running { op: Some(op), state }.end(site, poll_left).await;
         }
         state.failure.check()?;
+        if before < if data_only { done.data } else { done.all } {
+            return Ok(());
+        }
+        let number = state.next();
         let fsync = match data_only {
             true => Fsync::data_only(site.fd.clone()),
             false => Fsync::new(site.fd.clone()),
         };
         let op = Op::new(fsync.noting(state.failure.clone()));
-        Running { op: Some(op), state }.end(site, |_| false).await
+        let poll = |op: &mut Op<Fsync>, site: Site<'_>, cx: &mut Context<'_>| site.poll(op, cx);
+        Running { op: Some(op), state }.end(site, poll).await?;
+        done.data = number;
+        if !data_only {
+            done.all = number;
+        }
+        Ok(())
     }
 }
 
 impl State {
-    /// One that is in flight.
-    fn take_left(&self) -> Option<Op<Fsync>> {
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        left.retain(Op::is_in_flight);
-        left.pop()
+    fn begun(&self) -> MutexGuard<'_, Begun> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of one that begins now.
+    fn next(&self) -> u64 {
+        let mut begun = self.begun();
+        begun.so_many += 1;
+        begun.so_many
     }
 }
 
-/// A sync that somebody waits for.
+/// A sync that somebody waits for, who has the turn.
 struct Running<'a> {
     op: Option<Op<Fsync>>,
     state: &'a State,
 }
 
 impl Running<'_> {
-    async fn end(mut self, site: Site<'_>, cancel: fn(&Op<Fsync>) -> bool) -> io::Result<()> {
+    async fn end(
+        mut self,
+        site: Site<'_>,
+        poll: impl Fn(&mut Op<Fsync>, Site<'_>, &mut Context<'_>) -> Poll<io::Result<()>>,
+    ) -> io::Result<()> {
         let op = self.op.as_mut().expect("until it is dropped");
-        if cancel(op) {
-            op.cancel();
-        }
-        poll_fn(|cx| site.poll(op, cx)).await
+        poll_fn(|cx| poll(op, site, cx)).await
     }
 }
 
+/// Before the turn is over.
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         if let Some(op) = self.op.take_if(|op| op.is_in_flight()) {
-            self.state.left.lock().unwrap_or_else(PoisonError::into_inner).push(op);
+            self.state.begun().left = Some(op);
         }
     }
 }

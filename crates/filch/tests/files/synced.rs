@@ -111,6 +111,23 @@ fn a_failed_sync_is_told_every_time() {
             for _ in 0..2 {
                 assert_eq!(file.sync_all().await.unwrap_err().raw_os_error(), Some(number));
             }
+            drop(file);
+
+            // Of several at a time each tells.
+            let file = opened().await;
+            let clone = file.try_clone().await.unwrap();
+            for file in [&file, &clone] {
+                write_too_much(file).await;
+            }
+            let (one, two, three, four) = filch::join!(
+                file.sync_all(),
+                file.sync_data(),
+                clone.sync_data(),
+                clone.sync_all()
+            );
+            for synced in [one, two, three, four] {
+                assert_eq!(synced.unwrap_err().raw_os_error(), Some(number));
+            }
         });
     });
     print!("{}", text.lines().filter(|line| line.contains("SKIPPED")).collect::<String>());
