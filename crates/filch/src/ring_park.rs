@@ -60,6 +60,10 @@ impl Peer for RingPeer {
         self.0.unpark();
     }
 
+    fn tell_of_mail(&self, tell: Box<dyn Fn() + Send + Sync>) {
+        self.0.tell_of_mail(tell);
+    }
+
     fn alarm(&self, after: Option<Duration>) {
         self.0.alarm(after);
     }

@@ -282,6 +282,24 @@ fn it_stands_while_a_thread_runs_a_future() {
     }
 }
 
+/// TIME-5, TIME-8: what such a thread begins is in flight from the start, in whichever ring.
+#[test]
+fn it_stands_for_what_a_thread_has_begun_elsewhere() {
+    for kind in kinds() {
+        let path = std::env::temp_dir().join(format!("filch-mailed-{}", std::process::id()));
+        let runtime = kind.build().unwrap();
+        runtime.block_on(async {
+            let start = Instant::now();
+            let file = filch::fs::File::create(&path).await.unwrap();
+            for _ in 0..50 {
+                timeout(SECOND, file.sync_all()).await.expect("no time passes").unwrap();
+            }
+            assert_eq!(start.elapsed(), Duration::ZERO);
+        });
+        std::fs::remove_file(&path).unwrap();
+    }
+}
+
 /// TIME-9.
 #[test]
 fn the_clock_can_be_moved_by_hand() {

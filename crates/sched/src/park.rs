@@ -51,6 +51,14 @@ pub trait Peer: Clone + Send + Sync + 'static {
     /// unpark is a token that waits to be used. Cheap when the worker is awake.
     fn unpark(&self);
 
+    /// Has `tell` called whenever somebody has left something to do in the worker's park, before the park is woken for it
+    /// by itself. Called once, before the worker looks for work. Nothing to do where nothing can be left there.
+    ///
+    /// What is left and not seen yet counts as [in flight](Park::in_flight).
+    fn tell_of_mail(&self, tell: Box<dyn Fn() + Send + Sync>) {
+        drop(tell);
+    }
+
     /// Wakes the worker after `after`, if it sleeps then; if it does not, its next
     /// [`park`](Park::park) returns at once, once. Replaces an alarm set before; `None` takes it back.
     /// Does not wake the worker now. Calls of several threads come one after another: the later one sees

@@ -101,6 +101,10 @@ impl PeerCell {
     }
 
     pub(crate) fn set(&self, peer: impl Peer) {
+        if let Some((still, worker)) = &self.still {
+            let (still, worker) = (still.clone(), *worker);
+            peer.tell_of_mail(Box::new(move || still.unparks(worker)));
+        }
         if self.peer.set(Box::new(peer)).is_err() {
             unreachable!("a worker makes one park");
         }

@@ -102,7 +102,8 @@ impl Driver {
 
     /// How many operations of this ring are in flight or staged, the cancels of others among them; and whether one of
     /// them runs to its end whatever becomes of its future
-    /// ([`CANCEL_ON_DROP`](crate::Operation::CANCEL_ON_DROP) is false).
+    /// ([`CANCEL_ON_DROP`](crate::Operation::CANCEL_ON_DROP) is false). What other threads have left for this one counts as
+    /// one more that does.
     ///
     /// Goes through all of them, so it is not for the hot path.
     pub fn in_flight(&self) -> (usize, bool) {
@@ -143,6 +144,15 @@ impl Remote {
     /// Wakes the driver's thread if it is parked; if not, makes its next park return at once.
     pub fn unpark(&self) {
         unpark(&self.home);
+    }
+
+    /// Has `tell` called whenever another thread has left the driver's own something to do, be it an operation or a
+    /// cancel, before it wakes it for that. For whoever has to know whether that thread has anything to do.
+    ///
+    /// `tell` is called on any thread, under locks of the driver: it calls nothing of the driver's, and is short. Only
+    /// the first one that is given stays.
+    pub fn tell_of_mail(&self, tell: Box<dyn Fn() + Send + Sync>) {
+        let _ = self.home.postman.set(tell);
     }
 
     /// Its thread is stuck in user code: makes completions visible, delivers them here, and returns how
@@ -219,6 +229,14 @@ impl Remote {
     pub(crate) fn home(&self) -> &Home {
         &self.home
     }
+}
+
+/// After something was left for the driver's thread.
+pub(crate) fn unpark_for_mail(home: &Home) {
+    if let Some(tell) = home.postman.get() {
+        tell();
+    }
+    unpark(home);
 }
 
 pub(crate) fn unpark(home: &Home) {

@@ -246,13 +246,15 @@ impl Local {
         }
     }
 
-    /// How many operations are in flight, and whether one of them comes to its end by itself.
+    /// How many operations are in flight, and whether one of them comes to its end by itself. Mail that was not read yet
+    /// may be anything.
     pub(crate) fn in_flight(&self) -> (usize, bool) {
         let own = usize::from(self.event_armed.get()) + usize::from(self.alarm_armed.get());
         let operations = self.in_flight.get() - own;
         let mut running = if operations > 0 { self.owner.running() } else { Vec::new() };
         running.retain(|key| self.owner.runs_to_its_end(*key));
-        (operations, !running.is_empty())
+        let has_mail = !self.home().inbox.is_empty() || self.home().rescuers.has_requests();
+        (operations + usize::from(has_mail), has_mail || !running.is_empty())
     }
 
     fn with_ring<R>(&self, f: impl FnOnce(&mut Ring) -> R) -> R {

@@ -3,7 +3,7 @@
 use super::{Handle, Key, OpCell, word};
 use crate::Operation;
 use crate::counters::{Counters, Counts};
-use crate::driver::unpark;
+use crate::driver::unpark_for_mail;
 use crate::quarantine::{Quarantine, Ward};
 use crate::rescue::{CqLock, Rescuers};
 use crate::ring::View;
@@ -11,6 +11,7 @@ use crate::wake::Wake;
 use filch_atomic::Inbox;
 use filch_atomic::sync::atomic::{AtomicPtr, Ordering};
 use filch_atomic::sync::{Arc, Mutex};
+use std::sync::OnceLock;
 use std::task::Waker;
 use std::{fmt, ptr};
 
@@ -45,7 +46,12 @@ pub struct Home {
     pub(crate) counters: Counters,
     /// Whoever watches over buffers.
     pub(crate) ward: Option<std::sync::Arc<Ward>>,
+    /// Who hears of messages: see [`Remote::tell_of_mail`](crate::Remote::tell_of_mail).
+    pub(crate) postman: OnceLock<Postman>,
 }
+
+/// Hears of each message to a driver before its thread is woken for it.
+pub(crate) type Postman = Box<dyn Fn() + Send + Sync>;
 
 /// What is under the lock: for threads that do not own the ring.
 struct Common {
@@ -78,6 +84,7 @@ impl Home {
             rescuers: Rescuers::new(),
             counters: Counters::default(),
             ward: quarantine.map(|quarantine| std::sync::Arc::new(Ward::new(quarantine))),
+            postman: OnceLock::new(),
         })
     }
 
@@ -163,7 +170,7 @@ impl Home {
         // Under the lock: as in `submit`, and because cell and home may be gone when the owner has it.
         // They are not before it has the lock, for the cell came from the common list.
         self.inbox.push(Message::SubmitHere(key));
-        unpark(self);
+        unpark_for_mail(self);
         true
     }
 

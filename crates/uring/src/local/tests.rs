@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 thread_local! {
@@ -27,6 +28,29 @@ fn small_driver() -> (Driver, Rc<Local>) {
     let config = Config { entries: 8, completions: 16, ..Config::default() };
     let driver = Driver::new(&config).expect("a ring");
     (driver, Local::current().expect("just made"))
+}
+
+/// What was left and is not read yet, nobody may take for nothing.
+#[test]
+fn what_another_thread_has_left_is_told_of_and_counts_before_it_is_read() {
+    let (mut driver, _local) = small_driver();
+    let (told, remote) = (std::sync::Arc::new(AtomicUsize::new(0)), driver.remote());
+    let teller = told.clone();
+    // Relaxed here and below: the threads are joined.
+    remote.tell_of_mail(Box::new(move || _ = teller.fetch_add(1, Ordering::Relaxed)));
+    remote.unpark();
+    assert_eq!((driver.in_flight(), told.load(Ordering::Relaxed)), ((0, false), 0));
+    let sender = move || {
+        let mut nop = Op::with_remote(op::Nop::new(), remote);
+        assert!(!is_ready(&mut nop));
+        nop
+    };
+    let mut nop = thread::spawn(sender).join().expect("it only begins");
+    assert_eq!((driver.in_flight(), told.load(Ordering::Relaxed)), ((1, true), 1));
+    while !is_ready(&mut nop) {
+        driver.turn().expect("the ring works");
+    }
+    assert_eq!((driver.in_flight(), told.load(Ordering::Relaxed)), ((0, false), 1));
 }
 
 #[test]

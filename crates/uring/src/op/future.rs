@@ -2,7 +2,7 @@
 
 use super::Operation;
 use crate::cell::{Handle, Home, Key, Message, Polled};
-use crate::driver::{Remote, unpark};
+use crate::driver::{Remote, unpark_for_mail};
 use crate::error::NoDriver;
 use crate::local::Local;
 use crate::sys;
@@ -325,7 +325,7 @@ fn submit_remotely<T: Operation>(
 ) -> Result<Handle<T>, (T, NoDriver)> {
     let submitted = remote.home().submit(operation, waker, message);
     let handle = submitted.map_err(|operation| (operation, NoDriver::Gone))?;
-    remote.unpark();
+    unpark_for_mail(remote.home());
     Ok(handle)
 }
 
@@ -342,5 +342,5 @@ fn request_cancel<T: Operation>(handle: &Handle<T>) {
 
 fn send_cancel(home: &Home, key: Key) {
     home.inbox.push(Message::Cancel(key));
-    unpark(home);
+    unpark_for_mail(home);
 }

@@ -8,7 +8,7 @@ pub use cq_lock::There;
 pub use cq_lock::{CqLock, OWN, Queue, is_own};
 
 use crate::cell::{Home, Key, Message};
-use crate::driver::unpark;
+use crate::driver::{unpark, unpark_for_mail};
 #[cfg(filch_loom)]
 pub use crate::ring::Completion;
 #[cfg(not(filch_loom))]
@@ -166,7 +166,7 @@ impl Rescuers {
             self.asked.store(true, Ordering::Release);
             // The owner may have come to itself, found its inbox empty, and gone to sleep: should the
             // signal not reach it, this does.
-            unpark(home);
+            unpark_for_mail(home);
         }
         self.part.sweep_requests(is_over)
     }
@@ -184,7 +184,7 @@ impl Rescuers {
         });
         if back > 0 {
             // As in `take_cancels`.
-            unpark(home);
+            unpark_for_mail(home);
         }
         back
     }
