@@ -132,6 +132,12 @@ impl Stillness {
         self.state.lock().jumps
     }
 
+    /// Whether anybody wants to know whether it is still. If not, who does so from now on is up, or
+    /// [unparks](Self::unparks) worker 0, which is then the only one.
+    pub fn is_asked(&self) -> bool {
+        self.hand.is_some() || self.state.lock().is_asked()
+    }
+
     /// `worker` found nothing to do and is about to park. `now` is real time.
     pub fn rest(&self, worker: usize, flight: InFlight, now: Instant, scene: &impl Scene) -> Rest {
         let mut state = self.state.lock();
@@ -143,7 +149,7 @@ impl Stillness {
         state.workers[worker] = Standing::Still(flight);
         let Some(flight) = state.all_still() else { return Rest::Park(None) };
         let jump = self.hand.as_ref().and_then(|hand| Some((hand, scene.next_deadline()?)));
-        if state.settling.is_empty() && jump.is_none() {
+        if !state.is_asked() && jump.is_none() {
             // Nobody wants to know (S4). Whoever does so from now on is up, or unparks somebody.
             return Rest::Park(None);
         }
@@ -219,6 +225,11 @@ impl Stillness {
 }
 
 impl State {
+    /// Whether anybody waits for the stillness.
+    fn is_asked(&self) -> bool {
+        !self.settling.is_empty()
+    }
+
     /// What is in flight, if nobody runs.
     fn all_still(&self) -> Option<InFlight> {
         if self.outside > 0 {

@@ -1,6 +1,6 @@
 //! A worker's park, where somebody has to notice that nothing can run.
 
-use super::{Rest, Scene, Stillness};
+use super::{InFlight, Rest, Scene, Stillness};
 use crate::local::Local;
 use crate::park::Park;
 use std::io;
@@ -14,7 +14,9 @@ pub(crate) fn park(
     until: Option<Instant>,
 ) -> io::Result<usize> {
     let shared = local.shared();
-    match still.rest(local.index, park.in_flight(), Instant::now(), local) {
+    // To tell what is in flight takes a walk over it. If somebody asks only now, this worker is unparked for that.
+    let flight = if still.is_asked() { park.in_flight() } else { InFlight::Nothing };
+    match still.rest(local.index, flight, Instant::now(), local) {
         Rest::Again { unpark, wake } => {
             for worker in unpark {
                 shared.remotes[worker].peer.unpark_quietly();

@@ -2,10 +2,14 @@
 
 use super::{InFlight, QUIET, QUIET_TO_THE_END, Rest, Scene, Stillness};
 use crate::clock::{ManualClock, TimeSource};
+use crate::timer::sleep;
+use crate::{Config, Leaked, Order, Park, Peer, ThreadPark, ThreadPeer, run, settle};
 use std::cell::Cell;
 use std::future::Future;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -178,4 +182,82 @@ fn with_nothing_to_wait_for_it_stands_and_nobody_looks_again() {
         assert_eq!(parks(rest), Some(None));
     }
     assert_eq!(hand.now(), start);
+}
+
+/// A park, or how others see it, that counts how often it is asked what is in flight, and unparked.
+#[derive(Clone, Default)]
+struct Counts {
+    asked: Arc<AtomicUsize>,
+    unparked: Arc<AtomicUsize>,
+}
+
+struct Counting<P>(P, Counts);
+
+impl Park for Counting<ThreadPark> {
+    type Peer = Counting<ThreadPeer>;
+
+    fn peer(&self) -> Self::Peer {
+        Counting(self.0.peer(), self.1.clone())
+    }
+
+    fn turn(&mut self) -> io::Result<usize> {
+        self.0.turn()
+    }
+
+    fn park(&mut self, deadline: Option<Instant>) -> io::Result<usize> {
+        self.0.park(deadline)
+    }
+
+    fn in_flight(&self) -> InFlight {
+        // Relaxed, here and below: all of it is on one thread, or joined.
+        self.1.asked.fetch_add(1, Ordering::Relaxed);
+        self.0.in_flight()
+    }
+
+    fn shutdown(&mut self, deadline: Option<Instant>) -> Result<(), Leaked> {
+        self.0.shutdown(deadline)
+    }
+}
+
+impl Clone for Counting<ThreadPeer> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), self.1.clone())
+    }
+}
+
+impl Peer for Counting<ThreadPeer> {
+    fn unpark(&self) {
+        self.1.unparked.fetch_add(1, Ordering::Relaxed);
+        self.0.unpark();
+    }
+
+    fn alarm(&self, after: Option<Duration>) {
+        self.0.alarm(after);
+    }
+
+    fn rescue(&self) -> io::Result<usize> {
+        self.0.rescue()
+    }
+}
+
+/// Runs `main` on one thread, in real time.
+fn on_one_thread(counts: &Counts, main: impl Future<Output = ()>) {
+    let config = Config { workers: 1, order: Order::Woken, ..Config::default() };
+    let counts = counts.clone();
+    run(config, move |_worker| Ok(Counting(ThreadPark::new(), counts.clone())), main).unwrap();
+}
+
+/// In real time nobody needs to know what is in flight, which takes long to tell, until somebody waits for it.
+#[test]
+fn where_nobody_asks_nobody_looks_what_is_in_flight() {
+    let counts = Counts::default();
+    let asked = || counts.asked.load(Ordering::Relaxed);
+    on_one_thread(&counts, async {
+        for _ in 0..3 {
+            sleep(Duration::from_millis(2)).await;
+        }
+        assert_eq!(asked(), 0);
+        settle().await;
+        assert!(asked() > 0);
+    });
 }
