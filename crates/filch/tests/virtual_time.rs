@@ -351,6 +351,28 @@ fn settling_waits_for_all_that_can_run() {
     });
 }
 
+/// TIME-10: what is due has run.
+#[test]
+fn settling_waits_for_timers_that_are_due() {
+    run_each(|| async {
+        let nap = sleep(SECOND);
+        advance(2 * SECOND);
+        let task = spawn(nap);
+        settle().await;
+        assert!(task.is_finished());
+    });
+    Runtime::builder()
+        .current_thread()
+        .run(async {
+            let task = spawn(sleep(Duration::from_millis(2)));
+            filch::task::yield_now().await;
+            std::thread::sleep(Duration::from_millis(10));
+            settle().await;
+            assert!(task.is_finished());
+        })
+        .unwrap();
+}
+
 /// TIME-10: on one thread it needs no virtual clock.
 #[test]
 fn settling_in_real_time() {

@@ -153,6 +153,14 @@ impl Stillness {
             // Nobody wants to know (S4). Whoever does so from now on is up, or unparks somebody.
             return Rest::Park(None);
         }
+        // Whoever has timers that are due is not through yet: a clock that is moved by hand, or the real one, has gone on
+        // since it looked, or there are more than are fired at a time.
+        let present = self.hand.as_ref().map_or(now, |hand| hand.now());
+        let unpark = state.raise_the_due(worker, present, scene);
+        if state.workers[worker] == Standing::Up || !unpark.is_empty() {
+            state.workers[worker] = Standing::Up;
+            return Rest::Again { unpark, wake: Vec::new() };
+        }
         if scene.is_busy() {
             return Rest::Park(Some(now + QUIET));
         }
@@ -180,21 +188,9 @@ impl Stillness {
             return Rest::Again { unpark: Vec::new(), wake };
         }
         let Some((hand, next)) = jump else { return Rest::Park(None) };
-        // Timers may be due already: there are more than are fired at a time.
-        if let Some(step) = next.checked_duration_since(hand.now())
-            && !step.is_zero()
-        {
-            hand.advance(step);
-            state.jumps += 1;
-        }
-        let now = hand.now();
-        let mut unpark = Vec::new();
-        for other in 0..state.workers.len() {
-            if other != worker && scene.is_due(other, now) {
-                state.workers[other] = Standing::Up;
-                unpark.push(other);
-            }
-        }
+        hand.advance(next.saturating_duration_since(hand.now()));
+        state.jumps += 1;
+        let unpark = state.raise_the_due(worker, hand.now(), scene);
         state.workers[worker] = Standing::Up;
         Rest::Again { unpark, wake: Vec::new() }
     }
@@ -228,6 +224,21 @@ impl State {
     /// Whether anybody waits for the stillness.
     fn is_asked(&self) -> bool {
         !self.settling.is_empty()
+    }
+
+    /// Has everybody up who has timers that are due at `now`. Gives those that are to be unparked for it, which `worker`
+    /// is not.
+    fn raise_the_due(&mut self, worker: usize, now: Instant, scene: &impl Scene) -> Vec<usize> {
+        let mut unpark = Vec::new();
+        for other in 0..self.workers.len() {
+            if scene.is_due(other, now) {
+                self.workers[other] = Standing::Up;
+                if other != worker {
+                    unpark.push(other);
+                }
+            }
+        }
+        unpark
     }
 
     /// What is in flight, if nobody runs.

@@ -62,6 +62,9 @@ impl Scene for Local {
     }
 
     fn is_due(&self, worker: usize, now: Instant) -> bool {
+        // `now` is that of a virtual clock, or else of the system's.
+        let clock = &self.shared().clock;
+        let now = if clock.hand().is_some() { now } else { clock.now() };
         self.shared().remotes[worker].timers.is_due(now)
     }
 }

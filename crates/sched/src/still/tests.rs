@@ -164,6 +164,40 @@ fn those_who_wait_for_the_stillness_come_before_a_jump() {
     assert_eq!(hand.now(), start + 3 * SECOND);
 }
 
+/// TIME-10: also where the clock was moved by hand, or is the system's and has gone on.
+#[test]
+fn those_who_wait_for_the_stillness_come_after_timers_that_are_due() {
+    for is_virtual in [true, false] {
+        let hand = ManualClock::new();
+        let now = if is_virtual { hand.now() } else { Instant::now() };
+        let still = Arc::new(Stillness::new(2, is_virtual.then(|| hand.clone())));
+        let deadlines = vec![Some(now + 3 * SECOND), Some(now + 5 * SECOND)];
+        let mut stage = Stage { deadlines, ..Stage::default() };
+        let mut settled = pin!(still.settled());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert_eq!(settled.as_mut().poll(&mut cx), Poll::Pending);
+        still.advance(6 * SECOND);
+        // The last one to rest has none that is due itself.
+        for own in [None, Some(now + 5 * SECOND)] {
+            stage.deadlines[1] = own;
+            assert_eq!(
+                parks(still.rest(0, InFlight::Nothing, now + 6 * SECOND, &stage)),
+                Some(None)
+            );
+            let Rest::Again { unpark, wake } =
+                still.rest(1, InFlight::Nothing, now + 6 * SECOND, &stage)
+            else {
+                panic!("some are due");
+            };
+            assert_eq!((unpark, wake.len(), still.jumps()), (vec![0], 0, 0));
+        }
+        stage.deadlines.fill(None);
+        assert_eq!(parks(still.rest(0, InFlight::Nothing, now, &stage)), Some(None));
+        assert_eq!(parks(still.rest(1, InFlight::Nothing, now, &stage)), None);
+        assert_eq!(settled.as_mut().poll(&mut cx), Poll::Ready(()));
+    }
+}
+
 /// TIME-11: nobody wakes for nothing, whatever runs or is in flight.
 #[test]
 fn with_nothing_to_wait_for_it_stands_and_nobody_looks_again() {
