@@ -158,6 +158,32 @@ fn an_interval_is_a_stream_that_keeps_its_policy() {
     });
 }
 
+/// TIME-6: a sleep that is for never, and a clock that was moved as far as it goes.
+#[test]
+fn it_never_goes_back() {
+    run_each(|| async {
+        let start = Instant::now();
+        let never = spawn(sleep(Duration::from_millis(u64::MAX)));
+        sleep(SECOND).await;
+        assert_eq!(start.elapsed(), SECOND);
+        // It goes nowhere while a thread sleeps that is the world outside.
+        let (here, there) = filch::io::pipe().unwrap();
+        let outside = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(5));
+            drop(there);
+        });
+        assert_eq!(here.read(&mut [0]).await.unwrap(), 0);
+        outside.join().unwrap();
+        assert_eq!(start.elapsed(), SECOND);
+        advance(Duration::MAX);
+        let last = start.elapsed();
+        advance(Duration::MAX);
+        assert_eq!(start.elapsed(), last);
+        assert!(!never.is_finished());
+        never.cancel();
+    });
+}
+
 /// TIME-7.
 #[test]
 fn it_stands_while_a_closure_runs() {

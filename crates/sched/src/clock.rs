@@ -121,11 +121,17 @@ impl ManualClock {
         Arc::new(Self { start: Instant::now(), passed_ns: AtomicU64::new(0) })
     }
 
-    /// Moves the time on by `step`, to the nanosecond; in all by at most 584 years.
+    /// Moves the time on by `step`, to the nanosecond; in all by at most 584 years, where it stays.
     pub fn advance(&self, step: Duration) {
         let step = u64::try_from(step.as_nanos()).unwrap_or(u64::MAX);
-        // AcqRel: pairs with `now`: what was done before the hand moved is seen by who sees it moved.
-        self.passed_ns.fetch_add(step, Ordering::AcqRel);
+        let on = |passed: u64| Some(passed.saturating_add(step));
+        // AcqRel, Acquire: pairs with `now`: what was done before the hand moved is seen by who sees it moved.
+        let _ = self.passed_ns.fetch_update(Ordering::AcqRel, Ordering::Acquire, on);
+    }
+
+    /// Whether it can ever show `moment`.
+    pub(crate) fn reaches(&self, moment: Instant) -> bool {
+        u64::try_from(moment.saturating_duration_since(self.start).as_nanos()).is_ok()
     }
 
     /// A [`Clock`] that shows this one's time.
@@ -168,6 +174,18 @@ mod tests {
         hand.advance(Duration::from_nanos(3));
         assert_eq!(one.now(), start + Duration::from_nanos(3));
         assert_eq!(other.now(), one.now());
+    }
+
+    #[test]
+    fn a_hand_stays_where_it_can_go_no_farther() {
+        let hand = ManualClock::new();
+        let mut before = hand.now();
+        for step in [Duration::from_secs(1), Duration::MAX, Duration::MAX, Duration::from_secs(1)] {
+            hand.advance(step);
+            assert!(hand.now() >= before, "it never goes back");
+            before = hand.now();
+        }
+        assert!(hand.reaches(before) && !hand.reaches(before + Duration::from_nanos(1)));
     }
 
     #[test]

@@ -148,7 +148,10 @@ impl Stillness {
         }
         state.workers[worker] = Standing::Still(flight);
         let Some(flight) = state.all_still() else { return Rest::Park(None) };
-        let jump = self.hand.as_ref().and_then(|hand| Some((hand, scene.next_deadline()?)));
+        // What lies beyond the reach of the clock never comes.
+        let jump = self.hand.as_ref().and_then(|hand| {
+            Some((hand, scene.next_deadline().filter(|next| hand.reaches(*next))?))
+        });
         if !state.is_asked() && jump.is_none() {
             // Nobody wants to know (S4). Whoever does so from now on is up, or unparks somebody.
             return Rest::Park(None);

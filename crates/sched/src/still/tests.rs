@@ -198,6 +198,18 @@ fn those_who_wait_for_the_stillness_come_after_timers_that_are_due() {
     }
 }
 
+/// TIME-6: a timer that is for never.
+#[test]
+fn what_the_clock_never_reaches_is_not_waited_for() {
+    let (still, hand, mut stage) = two(3, 5);
+    let (start, now) = (hand.now(), Instant::now());
+    stage.deadlines.fill(Some(start + Duration::from_secs(600 * 365 * 86_400)));
+    for worker in 0..2 {
+        assert_eq!(parks(still.rest(worker, InFlight::Nothing, now, &stage)), Some(None));
+    }
+    assert_eq!((hand.now(), still.jumps()), (start, 0));
+}
+
 /// TIME-11: nobody wakes for nothing, whatever runs or is in flight.
 #[test]
 fn with_nothing_to_wait_for_it_stands_and_nobody_looks_again() {
