@@ -399,6 +399,39 @@ fn settling_waits_for_timers_that_are_due() {
         .unwrap();
 }
 
+/// Runs a future on this thread with no runtime's help.
+fn block_plainly<F: Future>(future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let mut future = std::pin::pin!(future);
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    loop {
+        let mut cx = std::task::Context::from_waker(&waker);
+        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return output;
+        }
+        std::thread::park();
+    }
+}
+
+/// TIME-10: also for a thread that is neither a worker nor in `block_on`, while all workers sleep.
+#[test]
+fn settling_on_a_thread_that_has_entered_a_runtime() {
+    for kind in kinds().into_iter().chain([Runtime::builder().current_thread()]) {
+        let runtime = kind.build().unwrap();
+        let _entered = runtime.enter();
+        for _ in 0..3 {
+            // Time for the workers to fall asleep. It is over in any case.
+            std::thread::sleep(Duration::from_millis(2));
+            block_plainly(settle());
+        }
+    }
+}
+
 /// TIME-10: on one thread it needs no virtual clock.
 #[test]
 fn settling_in_real_time() {

@@ -50,7 +50,7 @@ impl Handle {
     pub fn settled(&self) -> Option<Settled> {
         // In a closure the caller's place would be here.
         let location = Location::caller();
-        self.shared().still.as_ref().map(|still| still.settled_at(location))
+        Settled::of(self.shared(), location)
     }
 }
 
@@ -84,7 +84,8 @@ impl Handle {
 ///
 /// # Deadlocks
 ///
-/// A task that always has something to do never lets it end.
+/// A task that always has something to do never lets it end. In a `block_on` inside of a blocking closure it waits for
+/// that closure, and so for itself. After the end of its runtime it is never over.
 #[track_caller]
 #[doc(alias = "wait_all_tasks_blocked")]
 pub fn settle() -> Settled {

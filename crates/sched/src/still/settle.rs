@@ -1,6 +1,8 @@
 //! Those who wait until nothing else can run.
 
 use super::Stillness;
+#[cfg(not(filch_loom))]
+use crate::{context::with_local, shared::Shared};
 use filch_atomic::current::{WaitKind, note_wait};
 use std::future::Future;
 use std::panic::Location;
@@ -41,18 +43,45 @@ pub struct Settled {
     number: Option<u64>,
     is_over: bool,
     location: &'static Location<'static>,
+    /// Whose worker 0 is to look again, if nobody does so by himself.
+    #[cfg(not(filch_loom))]
+    shared: Option<Arc<Shared>>,
 }
 
 impl Stillness {
     /// Waits until nothing can run but those who wait for just that.
     #[track_caller]
     pub fn settled(self: &Arc<Self>) -> Settled {
-        self.settled_at(Location::caller())
+        Settled {
+            still: self.clone(),
+            number: None,
+            is_over: false,
+            location: Location::caller(),
+            #[cfg(not(filch_loom))]
+            shared: None,
+        }
+    }
+}
+
+#[cfg(not(filch_loom))]
+impl Settled {
+    /// The same in a whole scheduler, on behalf of the code at `location`.
+    pub(super) fn of(shared: &Arc<Shared>, location: &'static Location<'static>) -> Option<Self> {
+        let still = shared.still.as_ref()?;
+        let mut settled = still.settled();
+        settled.location = location;
+        settled.shared = Some(shared.clone());
+        Some(settled)
     }
 
-    /// The same, on behalf of the code at `location`.
-    pub(super) fn settled_at(self: &Arc<Self>, location: &'static Location<'static>) -> Settled {
-        Settled { still: self.clone(), number: None, is_over: false, location }
+    /// Somebody began to wait. A worker that does so is up, and looks before it is still; others may all be still, and
+    /// have seen that nobody waits.
+    fn tell(&self) {
+        if let Some(shared) = &self.shared
+            && !with_local(|local| local.is_some_and(|local| local.belongs_to(shared)))
+        {
+            shared.unpark(0);
+        }
     }
 }
 
@@ -68,6 +97,8 @@ impl Future for Settled {
         let still = self.still.clone();
         let mut state = still.state.lock();
         let settling = &mut state.settling;
+        #[cfg(not(filch_loom))]
+        let is_new = self.number.is_none();
         let unneeded = match self.number {
             None => {
                 let number = settling.next;
@@ -87,6 +118,10 @@ impl Future for Settled {
         };
         drop(state);
         drop(unneeded);
+        #[cfg(not(filch_loom))]
+        if is_new {
+            self.tell();
+        }
         note_wait(WaitKind::Other, 0, self.location);
         Poll::Pending
     }
