@@ -54,10 +54,10 @@ impl Outside {
 }
 
 impl Stillness {
-    /// One thread outside fewer. True if none is left.
+    /// One thread outside fewer. True if none is left, and somebody may have to know.
     fn leave(&self) -> bool {
         let mut state = self.state.lock();
         state.outside -= 1;
-        state.outside == 0
+        state.outside == 0 && (self.hand.is_some() || state.is_asked())
     }
 }

@@ -2,8 +2,9 @@
 
 use super::{InFlight, QUIET, QUIET_TO_THE_END, Rest, Scene, Stillness};
 use crate::clock::{ManualClock, TimeSource};
+use crate::task::yield_now;
 use crate::timer::sleep;
-use crate::{Config, Leaked, Order, Park, Peer, ThreadPark, ThreadPeer, run, settle};
+use crate::{Config, Leaked, Order, Park, Peer, ThreadPark, ThreadPeer, run, settle, with_handle};
 use std::cell::Cell;
 use std::future::Future;
 use std::io;
@@ -305,5 +306,23 @@ fn where_nobody_asks_nobody_looks_what_is_in_flight() {
         assert_eq!(asked(), 0);
         settle().await;
         assert!(asked() > 0);
+    });
+}
+
+/// A thread in `block_on` that has to wait costs a worker nothing, if nobody wants to know.
+#[test]
+fn where_nobody_asks_a_thread_that_rests_wakes_nobody() {
+    let counts = Counts::default();
+    let unparked = || counts.unparked.load(Ordering::Relaxed);
+    on_one_thread(&counts, async {
+        let handle = with_handle(|handle| handle.cloned()).unwrap();
+        let before = unparked();
+        let polls = async {
+            for _ in 0..10 {
+                yield_now().await;
+            }
+        };
+        std::thread::spawn(move || handle.block_on(polls)).join().unwrap().unwrap();
+        assert_eq!(unparked() - before, 0);
     });
 }

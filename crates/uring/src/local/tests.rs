@@ -37,7 +37,9 @@ fn what_another_thread_has_left_is_told_of_and_counts_before_it_is_read() {
     let (told, remote) = (std::sync::Arc::new(AtomicUsize::new(0)), driver.remote());
     let teller = told.clone();
     // Relaxed here and below: the threads are joined.
-    remote.tell_of_mail(Box::new(move || _ = teller.fetch_add(1, Ordering::Relaxed)));
+    remote.tell_of_mail(Box::new(move || {
+        teller.fetch_add(1, Ordering::Relaxed);
+    }));
     remote.unpark();
     assert_eq!((driver.in_flight(), told.load(Ordering::Relaxed)), ((0, false), 0));
     let sender = move || {
