@@ -208,7 +208,10 @@ impl Stillness {
 
     /// `worker` is about to be unparked.
     pub fn unparks(&self, worker: usize) {
-        let standing = &mut self.state.lock().workers[worker];
+        let mut state = self.state.lock();
+        // What it is for may be new in flight, and has its own time to come.
+        state.quiet = None;
+        let standing = &mut state.workers[worker];
         *standing = match *standing {
             Standing::Still(_) => Standing::Up,
             Standing::Up | Standing::Owed => Standing::Owed,

@@ -1,6 +1,6 @@
 //! Threads that are no workers and run a future.
 
-use super::Stillness;
+use super::{State, Stillness};
 use crate::shared::Shared;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ impl Outside {
     /// A thread that is about to poll.
     pub(crate) fn begin(shared: &Arc<Shared>) -> Self {
         if let Some(still) = &shared.still {
-            still.state.lock().outside += 1;
+            still.enter();
         }
         Self(shared.clone())
     }
@@ -38,7 +38,7 @@ impl Outside {
         if let Some(mut state) = state
             && is_first
         {
-            state.outside += 1;
+            state.enter();
         }
         is_first
     }
@@ -54,10 +54,23 @@ impl Outside {
 }
 
 impl Stillness {
+    /// One thread outside more.
+    pub(super) fn enter(&self) {
+        self.state.lock().enter();
+    }
+
     /// One thread outside fewer. True if none is left, and somebody may have to know.
-    fn leave(&self) -> bool {
+    pub(super) fn leave(&self) -> bool {
         let mut state = self.state.lock();
         state.outside -= 1;
         state.outside == 0 && (self.hand.is_some() || state.is_asked())
+    }
+}
+
+impl State {
+    /// As [`Stillness::enter`]. What it begins is nobody's work that is counted: it has its own time to come.
+    fn enter(&mut self) {
+        self.outside += 1;
+        self.quiet = None;
     }
 }

@@ -125,6 +125,27 @@ fn what_is_in_flight_has_to_be_quiet_for_a_millisecond() {
     }
 }
 
+/// TIME-8: what a thread outside begins has its own millisecond, though no worker has done anything.
+#[test]
+fn what_is_begun_outside_begins_the_quiet_anew() {
+    let (still, hand, stage) = two(3, 5);
+    let (start, now) = (hand.now(), Instant::now());
+    let rest = |worker, now| parks(still.rest(worker, InFlight::MayCome, now, &stage));
+    let begin_outside = || {
+        still.enter();
+        assert!(still.leave(), "a virtual clock wants to know");
+    };
+    let told = || still.unparks(1);
+    rest(0, now);
+    assert_eq!(rest(1, now), Some(Some(now + QUIET)));
+    for (round, begin) in [&begin_outside as &dyn Fn(), &told].into_iter().enumerate() {
+        let later = now + 2 * QUIET * (1 + round as u32);
+        begin();
+        assert_eq!(rest(1, later), Some(Some(later + QUIET)));
+    }
+    assert_eq!(hand.now(), start);
+}
+
 /// TIME-7.
 #[test]
 fn while_a_closure_runs_the_clock_stands() {
