@@ -182,7 +182,7 @@ async fn a_closure_that_is_left() {
 
 /// TEST-6.
 #[filch::test(leak_check)]
-#[should_panic = "has left behind:\n  1 timer\n"]
+#[should_panic = "has left behind:\n  1 timer"]
 async fn a_timer_that_is_left() {
     let mut nap = Box::pin(sleep(HOUR));
     poll_fn(|cx| Poll::Ready(nap.as_mut().poll(cx).is_pending())).await;
@@ -215,4 +215,18 @@ async fn does_not_panic_alone() {}
 fn one_that_should_panic_alone_and_does_not() {
     let text = output_of("does_not_panic_alone", None);
     assert!(text.contains("did not panic as expected"), "{text}");
+}
+
+#[filch::test(leak_check)]
+#[should_panic = "boom"]
+#[ignore = "it fails"]
+async fn panics_alone_with_something_else() {
+    panic!("bang");
+}
+
+/// TEST-5: what should panic, and does so with something else, fails.
+#[test]
+fn another_panic_than_was_expected_is_a_failure() {
+    let text = output_of("panics_alone_with_something_else", None);
+    assert!(text.contains("panic did not contain expected string"), "{text}");
 }
