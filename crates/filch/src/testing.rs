@@ -129,12 +129,15 @@ impl Setup {
         }
     }
 
-    fn run_once<F: Future>(&self, builder: Builder, test: F) -> F::Output {
+    fn run_once<F: Future<Output: TestOutput>>(&self, builder: Builder, test: F) -> F::Output {
         let leak_check = self.leak_check;
         let main = async move {
             let before = leak_check.then(alone::descriptors);
             let output = test.await;
-            if let Some(before) = before {
+            // One that failed has a cause of its own to tell, and leaves behind what it was about.
+            if let Some(before) = before
+                && !output.has_failed()
+            {
                 check_for_leaks(&before).await;
             }
             output

@@ -230,3 +230,41 @@ fn another_panic_than_was_expected_is_a_failure() {
     let text = output_of("panics_alone_with_something_else", None);
     assert!(text.contains("panic did not contain expected string"), "{text}");
 }
+
+#[filch::test(leak_check)]
+#[ignore = "it fails"]
+async fn fails_and_leaves_a_task() -> Result<(), String> {
+    drop(spawn(pending::<()>()));
+    Err("the cause of it".into())
+}
+
+/// TEST-5: an error is told, not what it left behind.
+#[test]
+fn an_error_comes_before_what_is_left() {
+    let text = output_of("fails_and_leaves_a_task", None);
+    assert!(text.contains("the cause of it") && !text.contains("has left behind"), "{text}");
+}
+
+/// Says which file the process lives as long as.
+const LIVES: &str = "FILCH_TEST_PROCESS_LIVES";
+
+#[filch::test(leak_check)]
+#[ignore = "others run it"]
+async fn leaves_a_process() {
+    let wait = "while [ -e \"$0\" ]; do sleep 0.01; done";
+    let path = std::env::var(LIVES).unwrap();
+    // It has what the test prints to, until its end.
+    drop(Command::new("sh").args(["-c", wait, &path]).spawn().unwrap());
+}
+
+/// TEST-5: a process that goes on holds up nobody.
+#[test]
+fn a_process_that_is_left_is_not_waited_for() {
+    let path = std::env::temp_dir().join(format!("filch-lives-{}", std::process::id()));
+    std::fs::write(&path, "").unwrap();
+    let mut alone = Command::new(std::env::current_exe().unwrap());
+    alone.args(["leaves_a_process", "--exact", "--ignored"]).env(LIVES, &path);
+    let status = alone.status();
+    std::fs::remove_file(&path).unwrap();
+    assert!(status.unwrap().success());
+}

@@ -1,7 +1,10 @@
 //! A test in a process of its own: only there are descriptors nobody else's.
 
 use std::collections::BTreeMap;
-use std::process::Command;
+use std::fs::File;
+use std::io::{self, Read};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs};
 
 /// Says in the child which test it is for.
@@ -28,24 +31,43 @@ pub(super) fn passes_in_a_child(name: &'static str) -> bool {
     }
     // The harness does not know the name of the crate.
     let test = name.split_once("::").map_or(name, |(_, test)| test);
-    let output = Command::new(env::current_exe().expect("a test binary has a path"))
+    // Not through pipes: those end with the last process that has them, and the test may leave one that goes on.
+    let (mut printed, stdout) = nameless_file().expect("a file for what a test prints");
+    let stderr = stdout.try_clone().expect("a descriptor");
+    let status = Command::new(env::current_exe().expect("a test binary has a path"))
         .args([test, "--exact", "--nocapture", "--include-ignored", "--test-threads=1"])
         .env(CHILD, name)
-        .output()
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .stderr(stderr)
+        .status()
         .expect("a test binary can be started again");
-    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.push_str(&String::from_utf8_lossy(&output.stderr));
+    let mut text = Vec::new();
+    printed.read_to_end(&mut text).expect("what the test printed");
+    let text = String::from_utf8_lossy(&text);
     assert!(text.contains("running 1 test"), "there is no test {test} to be run alone:\n{text}");
     // With `should_panic` the child's harness takes one thing for the other, as ours does with what comes of it here. If
     // it has found no panic, or another than was expected, then ours finds none: what the child printed has in it what was
     // expected, too.
-    if !output.status.success() && NOT_AS_EXPECTED.iter().any(|found| text.contains(found)) {
+    if !status.success() && NOT_AS_EXPECTED.iter().any(|found| text.contains(found)) {
         eprintln!("alone in its process it failed:\n{text}");
         return true;
     }
-    let has_failed = !output.status.success();
+    let has_failed = !status.success();
     assert!(!has_failed && !text.contains(FAILED), "alone in its process it failed:\n{text}");
     true
+}
+
+/// A file without a name, to read from and to append to.
+fn nameless_file() -> io::Result<(File, File)> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Relaxed: only a number that nobody else in this process has.
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let path = env::temp_dir().join(format!("filch-test-{}-{number}", std::process::id()));
+    let append = File::options().append(true).create_new(true).open(&path)?;
+    let read = File::open(&path);
+    fs::remove_file(&path)?;
+    Ok((read?, append))
 }
 
 /// In the child, while the test runs.
@@ -61,8 +83,9 @@ impl Drop for InChild {
 
 /// The descriptors of this process, without the one used to look.
 pub(super) fn descriptors() -> Descriptors {
-    let entries = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-    let found = entries.filter_map(|entry| {
+    // With no descriptor to be had for it, too many were left.
+    let entries = fs::read_dir("/proc/self/fd").expect("a look at what descriptors there are");
+    let found = entries.flatten().filter_map(|entry| {
         let number = entry.file_name().to_str()?.parse().ok()?;
         let what = fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned();
         (!(what.starts_with("/proc/") && what.ends_with("/fd"))).then_some((number, what))
