@@ -94,7 +94,7 @@ impl Setup {
             return F::Output::passed();
         }
         let _in_child = self.leak_check.then_some(alone::InChild);
-        let Some(seeds) = self.seeds.clone() else { return self.run_once(builder(), test()) };
+        let Some(seeds) = self.seeds.clone() else { return self.run_once(builder(), test(), None) };
         let seeds = match env::var(SEED) {
             Ok(seed) => {
                 let seed = seed.parse().unwrap_or_else(|_| panic!("{SEED} is no number: {seed}"));
@@ -104,7 +104,7 @@ impl Setup {
         };
         let mut output = F::Output::passed();
         for seed in seeds {
-            let run = || self.run_once(builder().seed(seed), test());
+            let run = || self.run_once(builder().seed(seed), test(), Some(seed));
             match catch_unwind(AssertUnwindSafe(run)) {
                 Ok(given) => output = given,
                 Err(panic) => self.tell(seed, Some(panic)),
@@ -117,19 +117,27 @@ impl Setup {
         output
     }
 
-    /// Says how to have the same once more.
-    fn tell(&self, seed: u64, panic: Option<Box<dyn Any + Send>>) {
+    /// How to have the same once more.
+    fn replay(&self, seed: u64) -> String {
         let (crate_name, test) = self.name.split_once("::").unwrap_or(("", self.name));
-        eprintln!(
+        format!(
             "the seed of this failure is {seed}; to replay it: {SEED}={seed} cargo test {test} -- --exact \
              (in `{crate_name}`)"
-        );
+        )
+    }
+
+    /// Says how.
+    fn tell(&self, seed: u64, panic: Option<Box<dyn Any + Send>>) {
+        eprintln!("{}", self.replay(seed));
         if let Some(panic) = panic {
             resume_unwind(panic);
         }
     }
 
-    fn run_once<F: Future<Output: TestOutput>>(&self, builder: Builder, test: F) -> F::Output {
+    fn run_once<F>(&self, builder: Builder, test: F, seed: Option<u64>) -> F::Output
+    where
+        F: Future<Output: TestOutput>,
+    {
         let leak_check = self.leak_check;
         let main = async move {
             let before = leak_check.then(alone::descriptors);
@@ -144,7 +152,10 @@ impl Setup {
         };
         match self.timeout {
             None => builder.run_main(main),
-            Some(limit) => watchdog::run(self.name, limit, |dog| builder.run_main(dog.watch(main))),
+            Some(limit) => {
+                let replay = seed.map(|seed| self.replay(seed));
+                watchdog::run(self.name, limit, replay, |dog| builder.run_main(dog.watch(main)))
+            }
         }
     }
 }

@@ -127,17 +127,22 @@ fn a_limit_names_what_was_not_over() {
     assert!(text.contains("test_macro.rs"), "{text}");
 }
 
-#[filch::test(timeout = "20ms")]
+#[filch::test(timeout = "20ms", seed = 3..9)]
 #[ignore = "it fails"]
 async fn blocks_its_thread() {
     std::thread::sleep(HOUR);
 }
 
-/// TEST-4.
+/// TEST-4, TEST-3: that it did, and its seed, is said also where the harness keeps what a test prints.
 #[test]
 fn a_limit_ends_a_process_that_is_stuck() {
-    let text = output_of("blocks_its_thread", None);
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["blocks_its_thread", "--exact", "--ignored"]);
+    let output = command.output().unwrap();
+    assert!(!output.status.success(), "it fails");
+    let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains("did not end within 20ms, and does not wait"), "{text}");
+    assert!(text.contains("the seed of this failure is 3;"), "{text}");
 }
 
 /// TEST-5.

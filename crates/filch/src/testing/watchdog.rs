@@ -2,6 +2,7 @@
 
 use crate::Handle;
 use std::future::poll_fn;
+use std::io::{self, Write};
 use std::pin::pin;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::task::{Poll, Waker};
@@ -16,6 +17,8 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(super) struct Dog {
     name: &'static str,
     limit: Duration,
+    /// How to have the same once more, if that takes a seed.
+    replay: Option<String>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -29,8 +32,13 @@ struct State {
 }
 
 /// Runs `body`, which has something [watched](Dog::watch).
-pub(super) fn run<R>(name: &'static str, limit: Duration, body: impl FnOnce(&Dog) -> R) -> R {
-    let dog = Dog { name, limit, state: Mutex::default(), changed: Condvar::new() };
+pub(super) fn run<R>(
+    name: &'static str,
+    limit: Duration,
+    replay: Option<String>,
+    body: impl FnOnce(&Dog) -> R,
+) -> R {
+    let dog = Dog { name, limit, replay, state: Mutex::default(), changed: Condvar::new() };
     thread::scope(|scope| {
         thread::Builder::new()
             .name("filch-test-limit".into())
@@ -96,7 +104,16 @@ impl Dog {
         }
         if !self.is_over_by(begun + self.limit + GRACE) {
             // It blocks its thread, so nobody can make it panic.
-            eprintln!("{} did not end within {:?}, and does not wait", self.name, self.limit);
+            // Past the harness, which keeps what is printed to itself, and ends with the process.
+            let mut stderr = io::stderr();
+            let _ = writeln!(
+                stderr,
+                "{} did not end within {:?}, and does not wait",
+                self.name, self.limit
+            );
+            if let Some(replay) = &self.replay {
+                let _ = writeln!(stderr, "{replay}");
+            }
             std::process::abort();
         }
     }
