@@ -326,6 +326,36 @@ fn it_stands_for_what_a_thread_has_begun_elsewhere() {
     }
 }
 
+/// TIME-5: the destructors of a future that panics are a part of its run.
+#[test]
+fn it_stands_while_a_future_that_panicked_is_dropped() {
+    struct Slow(Arc<Mutex<Option<Duration>>>);
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            let start = Instant::now();
+            // Long enough for an idle worker to jump, if it may.
+            std::thread::sleep(Duration::from_millis(5));
+            *self.0.lock().unwrap() = Some(start.elapsed());
+        }
+    }
+    for kind in kinds() {
+        let runtime = kind.build().unwrap();
+        let passed = Arc::new(Mutex::new(None));
+        let slow = Slow(passed.clone());
+        let panics = std::panic::AssertUnwindSafe(|| {
+            runtime.block_on(std::future::poll_fn(move |_cx| {
+                drop(spawn(sleep(SECOND)));
+                if slow.0.lock().unwrap().is_none() {
+                    panic!("on purpose");
+                }
+                std::task::Poll::Ready(())
+            }));
+        });
+        assert!(std::panic::catch_unwind(panics).is_err());
+        assert_eq!(*passed.lock().unwrap(), Some(Duration::ZERO));
+    }
+}
+
 /// TIME-9.
 #[test]
 fn the_clock_can_be_moved_by_hand() {

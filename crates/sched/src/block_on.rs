@@ -55,12 +55,13 @@ impl Handle {
             // SAFETY: null.
             scope::outside(|| unsafe { current::enter(ptr::null(), &record, run) });
         };
-        let mut future = pin!(Some(future));
         let outside = Outside::begin(self.shared());
         let (thread, woken) = (thread::current(), AtomicBool::new(false));
         let signal = Arc::new(Signal { thread, woken, outside });
         // Also if the future panics.
         let _end = End(&signal);
+        // Behind that: dropped by a panic, it goes first, and that is still a part of its run.
+        let mut future = pin!(Some(future));
         let waker = Waker::from(signal.clone());
         let mut cx = Context::from_waker(&waker);
         loop {
