@@ -377,6 +377,18 @@ fn the_clock_can_be_moved_by_hand() {
     });
 }
 
+/// TIME-9: also a sleep that nobody has polled yet is over by then.
+#[test]
+fn a_sleep_that_was_made_before_the_clock_was_moved_is_over() {
+    run_each(|| async {
+        let mut nap = Box::pin(sleep(SECOND));
+        advance(2 * SECOND);
+        assert!(nap.is_elapsed());
+        let mut is_ready = |cx: &mut std::task::Context<'_>| nap.as_mut().poll(cx).is_ready();
+        assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(is_ready(cx))).await);
+    });
+}
+
 /// TIME-10.
 #[test]
 fn settling_waits_for_all_that_can_run() {

@@ -56,6 +56,12 @@ impl Clock {
         }
     }
 
+    /// Whether it is a virtual one: a look at it is one load.
+    #[inline]
+    pub(crate) fn is_virtual(&self) -> bool {
+        matches!(self.0, Source::Virtual(_))
+    }
+
     /// The present moment, as work is measured that takes real time, whatever the timers go by.
     #[inline]
     #[cfg(not(filch_loom))]
