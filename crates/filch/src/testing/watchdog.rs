@@ -20,6 +20,7 @@ pub(super) struct Dog {
     /// How to have the same once more, if that takes a seed.
     replay: Option<String>,
     state: Mutex<State>,
+    /// It is over. Nothing else is worth a wake of whoever waits.
     changed: Condvar,
 }
 
@@ -54,10 +55,12 @@ struct Over<'a>(&'a Dog);
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {
-        self.0.change(|state| {
+        let waker = self.0.change(|state| {
             state.is_over = true;
-            state.waker = None;
+            state.waker.take()
         });
+        self.0.changed.notify_all();
+        drop(waker);
     }
 }
 
@@ -85,9 +88,7 @@ impl Dog {
 
     fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = change(&mut state);
-        self.changed.notify_all();
-        result
+        change(&mut state)
     }
 
     fn keep_watch(&self) {
