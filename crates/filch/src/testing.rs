@@ -7,7 +7,7 @@ use crate::{Builder, Handle};
 use std::any::Any;
 use std::env;
 use std::fmt::{Debug, Write};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const ROUNDS: usize = 100;
 pub struct Setup {
     /// Its path, the crate included.
     name: &'static str,
-    seeds: Option<Range<u64>>,
+    seeds: Option<RangeInclusive<u64>>,
     timeout: Option<Duration>,
     leak_check: bool,
 }
@@ -54,21 +54,45 @@ impl<T: TestOutput, E: Debug> TestOutput for Result<T, E> {
     }
 }
 
+/// A seed, or a range of them: what `seed = ..` may be.
+pub trait Seeds {
+    /// All of them.
+    ///
+    /// # Panics
+    ///
+    /// If there are none.
+    fn seeds(self) -> RangeInclusive<u64>;
+}
+
+impl Seeds for u64 {
+    fn seeds(self) -> RangeInclusive<u64> {
+        self..=self
+    }
+}
+
+impl Seeds for Range<u64> {
+    fn seeds(self) -> RangeInclusive<u64> {
+        assert!(!self.is_empty(), "there is no seed in {self:?}");
+        self.start..=self.end - 1
+    }
+}
+
+impl Seeds for RangeInclusive<u64> {
+    fn seeds(self) -> RangeInclusive<u64> {
+        assert!(!self.is_empty(), "there is no seed in {self:?}");
+        self
+    }
+}
+
 impl Setup {
     /// For the test of this path.
     pub fn new(name: &'static str) -> Self {
         Self { name, seeds: None, timeout: None, leak_check: false }
     }
 
-    /// With this seed.
-    pub fn seed(self, seed: u64) -> Self {
-        self.seeds(seed..seed + 1)
-    }
-
-    /// With each of these seeds, one after the other.
-    pub fn seeds(mut self, seeds: Range<u64>) -> Self {
-        assert!(!seeds.is_empty(), "there is no seed in {seeds:?}");
-        self.seeds = Some(seeds);
+    /// With this seed, or with each of these, one after the other.
+    pub fn seed(mut self, seed: impl Seeds) -> Self {
+        self.seeds = Some(seed.seeds());
         self
     }
 
@@ -100,7 +124,7 @@ impl Setup {
                 let seed = seed.parse().unwrap_or_else(|_| panic!("{SEED} is no number: {seed}"));
                 seed..=seed
             }
-            Err(_) => seeds.start..=seeds.end - 1,
+            Err(_) => seeds,
         };
         let mut output = F::Output::passed();
         for seed in seeds {

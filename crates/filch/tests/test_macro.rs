@@ -63,6 +63,33 @@ fn a_range_is_run_as_often_as_it_has_seeds() {
     assert!(RUNS.load(Ordering::Relaxed) >= before + 20);
 }
 
+const SEEDS: std::ops::Range<u64> = 2..4;
+
+/// TEST-3.
+#[filch::test(seed = SEEDS)]
+async fn a_range_has_a_name() {}
+
+static RUNS_TO_THE_END: AtomicUsize = AtomicUsize::new(0);
+
+/// TEST-3.
+#[filch::test(seed = u64::MAX - 1..=u64::MAX)]
+async fn a_range_with_its_end() {
+    RUNS_TO_THE_END.fetch_add(1, Ordering::Relaxed);
+}
+
+/// TEST-3.
+#[test]
+fn a_range_that_has_its_end_in_it_is_run_to_that() {
+    // As in `a_range_is_run_as_often_as_it_has_seeds`.
+    let before = RUNS_TO_THE_END.load(Ordering::Relaxed);
+    a_range_with_its_end();
+    assert!(RUNS_TO_THE_END.load(Ordering::Relaxed) >= before + 2);
+}
+
+/// TEST-2.
+#[filch::test(seed = u64::MAX)]
+async fn a_seed_is_any_number() {}
+
 /// Fails if the second task runs first.
 #[filch::test(seed = 0..100)]
 #[ignore = "it fails"]

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Attribute, Expr, Ident, ItemFn, Path, Result, Signature, parse_quote};
+use syn::{Attribute, Ident, ItemFn, Path, Result, Signature, parse_quote};
 
 use crate::options::Options;
 
@@ -99,10 +99,7 @@ fn try_expand(kind: Kind, options: TokenStream, item: TokenStream) -> Result<Tok
 
 /// What runs a test that asks for more than a runtime.
 fn setup(filch: &Path, name: &Ident, options: &Options) -> Option<TokenStream> {
-    let seed = options.seed.as_ref().map(|seed| match seed {
-        Expr::Range(_) => quote! { .seeds(#seed) },
-        _ => quote! { .seed(#seed) },
-    });
+    let seed = options.seed.as_ref().map(|seed| quote! { .seed(#seed) });
     let timeout = options.timeout.map(|time| {
         let millis = time.as_millis() as u64;
         quote! { .timeout(::core::time::Duration::from_millis(#millis)) }

@@ -53,17 +53,17 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 /// - `virtual_time`: its clock is a virtual one, which jumps to the next timer when nothing can run
 ///   (`Builder::virtual_time`): an hour of sleep takes no time.
 /// - `seed = N`: on one worker, and the order of tasks is drawn from the number (`Builder::seed`). With
-///   `virtual_time` the test runs alike each time. A range, `seed = 0..100`, runs it with each, one
-///   after the other. If it fails, its seed is printed, and how to replay it: the environment variable
+///   `virtual_time` the test runs alike each time. A range, `seed = 0..100` or `0..=99`, runs it with each,
+///   one after the other. If it fails, its seed is printed, and how to replay it: the environment variable
 ///   `FILCH_TEST_SEED` takes the place of the seeds of all tests that have some.
 /// - `timeout = "5s"`: it fails if it takes longer, in real time; `ms`, `s` or `min`. What it has begun
 ///   and was not over then is named. One that blocks its thread ends the process.
 /// - `leak_check`: it fails if it leaves anything behind: tasks, blocking closures, timers, operations in
 ///   flight and descriptors are named. (What is on its way out is given a tenth of a second.) It is run in
 ///   a process of its own, where the descriptors are nobody else's.
-///
-/// With one of the last three it returns `()` or a `Result` of that.
 /// - `crate = PATH`: where filch is. By default `::filch`.
+///
+/// With `seed`, `timeout` or `leak_check` it returns `()` or a `Result` of that.
 ///
 /// # Panics
 ///
