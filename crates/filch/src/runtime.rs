@@ -215,7 +215,9 @@ impl Builder {
     ///
     /// # Deadlocks
     ///
-    /// A blocking closure that waits for the clock (by `Handle::block_on` of a sleep) waits for itself.
+    /// A blocking closure that waits for the clock (by `Handle::block_on` of a sleep) waits for itself. So does a thread
+    /// in `block_on` that blocks, inside of that future, for what takes the clock: a `block_on` in the `block_on`, or the
+    /// end of a task that it waits for without an `await`.
     #[doc(alias = "start_paused")]
     pub fn virtual_time(mut self, is_virtual: bool) -> Self {
         self.is_virtual = is_virtual;
