@@ -142,3 +142,62 @@ fn an_end_that_the_system_forgets_is_an_error() {
         }
     });
 }
+
+/// PROC-4, PROC-13: a child that somebody else has waited for is asked for once, and never again by its number, which
+/// may be another child's by then.
+#[test]
+fn a_child_that_is_gone_is_not_asked_for_by_number() {
+    child::run("a_child_that_is_gone_is_not_asked_for_by_number", || {
+        let _watchdog = watchdog(PATIENCE);
+        run(async {
+            let mut children = Vec::new();
+            for _ in 0..2 {
+                let gone = Command::new("true").process_group(0).spawn().await.unwrap();
+                // SAFETY: no memory is involved.
+                let told = unsafe { libc::waitpid(gone.id() as i32, std::ptr::null_mut(), 0) };
+                assert_eq!(told, gone.id() as i32);
+                children.push(gone);
+            }
+            let forgotten = |error: std::io::Error| error.to_string().contains("os error 10");
+            let [first, other] = &mut children[..] else { unreachable!() };
+            assert!(forgotten(first.wait().await.unwrap_err()));
+            // Whoever asks the system once more is told something else.
+            child::refuse_system_call(libc::SYS_wait4, libc::EDOM).unwrap();
+            // The first time too it is this one that is asked for, and not the number.
+            assert!(forgotten(other.try_wait().unwrap_err()));
+            child::refuse_system_call(libc::SYS_waitid, libc::EDOM).unwrap();
+            child::refuse_system_call(libc::SYS_pidfd_open, libc::EDOM).unwrap();
+            child::refuse_system_call(libc::SYS_kill, libc::EDOM).unwrap();
+            for gone in &mut children {
+                assert!(forgotten(gone.try_wait().unwrap_err()));
+                assert!(forgotten(gone.wait().await.unwrap_err()));
+                for sent in [gone.signal(libc::SIGTERM), gone.signal_group(libc::SIGTERM)] {
+                    let error = sent.unwrap_err().to_string();
+                    assert!(error.contains("os error 3"), "{error}");
+                }
+                gone.start_kill().unwrap();
+            }
+        });
+    });
+}
+
+/// PROC-4: to kill what has ended is no error, also if somebody else has waited for it and nobody knows of that yet;
+/// and a signal to its group goes to no other that has the number now.
+#[test]
+fn a_child_that_is_gone_is_not_killed_by_number() {
+    child::run("a_child_that_is_gone_is_not_killed_by_number", || {
+        let _watchdog = watchdog(PATIENCE);
+        run(async {
+            let mut gone = Command::new("true").process_group(0).spawn().await.unwrap();
+            // SAFETY: no memory is involved.
+            let told = unsafe { libc::waitpid(gone.id() as i32, std::ptr::null_mut(), 0) };
+            assert_eq!(told, gone.id() as i32);
+            child::refuse_system_call(libc::SYS_kill, libc::EDOM).unwrap();
+            let error = gone.signal_group(libc::SIGTERM).unwrap_err().to_string();
+            assert!(error.contains("os error 3"), "{error}");
+            gone.start_kill().unwrap();
+            let error = gone.kill().await.unwrap_err().to_string();
+            assert!(error.contains("os error 10"), "{error}");
+        });
+    });
+}

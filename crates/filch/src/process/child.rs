@@ -144,7 +144,11 @@ impl Child {
     /// The system's.
     pub fn start_kill(&mut self) -> io::Result<()> {
         match self.process.state {
-            State::Runs => self.signal(libc::SIGKILL),
+            State::Runs => match self.process.send(libc::SIGKILL) {
+                // It has ended, and somebody else has waited for it.
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+                sent => sent.map_err(|error| self.process.failed("send a signal to", error)),
+            },
             State::Over(_) | State::Gone => Ok(()),
         }
     }
@@ -158,12 +162,7 @@ impl Child {
     #[doc(alias = "send_signal")]
     #[doc(alias = "terminate")]
     pub fn signal(&self, signal: i32) -> io::Result<()> {
-        let sent = match (&self.process.state, self.process.pidfd()) {
-            (State::Over(_) | State::Gone, _) => Err(io::Error::from_raw_os_error(libc::ESRCH)),
-            (State::Runs, Ok(pidfd)) => pidfd::send(pidfd.as_fd(), signal),
-            // The number is its own until it is waited for.
-            (State::Runs, Err(_)) => pidfd::kill(self.id() as libc::pid_t, signal),
-        };
+        let sent = self.process.send(signal);
         sent.map_err(|error| self.process.failed("send a signal to", error))
     }
 
@@ -176,8 +175,11 @@ impl Child {
     #[doc(alias = "killpg")]
     pub fn signal_group(&self, signal: i32) -> io::Result<()> {
         let sent = match self.process.state {
-            // A group keeps its number while its leader, or anybody else in it, has not been waited for.
-            State::Runs => pidfd::kill(-(self.id() as libc::pid_t), signal),
+            State::Runs => match self.process.pidfd() {
+                Ok(pidfd) => pidfd::send_to_group(pidfd.as_fd(), self.id(), signal),
+                // A group keeps its number while its leader, or anybody else in it, has not been waited for.
+                Err(_) => pidfd::kill(-(self.id() as libc::pid_t), signal),
+            },
             State::Over(_) | State::Gone => Err(io::Error::from_raw_os_error(libc::ESRCH)),
         };
         sent.map_err(|error| self.process.failed("send a signal to the group of", error))
@@ -235,23 +237,40 @@ impl Process {
     }
 
     fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
-        if let State::Over(status) = self.state {
-            return Ok(Some(status));
-        }
-        let child = self.child.as_mut().expect("it is taken by the drop only");
-        match child.try_wait() {
-            Ok(None) => return Ok(None),
-            Ok(Some(status)) => self.state = State::Over(status),
-            Err(error) => {
-                if error.raw_os_error() == Some(libc::ECHILD) {
-                    self.state = State::Gone;
-                }
+        match self.state {
+            State::Runs => {}
+            State::Over(status) => return Ok(Some(status)),
+            // Not asked again: by now the number may be that of another child, whose status that would take away.
+            State::Gone => {
+                let error = io::Error::from_raw_os_error(libc::ECHILD);
                 return Err(self.failed("wait for", error));
             }
+        }
+        let asked = match self.pidfd.get() {
+            Some(pidfd) => pidfd::try_wait(pidfd.as_fd()),
+            None => self.child.as_mut().expect("it is taken by the drop only").try_wait(),
+        };
+        match asked {
+            Ok(None) => return Ok(None),
+            Ok(Some(status)) => self.state = State::Over(status),
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => self.state = State::Gone,
+            Err(error) => return Err(self.failed("wait for", error)),
         }
         // Of no more use.
         drop(self.pidfd.take());
         self.try_wait()
+    }
+
+    fn send(&self, signal: i32) -> io::Result<()> {
+        match self.state {
+            State::Runs => match self.pidfd() {
+                Ok(pidfd) => pidfd::send(pidfd.as_fd(), signal),
+                // The number is its own until it is waited for.
+                Err(_) => pidfd::kill(self.id as libc::pid_t, signal),
+            },
+            // Not by the number: it may be another's.
+            State::Over(_) | State::Gone => Err(io::Error::from_raw_os_error(libc::ESRCH)),
+        }
     }
 
     /// The descriptor, opened if need be: the number is the child's own until it is waited for.
@@ -273,15 +292,15 @@ impl Drop for Process {
         if !matches!(self.state, State::Runs) {
             return;
         }
-        let Some(child) = self.child.as_mut() else { return };
         if self.kill_on_drop {
-            let _ = match self.pidfd.get() {
-                Some(pidfd) => pidfd::send(pidfd.as_fd(), libc::SIGKILL),
+            let _ = match (self.pidfd.get(), self.child.as_mut()) {
+                (Some(pidfd), _) => pidfd::send(pidfd.as_fd(), libc::SIGKILL),
                 // By the number, which is its own until it is waited for.
-                None => child.kill(),
+                (None, Some(child)) => child.kill(),
+                (None, None) => Ok(()),
             };
         }
-        if matches!(child.try_wait(), Ok(None))
+        if matches!(self.try_wait(), Ok(None))
             && let Some(child) = self.child.take()
         {
             reaper::adopt(child, self.pidfd.take());

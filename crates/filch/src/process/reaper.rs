@@ -7,7 +7,7 @@ use super::pidfd;
 use filch_uring::SharedFd;
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::process::Child;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -42,8 +42,12 @@ struct Orphan {
 impl Orphan {
     /// Whether there is nothing more to be asked.
     fn is_over(&mut self) -> bool {
+        let asked = match &self.pidfd {
+            Some(pidfd) => pidfd::try_wait(pidfd.as_fd()),
+            None => self.child.try_wait(),
+        };
         // An error: somebody else has asked.
-        !matches!(self.child.try_wait(), Ok(None))
+        !matches!(asked, Ok(None))
     }
 }
 
