@@ -118,15 +118,23 @@ extern "C" fn on_interrupt(_: libc::c_int) {
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above.
     let before = unsafe { *errno };
+    ask();
+    // SAFETY: as above.
+    unsafe { *errno = before };
+}
+
+/// Asks the main future to end, if there is one to be asked. In a handler.
+pub(crate) fn ask() -> bool {
     // SeqCst, all three: see `take_target`.
     INSIDE.fetch_add(1, Ordering::SeqCst);
     // SAFETY: while this handler is counted, what it found is not freed (`take_target`).
-    if let Some(interrupter) = unsafe { TARGET.load(Ordering::SeqCst).as_ref() } {
+    let target = unsafe { TARGET.load(Ordering::SeqCst).as_ref() };
+    if let Some(interrupter) = target {
         interrupter.interrupt();
     }
+    let asked = target.is_some();
     INSIDE.fetch_sub(1, Ordering::SeqCst);
-    // SAFETY: as above.
-    unsafe { *errno = before };
+    asked
 }
 
 /// Whether that is the handler of this module.

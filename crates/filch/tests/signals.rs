@@ -7,7 +7,7 @@ use filch::{Interrupt, RunError};
 use filch_testkit::{Cut, child};
 use futures_util::{FutureExt, StreamExt};
 use std::io::ErrorKind;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use support::{PATIENCE, breathe, everywhere, runtime, watched};
 
@@ -159,6 +159,108 @@ fn the_default_is_back_when_nobody_listens() {
     });
     assert!(child::text(&output).contains("goes on"));
     assert_eq!(output.status.signal(), Some(libc::SIGTERM));
+}
+
+/// What a library does that handles a signal for a while: it remembers what was there, and puts it back.
+struct Displaced(libc::c_int, libc::sigaction);
+
+impl Displaced {
+    fn by(handler: libc::sighandler_t, number: libc::c_int) -> Self {
+        // SAFETY: all zeroes is a value of it.
+        let mut action = unsafe { std::mem::zeroed::<libc::sigaction>() };
+        action.sa_sigaction = handler;
+        // SAFETY: as above.
+        let mut former = unsafe { std::mem::zeroed::<libc::sigaction>() };
+        // SAFETY: the handler does what a handler may, and the places are there.
+        assert_eq!(unsafe { libc::sigaction(number, &raw const action, &raw mut former) }, 0);
+        Self(number, former)
+    }
+
+    fn put_back(self) {
+        // SAFETY: it was installed before.
+        assert_eq!(unsafe { libc::sigaction(self.0, &raw const self.1, std::ptr::null_mut()) }, 0);
+    }
+}
+
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+/// A handler that calls the one before it.
+extern "C" fn passes_on(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    type Handler = extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void);
+    // SAFETY: what the test found installed, a handler with SA_SIGINFO.
+    let next = unsafe { std::mem::transmute::<usize, Handler>(NEXT.load(Ordering::SeqCst)) };
+    next(signal, info, context);
+}
+
+/// SIGNAL-4: also if somebody has displaced the handler meanwhile, and puts it back when nobody listens any more.
+#[test]
+fn a_handler_that_is_put_back_too_late_lets_the_default_be() {
+    use std::os::unix::process::ExitStatusExt;
+    let output = child::try_run("a_handler_that_is_put_back_too_late_lets_the_default_be", || {
+        runtime(1).block_on(async {
+            let ours = signal(SignalKind::terminate()).unwrap();
+            let handler = foreign as extern "C" fn(libc::c_int) as libc::sighandler_t;
+            let displaced = Displaced::by(handler, libc::SIGTERM);
+            drop(ours);
+            displaced.put_back();
+            raise(libc::SIGTERM);
+            panic!("it was to end");
+        });
+    });
+    assert_eq!(output.status.signal(), Some(libc::SIGTERM), "{}", child::text(&output));
+}
+
+/// SIGNAL-4, SIGNAL-6: and Ctrl-C asks the main future again, once, whether the handler is put back or called by who
+/// displaced it.
+#[test]
+fn a_handler_that_is_put_back_too_late_lets_run_have_it() {
+    child::run("a_handler_that_is_put_back_too_late_lets_run_have_it", || {
+        let _watchdog = filch_testkit::limits::watchdog(PATIENCE);
+        for is_put_back in [true, false] {
+            let out = watched(1).interrupt(Interrupt::CancelMain).run(async {
+                let ours = signal(SignalKind::interrupt()).unwrap();
+                NEXT.store(installed(libc::SIGINT), Ordering::SeqCst);
+                let handler = passes_on as extern "C" fn(_, _, _) as libc::sighandler_t;
+                let displaced = Displaced::by(handler, libc::SIGINT);
+                drop(ours);
+                if is_put_back {
+                    displaced.put_back();
+                }
+                raise(libc::SIGINT);
+                assert!(filch::is_cancelled());
+                let left = if is_put_back { libc::SIG_DFL } else { handler };
+                assert_eq!(installed(libc::SIGINT), left);
+            });
+            assert!(matches!(out, Err(RunError::Interrupted) | Ok(())), "{out:?}");
+            Displaced::by(libc::SIG_DFL, libc::SIGINT);
+        }
+    });
+}
+
+/// SIGNAL-1: a listener hears, though somebody has put the default, or nothing, in the place of the handler since.
+#[test]
+fn a_new_listener_hears_whatever_became_of_the_handler() {
+    child::run("a_new_listener_hears_whatever_became_of_the_handler", || {
+        let _watchdog = filch_testkit::limits::watchdog(PATIENCE);
+        runtime(1).block_on(async {
+            for instead in [libc::SIG_DFL, libc::SIG_IGN] {
+                let old = signal(SignalKind::user_defined1()).unwrap();
+                Displaced::by(instead, libc::SIGUSR1);
+                drop(old);
+                assert_eq!(installed(libc::SIGUSR1), instead);
+                let mut new = signal(SignalKind::user_defined1()).unwrap();
+                raise(libc::SIGUSR1);
+                assert!(has_come(&mut new));
+                let kept = signal(SignalKind::user_defined1()).unwrap();
+                Displaced::by(instead, libc::SIGUSR1);
+                let another = signal(SignalKind::user_defined1()).unwrap();
+                raise(libc::SIGUSR1);
+                assert!(has_come(&mut new));
+                drop((new, kept, another));
+                assert_eq!(installed(libc::SIGUSR1), instead);
+            }
+        });
+    });
 }
 
 async fn receives(cut: Cut) {

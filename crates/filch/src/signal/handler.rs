@@ -34,22 +34,46 @@ struct Listeners {
 pub(super) fn add(signal: c_int, fd: RawFd) -> io::Result<()> {
     let _changes = lock();
     let _installed = interrupt::changes();
-    let list = &LISTENERS[signal as usize];
     // Relaxed: changed under the lock only.
     // SAFETY: it is freed under the lock only.
-    if let Some(now) = unsafe { list.load(Ordering::Relaxed).as_ref() } {
-        let fds = now.fds.iter().copied().chain([fd]).collect();
-        replace(signal, Some(Listeners { fds, ..*now }));
+    let now = unsafe { LISTENERS[signal as usize].load(Ordering::Relaxed).as_ref() };
+    let (mut fds, earlier) = match now {
+        Some(now) => (now.fds.clone(), now.earlier),
+        None => (Vec::new(), installed(signal)?),
+    };
+    let listed = now.is_some();
+    fds.push(fd);
+    // Before the handler can run and look; and before the look at what is installed: a handler that finds nobody to
+    // tell may change that (`nobody_is_told`), and after this there is none any more.
+    replace(signal, Some(Listeners { fds: fds.clone(), earlier, process: process::id() }));
+    // One that is somebody else's may call ours, which is not to be on top of it then.
+    if listed && installed(signal).is_ok_and(|present| !passes_nothing_on(&present)) {
         return Ok(());
     }
-    let earlier = installed(signal)?;
-    // Before the handler can run and look.
-    replace(signal, Some(Listeners { fds: vec![fd], earlier, process: process::id() }));
     let mut action = earlier;
     action.sa_sigaction = ours();
     // What the earlier one wanted blocked stays blocked while it runs.
     action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK | libc::SA_SIGINFO;
-    install(signal, &action).inspect_err(|_| replace(signal, None))
+    match install(signal, &action) {
+        Ok(mut former) => {
+            if former.sa_sigaction == ours() {
+                // Put back by somebody after its time.
+                former.sa_sigaction = libc::SIG_DFL;
+            }
+            // Another than was there at the look: the interrupted `run`'s has become the default, say.
+            if former.sa_sigaction != earlier.sa_sigaction || former.sa_flags != earlier.sa_flags {
+                let process = process::id();
+                replace(signal, Some(Listeners { fds, earlier: former, process }));
+            }
+            Ok(())
+        }
+        Err(error) => {
+            fds.pop();
+            let as_before = Listeners { fds, earlier, process: process::id() };
+            replace(signal, listed.then_some(as_before));
+            Err(error)
+        }
+    }
 }
 
 /// Has the handler write there no more. When this returns it does not, and will not.
@@ -75,6 +99,11 @@ pub(super) fn remove(signal: c_int, fd: RawFd) {
         let _ = install(signal, &now.earlier);
     }
     replace(signal, None);
+}
+
+/// Whether that is no handler which may call the one before it.
+fn passes_nothing_on(action: &libc::sigaction) -> bool {
+    [libc::SIG_DFL, libc::SIG_IGN, interrupt::handler()].contains(&action.sa_sigaction)
 }
 
 fn lock() -> MutexGuard<'static, ()> {
@@ -105,18 +134,22 @@ extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, context: *mut
     // SeqCst, all three: see `replace`.
     INSIDE.fetch_add(1, Ordering::SeqCst);
     let list = LISTENERS.get(signal as usize).map(|list| list.load(Ordering::SeqCst));
-    let mut earlier = None;
     // SAFETY: while this handler is counted, what it found is not freed (`replace`).
-    if let Some(listeners) = list.and_then(|list| unsafe { list.as_ref() }) {
-        earlier = Some((listeners.earlier.sa_sigaction, listeners.earlier.sa_flags));
-        // SAFETY: it only tells.
-        if unsafe { libc::getpid() } as u32 == listeners.process {
-            for &fd in &listeners.fds {
-                let one = 1u64;
-                // SAFETY: a descriptor in the list is open (`remove`), and the number is there. It does not wait: one
-                // that has no room for more has been told.
-                unsafe { libc::write(fd, (&raw const one).cast(), size_of::<u64>()) };
-            }
+    let listeners = list.and_then(|list| unsafe { list.as_ref() });
+    let earlier = listeners.map(|all| (all.earlier.sa_sigaction, all.earlier.sa_flags));
+    let process = listeners.map(|all| all.process);
+    // SAFETY: it only tells.
+    if process.is_none_or(|process| unsafe { libc::getpid() } as u32 == process) {
+        let fds = listeners.map_or(&[][..], |listeners| &listeners.fds);
+        for &fd in fds {
+            let one = 1u64;
+            // SAFETY: a descriptor in the list is open (`remove`), and the number is there. It does not wait: one
+            // that has no room for more has been told.
+            unsafe { libc::write(fd, (&raw const one).cast(), size_of::<u64>()) };
+        }
+        if fds.is_empty() {
+            // Counted: who adds a listener waits for what it does.
+            nobody_is_told(signal, earlier.map_or(libc::SIG_DFL, |(handler, _)| handler));
         }
     }
     INSIDE.fetch_sub(1, Ordering::SeqCst);
@@ -128,6 +161,37 @@ extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, context: *mut
     unsafe { *errno = before };
 }
 
+/// There is no listener, and yet the handler was called: somebody has put it back who had displaced it while there
+/// was one, or passes on to it. Then the signal does what it does without us. In the handler.
+fn nobody_is_told(signal: c_int, earlier: usize) {
+    if earlier == interrupt::handler() {
+        if interrupt::ask() {
+            // As after its own handler: the next one ends the process.
+            give_up(signal, false);
+            return;
+        }
+    } else if earlier != libc::SIG_DFL {
+        // It is called, or the signal was ignored.
+        return;
+    }
+    give_up(signal, true);
+}
+
+/// Puts the default in the place of our handler, if that is what is installed; and sends the signal again if that is
+/// wanted, which comes as soon as the handler returns. What is somebody else's stays: it has handled the signal.
+fn give_up(signal: c_int, again: bool) {
+    if !installed(signal).is_ok_and(|present| present.sa_sigaction == ours()) {
+        return;
+    }
+    // SAFETY: numbers and pointers, for which zero is fine.
+    let mut default = unsafe { MaybeUninit::<libc::sigaction>::zeroed().assume_init() };
+    default.sa_sigaction = libc::SIG_DFL;
+    if install(signal, &default).is_ok() && again {
+        // SAFETY: a plain number.
+        unsafe { libc::raise(signal) };
+    }
+}
+
 /// Calls who was installed before us; not the one of `run`, in whose place we are.
 fn chain(
     handler: usize,
@@ -136,8 +200,7 @@ fn chain(
     info: *mut libc::siginfo_t,
     context: *mut c_void,
 ) {
-    let nobody = [libc::SIG_DFL, libc::SIG_IGN, interrupt::handler()];
-    if nobody.contains(&handler) {
+    if [libc::SIG_DFL, libc::SIG_IGN, interrupt::handler()].contains(&handler) {
         return;
     }
     if flags & libc::SA_SIGINFO != 0 {
@@ -168,10 +231,13 @@ fn installed(signal: c_int) -> io::Result<libc::sigaction> {
     }
 }
 
-fn install(signal: c_int, action: &libc::sigaction) -> io::Result<()> {
-    // SAFETY: the handler is ours, which keeps to what one may do, or was installed before.
-    match unsafe { libc::sigaction(signal, action, ptr::null_mut()) } {
+/// Installs that. What it displaces.
+fn install(signal: c_int, action: &libc::sigaction) -> io::Result<libc::sigaction> {
+    let mut former = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: the handler is ours, which keeps to what one may do, or was installed before; and the place is there.
+    match unsafe { libc::sigaction(signal, action, former.as_mut_ptr()) } {
         -1 => Err(io::Error::last_os_error()),
-        _ => Ok(()),
+        // SAFETY: it was filled.
+        _ => Ok(unsafe { former.assume_init() }),
     }
 }
