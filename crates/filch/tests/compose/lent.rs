@@ -118,10 +118,10 @@ fn group_17_polled_after_it_was_ready_it_panics() {
 async fn ended_by_one_that_is_dropped<F: Future>(mut future: Pin<&mut F>, ends: &Log) {
     {
         let mut timeout = pin!(timeout(MS, future.as_mut()));
-        poll_fn(|cx| Poll::Ready(assert!(timeout.as_mut().poll(cx).is_pending()))).await;
+        assert!(poll_fn(|cx| Poll::Ready(timeout.as_mut().poll(cx).is_pending())).await);
         // It is over without having been polled.
         sleep(2 * MS).await;
-        poll_fn(|cx| Poll::Ready(assert!(timeout.as_mut().poll(cx).is_pending()))).await;
+        assert!(poll_fn(|cx| Poll::Ready(timeout.as_mut().poll(cx).is_pending())).await);
     }
     ends.add("dropped");
 }
