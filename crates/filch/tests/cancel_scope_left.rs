@@ -420,7 +420,7 @@ fn a_dropped_write_to_a_file_is_not_stopped_by_who_waits_for_its_end() {
             sleep(Duration::from_millis(2)).await;
             {
                 let mut dropped = pin!(ours.write(b"write"));
-                poll_fn(|cx| Poll::Ready(assert!(dropped.as_mut().poll(cx).is_pending()))).await;
+                assert!(poll_fn(|cx| Poll::Ready(dropped.as_mut().poll(cx).is_pending())).await);
                 sleep(Duration::from_millis(2)).await;
             }
             is_begun.store(1, Ordering::Release);
