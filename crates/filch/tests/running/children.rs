@@ -9,7 +9,9 @@ use crate::support::PATIENCE;
 use filch::task::yield_now;
 use filch::time::{Duration, sleep};
 use filch::try_gather;
-use filch::{GroupError, TaskGroup, cancellable, gather, group, scope_with, shield, shielded};
+use filch::{
+    GroupError, TaskGroup, cancellable, gather, group, is_cancelled, scope_with, shield, shielded,
+};
 use filch_testkit::limits::watchdog;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -141,6 +143,58 @@ fn run_12_children_of_children_come_to_their_ends() {
         }));
         assert_eq!(deep.await.unwrap(), (1, 1));
     });
+}
+
+/// Blocks its thread until that has happened.
+fn block_until(log: &Log, what: &str) {
+    while log.count(what) == 0 {
+        std::thread::yield_now();
+    }
+}
+
+/// Whoever wakes it holds up what he is at.
+struct HoldsUp(Log);
+
+impl Wake for HoldsUp {
+    fn wake(self: Arc<Self>) {
+        self.0.add("marked");
+        block_until(&self.0, "has asked");
+    }
+}
+
+/// RUN-12, CANCEL-13: a child that asks is not told before its parent has, though that one is to end.
+#[test]
+fn run_12_a_child_that_asks_is_not_told_before() {
+    let _watchdog = watchdog(PATIENCE);
+    let (log, reports) = (Log::default(), Log::default());
+    let runtime = builder(1, &reports).build().unwrap();
+    let says = log.clone();
+    // The first that is told. By then all are marked.
+    drop(runtime.handle().spawn(async move {
+        let mut boundary = pin!(cancellable(pending::<()>()));
+        let waker = Waker::from(Arc::new(HoldsUp(says)));
+        assert!(boundary.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        pending::<()>().await;
+    }));
+    let says = log.clone();
+    let child = async move {
+        // The one above waits by now.
+        yield_now().await;
+        says.add("begun");
+        block_until(&says, "marked");
+        let in_the_same_poll = is_cancelled();
+        yield_now().await;
+        says.add(format!("{in_the_same_poll}, {}", is_cancelled()));
+        says.add("has asked");
+        cancellable(pending::<()>()).await.unwrap_err();
+        assert!(is_cancelled());
+        says.add("over");
+    };
+    drop(runtime.handle().spawn(gather([child])));
+    block_until(&log, "begun");
+    drop(runtime);
+    assert_eq!(log.take(), ["begun", "marked", "false, false", "has asked", "over"]);
+    assert_eq!(reports.take(), [""; 0]);
 }
 
 /// RUN-12: clean-up is shielded, and may gather what it does.

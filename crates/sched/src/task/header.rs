@@ -109,9 +109,13 @@ impl Header {
         }
     }
 
-    /// Whether the task was asked to end, or is ended.
+    /// Whether the task was asked to end, or is ended. The end of the runtime marks a child, too, but it is its parent
+    /// that asks it: not before that.
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.is_to_end() || self.scope_if_any().is_some_and(|scope| scope.is_cancelled())
+        let state = self.state.load();
+        let is_asked = state.is_to_end() && state.asked_by() != AskedBy::Parent;
+        let is_told = || self.scope_if_any().is_some_and(|scope| scope.is_cancelled());
+        is_asked || state.is_cancelled() || is_told()
     }
 
     /// Whether the task is to end, and its next poll knows it.
