@@ -1,7 +1,7 @@
 //! An operation's place in the scope that it is waited for in.
 
 use super::here::with_refusing;
-use super::{Inside, Kind, Scope};
+use super::{BORN, Inside, Kind, Scope};
 use crate::panics::Panics;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
@@ -84,7 +84,9 @@ impl Leaf {
     pub fn end(&mut self) -> Waker {
         let leaf = self.inside.scope();
         // Relaxed: whoever polls the boundary, polls the leaf.
-        if !leaf.has_acted.swap(true, Ordering::Relaxed) {
+        let is_first = !leaf.has_acted.swap(true, Ordering::Relaxed);
+        // Relaxed: as in `leave`. Those that were told are finite.
+        if is_first && leaf.state.load(Ordering::Relaxed) != BORN {
             leaf.around().has_progress();
         }
         leaf.begin_to_end();

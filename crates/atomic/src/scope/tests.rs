@@ -210,6 +210,16 @@ fn who_was_told_is_to_act() {
     let _kept = boundary(&task);
     task.cancel();
     assert!((0..1_000).all(|_| task.has_unheard()) && !task.has_unheard());
+    // Nor with one more leaf each time that begins only now, and ends.
+    let task = Scope::of_task();
+    let around = boundary(&task);
+    let _kept = boundary(around.scope());
+    task.cancel();
+    let one_more = |_| {
+        drop(enter(around.scope(), Leaf::here).unwrap().end());
+        around.scope().has_unheard()
+    };
+    assert!((0..1_000).all(one_more) && !one_more(1_000));
 }
 
 #[test]
