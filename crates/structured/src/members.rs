@@ -155,14 +155,15 @@ impl<T> Members<T> {
         self.put(name, handle, None);
     }
 
-    /// For the next that is [put](Self::put).
-    fn next(&self) -> Name {
+    /// For the next that is [put](Self::put), or comes to nothing: it is nobody else's.
+    fn next(&mut self) -> Name {
         let place = self.free.last().copied().unwrap_or(self.places.len());
-        Name { place, number: self.count }
+        let number = self.count;
+        self.count += 1;
+        Name { place, number }
     }
 
     fn put(&mut self, name: Name, mut handle: JoinHandle<T>, unannounced: Option<usize>) {
-        self.count += 1;
         if self.free.pop().is_none() {
             self.places.push(None);
         }
@@ -339,6 +340,7 @@ mod tests {
     use filch_sched::task::{Meta, yield_now};
     use filch_sched::{Config, ThreadPark};
     use std::future::pending;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
 
     fn announced(members: &mut Members<()>, future: impl Future<Output = ()> + Send + 'static) {
         members.insert_announced(|ending| {
@@ -393,6 +395,27 @@ mod tests {
             members.looks = 0;
             members.sweep(|_| panic!("nobody is over"));
             assert!(members.looks <= 2 + 3, "{}", members.looks);
+        };
+        let config = Config { workers: 1, ..Config::default() };
+        filch_sched::run(config, |_| Ok(ThreadPark::new()), main).unwrap();
+    }
+
+    /// The name of one that could not be spawned is not that of the next.
+    #[test]
+    fn a_spawn_that_panics_leaves_nothing() {
+        let main = async {
+            let mut members: Members<()> = Members::new();
+            for _ in 0..3 {
+                let spawn = AssertUnwindSafe(|| members.insert_announced(|_ending| panic!("no")));
+                assert!(catch_unwind(spawn).is_err());
+            }
+            announced(&mut members, pending());
+            members.sweep(|_| panic!("nobody is over"));
+            assert!(members.bell.0.lock().ending.is_empty());
+            members.looks = 0;
+            members.sweep(|_| panic!("nobody is over"));
+            assert_eq!(members.looks, 0);
+            members.drain().for_each(|handle| handle.abort());
         };
         let config = Config { workers: 1, ..Config::default() };
         filch_sched::run(config, |_| Ok(ThreadPark::new()), main).unwrap();
