@@ -50,6 +50,11 @@ use std::task::{Context, Poll, ready};
 ///
 /// Dropping it asks all children to end, as [`JoinHandle::cancel`](filch_sched::task::JoinHandle::cancel) does, and does
 /// not wait for that: they clean up on their own.
+///
+/// # Deadlocks
+///
+/// Taken out of the task of its first poll, to another thread or a `static`, or leaked, it has children that the end of the
+/// runtime leaves to it: that waits for them until its grace is over.
 #[track_caller]
 #[doc(alias = "join_all")]
 #[doc(alias = "zip")]

@@ -75,7 +75,8 @@ use std::task::{Context, Poll, ready};
 /// # Deadlocks
 ///
 /// It is in the scope in which it is first polled; there a cancel from outside comes from, and there it takes
-/// effect. Lent to a timeout or a race (`&mut`) that ended it, it has no output any more: awaited again, it gives an error
+/// effect. Taken out of its task after that, to another thread or a `static`, or leaked, it has children that the end of
+/// the runtime leaves to it: that waits for them until its grace is over. Lent to a timeout or a race (`&mut`) that ended it, it has no output any more: awaited again, it gives an error
 /// that [is cancelled](GroupError::is_cancelled).
 #[track_caller]
 #[doc(alias = "TaskGroup")]
