@@ -434,3 +434,65 @@ fn a_dropped_write_to_a_file_is_not_stopped_by_who_waits_for_its_end() {
         assert_eq!(&std::fs::read(&temp.0).unwrap()[..5], b"write");
     });
 }
+
+/// CANCEL-10. What runs on a thread for what blocks does not begin in a scope that is cancelled, nor later, and does
+/// behind a shield.
+#[test]
+fn on_the_pool_nothing_begins_in_a_scope_that_is_cancelled() {
+    let _watchdog = watchdog(PATIENCE);
+    let runtime = Runtime::builder().workers(1).max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let (stays, goes) = (support::temp("stays"), support::temp("goes"));
+        std::fs::create_dir(&stays).unwrap();
+        for _ in 0..100 {
+            std::fs::create_dir(&goes).unwrap();
+            let (of_stays, of_goes) = (stays.clone(), goes.clone());
+            let begun = Arc::new(AtomicUsize::new(0));
+            let is_begun = begun.clone();
+            let task = filch::spawn(async move {
+                cancellable(async {
+                    is_begun.store(1, Ordering::Release);
+                    cancelled().await;
+                    shielded(filch::fs::remove_dir_all(&of_goes)).await.unwrap();
+                    filch::fs::remove_dir_all(&of_stays).await
+                })
+                .await
+                .map(drop)
+            });
+            until(&begun, 1).await;
+            task.cancel();
+            let _cut = task.await;
+            // One after the other: what began before has ended.
+            filch::spawn_blocking(|| ()).await.unwrap();
+            assert!(!goes.exists());
+            assert!(stays.exists());
+        }
+        std::fs::remove_dir(&stays).unwrap();
+    });
+}
+
+/// CANCEL-10. What has begun there ends before its boundary does.
+#[test]
+fn a_boundary_waits_for_what_runs_on_the_pool() {
+    let _watchdog = watchdog(PATIENCE);
+    const FILES: usize = 4000;
+    runtime(2).block_on(async {
+        let tree = support::temp("tree");
+        std::fs::create_dir(&tree).unwrap();
+        for number in 0..FILES {
+            std::fs::write(tree.join(number.to_string()), b"x").unwrap();
+        }
+        let ours = tree.clone();
+        let task = filch::spawn(async move {
+            let removed = cancellable(filch::fs::remove_dir_all(&ours)).await;
+            (removed.is_ok_and(|removed| removed.is_ok()), ours.exists())
+        });
+        // It has begun when some are gone.
+        while std::fs::read_dir(&tree).is_ok_and(|tree| tree.count() == FILES) {
+            yield_now().await;
+        }
+        task.cancel();
+        let (is_delivered, exists) = task.await.unwrap();
+        assert!(is_delivered && !exists, "delivered: {is_delivered}, there: {exists}");
+    });
+}
