@@ -1,7 +1,7 @@
 //! What is in a directory.
 
 use super::metadata::{FileType, Metadata, symlink_metadata};
-use super::on_pool::Job;
+use super::on_pool::{Job, on_pool};
 use crate::io::failed;
 use futures_core::Stream;
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ use std::future::poll_fn;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::{fmt, io};
 
@@ -46,10 +46,13 @@ pub fn read_dir(path: impl AsRef<Path>) -> impl Future<Output = io::Result<ReadD
     let (path, at) = (Arc::<Path>::from(path.as_ref()), Location::caller());
     async move {
         let of = path.clone();
-        let (batch, rest) =
-            Job::begin(at, move || Ok::<_, io::Error>(read(std::fs::read_dir(&of)?)))?
-                .await?
-                .map_err(|error| failed("read the directory", path.display(), error))?;
+        let (batch, rest) = on_pool(at, move || {
+            let unread = Arc::new(Mutex::new(Some(std::fs::read_dir(&of)?)));
+            let (batch, is_more) = read(&unread, &of);
+            Ok((batch, if is_more { Rest::Unread(unread) } else { Rest::End }))
+        })
+        .await
+        .map_err(|error| failed("read the directory", path.display(), error))?;
         Ok(ReadDir { path, batch: batch.into(), rest })
     }
 }
@@ -63,11 +66,17 @@ pub struct ReadDir {
     rest: Rest,
 }
 
+/// An open directory, until all of it was read.
+type Unread = Arc<Mutex<Option<std::fs::ReadDir>>>;
+
+/// Entries, and whether there may be more.
+type Batch = (Vec<io::Result<DirEntry>>, bool);
+
 enum Rest {
     /// There may be more.
-    Unread(Box<std::fs::ReadDir>),
-    /// The next batch is being read, whether anybody waits for it or not (C1).
-    Reading(Job<(Vec<io::Result<DirEntry>>, Rest)>),
+    Unread(Unread),
+    /// The next batch is being read, whether anybody waits for it or not (C1). If it cannot be, it is as it was.
+    Reading(Job<Batch>, Unread),
     End,
 }
 
@@ -76,7 +85,7 @@ impl ReadDir {
     ///
     /// # Errors
     ///
-    /// The system's, naming the directory; what comes after it may be asked for. Without a runtime on this thread.
+    /// The system's, naming the directory; what comes after it may be asked for. So also without a runtime on this thread.
     ///
     /// # Cancel safety
     ///
@@ -98,19 +107,26 @@ impl ReadDir {
             }
             match &mut self.rest {
                 Rest::End => return Poll::Ready(Ok(None)),
-                Rest::Reading(job) => match ready!(Pin::new(job).poll(cx)) {
-                    Ok((batch, rest)) => (self.batch, self.rest) = (batch.into(), rest),
-                    Err(error) => {
-                        // The runtime has ended, and what is unread has gone with it.
-                        self.rest = Rest::End;
-                        return Poll::Ready(Err(self.failed(error)));
+                Rest::Reading(job, unread) => {
+                    let read = ready!(Pin::new(job).poll(cx));
+                    let unread = Rest::Unread(unread.clone());
+                    match read {
+                        Ok((batch, is_more)) => {
+                            self.batch = batch.into();
+                            self.rest = if is_more { unread } else { Rest::End };
+                        }
+                        Err(error) => {
+                            self.rest = unread;
+                            return Poll::Ready(Err(self.failed(error)));
+                        }
                     }
-                },
-                unread @ Rest::Unread(_) => {
-                    let Rest::Unread(entries) = std::mem::replace(unread, Rest::End) else {
-                        unreachable!("just seen")
-                    };
-                    self.rest = Rest::Reading(Job::begin(at, move || read(*entries))?);
+                }
+                Rest::Unread(unread) => {
+                    let (ours, path) = (unread.clone(), self.path.clone());
+                    match Job::begin(at, move || read(&ours, &path)) {
+                        Ok(job) => self.rest = Rest::Reading(job, unread.clone()),
+                        Err(error) => return Poll::Ready(Err(self.failed(error))),
+                    }
                 }
             }
         }
@@ -122,15 +138,20 @@ impl ReadDir {
 }
 
 /// Reads a batch.
-fn read(mut entries: std::fs::ReadDir) -> (Vec<io::Result<DirEntry>>, Rest) {
+fn read(unread: &Unread, path: &Arc<Path>) -> Batch {
+    // One batch is read at a time: nobody waits for it.
+    let mut place = unread.lock().unwrap_or_else(PoisonError::into_inner);
     let mut batch = Vec::new();
     while batch.len() < BATCH {
-        match entries.next() {
-            Some(entry) => batch.push(entry.map(DirEntry::new)),
-            None => return (batch, Rest::End),
+        match place.as_mut().and_then(Iterator::next) {
+            Some(entry) => batch.push(entry.map(|entry| DirEntry::new(&entry, path))),
+            None => {
+                *place = None;
+                return (batch, false);
+            }
         }
     }
-    (batch, Rest::Unread(Box::new(entries)))
+    (batch, true)
 }
 
 impl Stream for ReadDir {
@@ -148,31 +169,39 @@ impl fmt::Debug for ReadDir {
 }
 
 /// One thing that is in a directory.
+///
+/// It keeps nothing open.
 pub struct DirEntry {
-    entry: std::fs::DirEntry,
+    directory: Arc<Path>,
+    name: OsString,
+    number: u64,
     /// Where the directory does not say, it was asked for on the thread that read it.
     file_type: io::Result<FileType>,
 }
 
 impl DirEntry {
-    fn new(entry: std::fs::DirEntry) -> Self {
-        let file_type = entry.file_type().map(FileType::of);
-        Self { entry, file_type }
+    fn new(entry: &std::fs::DirEntry, directory: &Arc<Path>) -> Self {
+        Self {
+            directory: directory.clone(),
+            name: entry.file_name(),
+            number: std::os::unix::fs::DirEntryExt::ino(entry),
+            file_type: entry.file_type().map(FileType::of),
+        }
     }
 
     /// The directory's path, as it was given, and the name.
     pub fn path(&self) -> PathBuf {
-        self.entry.path()
+        self.directory.join(&self.name)
     }
 
     /// Its name.
     pub fn file_name(&self) -> OsString {
-        self.entry.file_name()
+        self.name.clone()
     }
 
     /// Its number in its file system.
     pub fn ino(&self) -> u64 {
-        std::os::unix::fs::DirEntryExt::ino(&self.entry)
+        self.number
     }
 
     /// Its kind, as it was when the directory was read; of a symbolic link that. Does not wait.

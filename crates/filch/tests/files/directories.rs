@@ -157,3 +157,68 @@ fn a_copy_is_read_and_written_where_it_has_to_be() {
         });
     }
 }
+
+/// FS-10. What could not be read once is read when it is asked for again.
+#[filch::test]
+async fn a_directory_is_read_on_after_an_error() {
+    let root = TempDir::new("read on");
+    for number in 0..600 {
+        std::fs::write(root.join(number.to_string()), b"").unwrap();
+    }
+    let mut entries = fs::read_dir(&*root).await.unwrap();
+    let mut names = std::collections::HashSet::new();
+    while names.len() < 512 {
+        names.insert(entries.next_entry().await.unwrap().unwrap().file_name());
+    }
+    let (mut entries, error) = std::thread::spawn(move || {
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        let next = std::pin::pin!(entries.next_entry()).poll(&mut cx);
+        let std::task::Poll::Ready(Err(error)) = next else { panic!("there is no runtime") };
+        (entries, error)
+    })
+    .join()
+    .unwrap();
+    assert!(error.to_string().contains("read on"), "{error}");
+    while let Some(entry) = entries.next_entry().await.unwrap() {
+        names.insert(entry.file_name());
+    }
+    assert_eq!(names.len(), 600);
+}
+
+/// FS-10. Entries keep no directory open.
+#[test]
+fn entries_keep_nothing_open() {
+    let _watchdog = watchdog(PATIENCE);
+    child::run("directories::entries_keep_nothing_open", || {
+        let root = TempDir::new("entries");
+        std::fs::write(root.join("one"), b"").unwrap();
+        runtime(1).block_on(async {
+            let before = std::fs::read_dir("/proc/self/fd").unwrap().count();
+            let mut entries = fs::read_dir(&*root).await.unwrap();
+            let entry = entries.next_entry().await.unwrap().unwrap();
+            assert!(entries.next_entry().await.unwrap().is_none());
+            assert_eq!(entry.path(), root.join("one"));
+            assert_eq!(std::fs::read_dir("/proc/self/fd").unwrap().count(), before);
+        });
+    });
+}
+
+/// FS-17. A name that was made below the process's directory goes, wherever that is by then.
+#[test]
+fn a_temporary_name_goes_after_a_change_of_directory() {
+    let _watchdog = watchdog(PATIENCE);
+    child::run("directories::a_temporary_name_goes_after_a_change_of_directory", || {
+        let root = TempDir::new("changed");
+        std::env::set_current_dir(&*root).unwrap();
+        runtime(1).block_on(async {
+            let temp = fs::TempFile::new_in("").await.unwrap();
+            assert!(temp.path().is_absolute());
+            let kept = fs::TempFile::new_in(".").await.unwrap();
+            std::env::set_current_dir("/").unwrap();
+            drop(temp);
+            kept.persist(root.join("kept")).await.unwrap();
+        });
+        let names = std::fs::read_dir(&*root).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(names.collect::<Vec<_>>(), ["kept"]);
+    });
+}
