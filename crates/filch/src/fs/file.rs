@@ -110,7 +110,7 @@ impl File {
     }
 
     pub(super) fn new(fd: SharedFd, home: Home, append: bool) -> Self {
-        let kind = stat(&fd).map_or(0, |stat| stat.st_mode & libc::S_IFMT);
+        let kind = known(&fd).kind;
         // Not every descriptor that can be sought in has places: an inotify, say, takes a seek and ignores
         // it, and what was read from it is gone from it.
         let access = if matches!(kind, libc::S_IFREG | libc::S_IFBLK | libc::S_IFDIR) {
@@ -312,15 +312,27 @@ pub(super) async fn settled<'a>(cursor: &'a Turn<Cursor>, site: Site<'_>) -> Tak
     cursor
 }
 
-/// What is known of an open file, if the system says. Without waiting: it is in memory, as the file was opened.
-pub(super) fn stat(fd: &SharedFd) -> Option<libc::stat> {
-    let mut stat = mem::MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: there is room for a `stat`.
-    if unsafe { libc::fstat(fd.as_raw_fd(), stat.as_mut_ptr()) } != 0 {
-        return None;
+/// What the system knows of an open file.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Known {
+    /// Of `S_IFMT`; 0 if it says nothing.
+    pub(super) kind: u32,
+    pub(super) len: u64,
+}
+
+/// What is known of an open file. Without waiting (S5): a file system on a network, or one that a program serves, is
+/// not asked, so the length may be out of date there.
+pub(super) fn known(fd: &SharedFd) -> Known {
+    let mut found = mem::MaybeUninit::<libc::statx>::uninit();
+    let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
+    let mask = libc::STATX_TYPE | libc::STATX_SIZE;
+    // SAFETY: a text that ends with a NUL, and room for a `statx`.
+    if unsafe { libc::statx(fd.as_raw_fd(), c"".as_ptr(), flags, mask, found.as_mut_ptr()) } != 0 {
+        return Known::default();
     }
     // SAFETY: the call has filled it in.
-    Some(unsafe { stat.assume_init() })
+    let found = unsafe { found.assume_init() };
+    Known { kind: u32::from(found.stx_mode) & libc::S_IFMT, len: found.stx_size }
 }
 
 by_shared_reference!(File: Read);

@@ -1,6 +1,6 @@
 //! Files that do not stay.
 
-use super::file::stat;
+use super::file::known;
 use super::on_pool::on_pool;
 use super::{File, OpenOptions, rename};
 use crate::handle::Handle;
@@ -16,7 +16,7 @@ use std::{env, fmt, mem};
 const TRIES: u32 = 64;
 
 /// From so many bytes on, what is left of a file is freed on a thread of its own.
-const LARGE: i64 = 16 << 20;
+const LARGE: u64 = 16 << 20;
 
 /// A file without a name, to be read and written, in the directory for temporary files: it goes when it is
 /// closed, however the program ends.
@@ -167,7 +167,7 @@ impl Drop for TempFile {
     fn drop(&mut self) {
         self.name.remove();
         let Some(file) = self.file.take() else { return };
-        if stat(&file.fd).is_some_and(|stat| stat.st_size >= LARGE)
+        if known(&file.fd).len >= LARGE
             && let Ok(handle) = Handle::try_current()
         {
             // Without a thread it is dropped here.

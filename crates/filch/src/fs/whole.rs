@@ -1,7 +1,7 @@
 //! Whole files.
 
 use super::File;
-use super::file::stat;
+use super::file::known;
 use crate::io::{Write, failed};
 use filch_uring::IoBuf;
 use std::path::Path;
@@ -72,9 +72,8 @@ pub fn write(
 impl File {
     /// Everything from the beginning, in one buffer of the right size, without a copy.
     async fn read_whole(&self) -> io::Result<Vec<u8>> {
-        let stat = stat(&self.fd);
-        let is_file = stat.is_some_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG);
-        let len = stat.map_or(0, |stat| u64::try_from(stat.st_size).unwrap_or(0));
+        let known = known(&self.fd);
+        let (is_file, len) = (known.kind == libc::S_IFREG, known.len);
         // One byte more than there should be: the read that finds the end needs room. Files of the
         // kernel's own making say 0.
         let expected = usize::try_from(len.saturating_add(1)).unwrap_or(usize::MAX);
