@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind};
 use std::ops::Deref;
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::Location;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::{env, fmt, mem};
 
 /// So many names are tried before it is taken for hopeless.
@@ -122,7 +122,7 @@ impl TempFile {
         }
     }
 
-    /// Where it is.
+    /// Where it is, from the root.
     pub fn path(&self) -> &Path {
         &self.name.0
     }
@@ -214,7 +214,8 @@ fn make_in(directory: &Path) -> io::Result<(std::fs::File, Name)> {
     options.read(true).write(true).create_new(true).mode(0o600);
     let mut tries = 0;
     loop {
-        let path = directory.join(random_name()?);
+        // From the root: the process may change its directory before the name is taken away.
+        let path = path::absolute(directory.join(random_name()?))?;
         match options.open(&path) {
             Ok(file) => return Ok((file, Name(path))),
             Err(error) if error.kind() == ErrorKind::AlreadyExists && tries < TRIES => tries += 1,
