@@ -105,8 +105,11 @@ impl Cursor {
         let Some(op) = &mut self.resizing else { return Poll::Ready(()) };
         let resized = ready!(poll_left(op, site, cx));
         self.resizing = None;
+        // A ring that does not know the operation: nothing was tried.
+        let is_unknown = |error: &io::Error| error.raw_os_error() == Some(libc::EINVAL);
         if let Err(error) = resized
             && !was_given_up(&error)
+            && !is_unknown(&error)
         {
             self.failed = Some(error);
         }

@@ -44,6 +44,7 @@ impl File {
                     poll_fn(|cx| writing.poll_end(site, cx)).await
                 }
             };
+            this.syncs.hear_ended(site).await;
             let Self { fd, home, access, .. } = this;
             drop(access);
             let closed = match fd.try_unwrap() {
@@ -176,7 +177,7 @@ impl File {
     ///
     /// Dropped, it may or may not have begun; begun it runs to its end, and the next operation at the cursor comes
     /// after it. If it fails, the next write, sync or close says so. (Before kernel 6.9, where rings cannot do it,
-    /// the next operation may come before it.)
+    /// it may not happen when it is dropped, and the next operation may come before it.)
     #[track_caller]
     #[doc(alias = "truncate")]
     #[doc(alias = "ftruncate")]

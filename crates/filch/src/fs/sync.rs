@@ -126,6 +126,16 @@ impl Syncs {
     }
 }
 
+impl Syncs {
+    /// Hears of one that was left and is over: it has the file.
+    pub(super) async fn hear_ended(&self, site: Site<'_>) {
+        let ended = self.0.begun().left.take_if(|op| op.is_done());
+        if let Some(mut op) = ended {
+            let _noted = poll_fn(|cx| poll_left(&mut op, site, cx)).await;
+        }
+    }
+}
+
 impl State {
     fn begun(&self) -> MutexGuard<'_, Begun> {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner)
