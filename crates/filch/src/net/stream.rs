@@ -141,7 +141,7 @@ macro_rules! stream {
                 Self(Connection::new(fd, home))
             }
 
-            /// Reads some bytes into `buf`, at most 64 KiB, and returns how many; 0 at the end of the
+            /// Reads some bytes into `buf`, at most 128 KiB, and returns how many; 0 at the end of the
             /// stream, or if `buf` is empty.
             ///
             /// # Errors
