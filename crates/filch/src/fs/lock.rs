@@ -39,7 +39,7 @@ impl File {
     ///
     /// # Panics
     ///
-    /// As a [`sleep`](crate::time::sleep), if it is polled when the runtime that it waits on was shut down.
+    /// As a [`sleep`], if it is polled when the runtime that it waits on was shut down.
     ///
     /// # Cancel safety
     ///
