@@ -241,6 +241,9 @@ impl Handle {
         let remote = &self.shared().remotes[worker];
         self.shard(worker).tasks.shutdown_all();
         // Those are left to whoever has the queue; and nobody puts any there, but from within that poll.
+        // Under no lock: their destructors are anybody's (D8).
+        let seen = std::mem::take(&mut *remote.hat.lock());
+        seen.into_iter().for_each(|task| task.shutdown());
         loop {
             match remote.stealer.steal() {
                 Steal::Success(task) => task.shutdown(),

@@ -3,7 +3,7 @@
 use crate::local::Local;
 use crate::rng::Rng;
 use crate::task::Task;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 /// In which order the tasks of a worker run that can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,15 +22,13 @@ pub enum Order {
 /// What a worker needs to keep to an order other than [`Order::Warm`].
 pub(crate) struct Turns {
     rng: Rng,
-    /// With [`Order::Drawn`], all tasks that can run and were seen.
-    hat: RefCell<Vec<Task>>,
     /// With [`Order::Woken`], how many tasks run before the main future does, if it is woken.
     before_main: Cell<usize>,
 }
 
 impl Turns {
     pub(crate) fn new(rng: Rng) -> Self {
-        Self { rng, hat: RefCell::default(), before_main: Cell::new(0) }
+        Self { rng, before_main: Cell::new(0) }
     }
 }
 
@@ -42,7 +40,7 @@ impl Local {
             Order::Woken => self.turns.before_main.get() == 0,
             Order::Drawn => {
                 self.fill_the_hat();
-                let tasks = self.turns.hat.borrow().len();
+                let tasks = self.remote().hat.lock().len();
                 self.turns.rng.below(tasks + 1) == tasks
             }
         }
@@ -67,14 +65,14 @@ impl Local {
     /// A task by lot.
     pub(crate) fn next_drawn(&self) -> Option<Task> {
         self.fill_the_hat();
-        let mut hat = self.turns.hat.borrow_mut();
+        let mut hat = self.remote().hat.lock();
         let tasks = hat.len();
         (tasks > 0).then(|| hat.swap_remove(self.turns.rng.below(tasks)))
     }
 
     /// Takes what can run and was not looked at yet. Runs nobody's code.
     fn fill_the_hat(&self) {
-        let mut hat = self.turns.hat.borrow_mut();
+        let mut hat = self.remote().hat.lock();
         while let Some(task) = self.queue.pop().or_else(|| self.pull()) {
             hat.push(task);
         }
@@ -82,7 +80,7 @@ impl Local {
 
     /// Takes any task that is left here, or outside: at the end.
     pub(crate) fn take_any(&self) -> Option<Task> {
-        let mine = self.remote().slot.take().or_else(|| self.turns.hat.borrow_mut().pop());
+        let mine = self.remote().slot.take().or_else(|| self.remote().hat.lock().pop());
         mine.or_else(|| self.queue.pop()).or_else(|| self.pull())
     }
 }

@@ -366,6 +366,7 @@ fn remote(seat: &Seat, clock: &Clock, still: Option<Arc<Stillness>>) -> Remote {
     Remote {
         stealer: seat.queue.stealer(),
         slot: Slot::new(),
+        hat: Default::default(),
         timers: Timers::new(clock.clone(), move || unpark.unpark()),
         counters: Default::default(),
         polled: Polled::new(),

@@ -14,6 +14,7 @@ use crate::timer::Timers;
 use crate::watch::{Reports, Watch};
 use crate::wind_up::WindUp;
 use filch_atomic::deque::Stealer;
+use filch_atomic::sync::Mutex;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -56,6 +57,8 @@ const CLOSING: u8 = 2;
 pub(crate) struct Remote {
     pub(crate) stealer: Stealer<Task>,
     pub(crate) slot: Slot,
+    /// With [`Order::Drawn`], all tasks that can run and were seen. The worker's own, until that is left behind.
+    pub(crate) hat: Mutex<Vec<Task>>,
     pub(crate) timers: Arc<Timers>,
     pub(crate) counters: Counters,
     /// The task that it polls.

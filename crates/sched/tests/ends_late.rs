@@ -4,7 +4,9 @@ mod support;
 
 use filch_sched::scope::{Witness, cancellable, is_cancelled, shielded};
 use filch_sched::task::{ErrorHook, Meta, Report, yield_now};
-use filch_sched::{Config, Interrupter, Scheduler, Submitted, ThreadPark, run, run_interruptible};
+use filch_sched::{
+    Config, Interrupter, Order, Scheduler, Submitted, ThreadPark, run, run_interruptible,
+};
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -83,6 +85,44 @@ fn submit_5_tasks_of_a_stuck_worker_are_ended() {
             assert!(task.wait().unwrap_err().is_shutdown());
         }
         drop(let_go);
+    });
+}
+
+/// SUBMIT-5: also of those that such a worker has seen, where their order is drawn.
+#[test]
+fn submit_5_tasks_that_a_stuck_worker_draws_from_are_ended() {
+    within_reason(|| {
+        // With one seed or another the worker is stuck before the others have run.
+        for seed in 0..8 {
+            let config = Config {
+                hook: ErrorHook::new(|_| ()),
+                stuck_report: None,
+                order: Order::Drawn,
+                seed,
+                ..config(1)
+            };
+            let scheduler = Scheduler::start(config, park).unwrap();
+            let handle = scheduler.handle();
+            let (all_are_there, gate) = mpsc::channel::<()>();
+            drop(handle.spawn(async move { _ = gate.recv() }, Meta::here()));
+            let waiting: Vec<_> = (0..8)
+                .map(|_| Submitted::new(handle.spawn(pending::<()>(), Meta::here())))
+                .collect();
+            let (let_go, held) = mpsc::channel::<()>();
+            let (begun, has_begun) = mpsc::channel();
+            let stuck = async move {
+                begun.send(()).unwrap();
+                let _ = held.recv();
+            };
+            drop(handle.spawn(stuck, Meta::here()));
+            drop(all_are_there);
+            has_begun.recv().unwrap();
+            scheduler.shutdown(Duration::ZERO);
+            for task in waiting {
+                assert!(task.wait().unwrap_err().is_shutdown());
+            }
+            drop(let_go);
+        }
     });
 }
 
