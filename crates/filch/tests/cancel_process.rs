@@ -89,9 +89,11 @@ fn a_kill_that_was_dropped_is_done_again() {
 }
 
 async fn outputs(cut: Cut) {
-    let mut command = sh("echo one; echo two >&2; read line; echo three");
-    let command = command.stdin(Stdio::null()).kill_on_drop(true);
-    let output = cut.run(command.output()).await;
+    let output = async {
+        let mut command = sh("echo one; echo two >&2; read line; echo three");
+        command.stdin(Stdio::null()).kill_on_drop(true).output().await
+    };
+    let output = cut.run(output).await;
     if let Some(output) = output {
         let output = output.expect("it starts");
         assert_eq!((&output.stdout[..], &output.stderr[..]), (&b"one\nthree\n"[..], &b"two\n"[..]));
@@ -107,7 +109,7 @@ fn an_output_that_nobody_wants_leaves_nothing() {
 }
 
 async fn status(cut: Cut) {
-    if let Some(status) = cut.run(sh("exit 9").status()).await {
+    if let Some(status) = cut.run(async { sh("exit 9").status().await }).await {
         assert_eq!(status.expect("it starts").code(), Some(9));
     }
     no_children().await;

@@ -163,6 +163,29 @@ fn a_start_that_is_given_up_does_not_begin() {
     no_children();
 }
 
+/// PROC-1: what is set for a start that was dropped is there for the next one, and each has what was set for it.
+#[test]
+fn each_start_has_what_was_set_before_it() {
+    tidy(async {
+        let mut shard = sh("echo $SHARD");
+        for number in 0..3 {
+            shard.env("SHARD", "none");
+            let mut dropped = Box::pin(shard.output());
+            assert!((&mut dropped).now_or_never().is_none());
+            drop(dropped);
+            let output = shard.env("SHARD", number.to_string()).output().await.unwrap();
+            assert_eq!(output.stdout, format!("{number}\n").into_bytes());
+        }
+        // Whether it is a pipe, too.
+        drop(shard.spawn());
+        let mut child = shard.stdout(Stdio::piped()).spawn().await.unwrap();
+        let mut line = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut line).await.unwrap();
+        assert_eq!(line, "2\n");
+        assert!(child.wait().await.unwrap().success());
+    });
+}
+
 /// PROC-2, PROC-3: the status is kept, and the input closed.
 #[test]
 fn the_end_is_told_as_often_as_it_is_asked_for() {
@@ -285,9 +308,9 @@ fn a_dropped_child_goes_on_or_is_killed() {
 #[test]
 fn thousands_of_children_leave_nothing() {
     tidy(async {
-        let mut command = Command::new("/bin/true");
+        let start = || async { Command::new("/bin/true").spawn().await };
         for round in 0..30 {
-            let children: Vec<_> = (0..50).map(|_| filch::spawn(command.spawn())).collect();
+            let children: Vec<_> = (0..50).map(|_| filch::spawn(start())).collect();
             let mut last = 0;
             for (number, child) in children.into_iter().enumerate() {
                 let mut child = child.await.unwrap().unwrap();

@@ -23,6 +23,34 @@ static STARTING: LazyLock<Limiter> = LazyLock::new(|| Limiter::new(AT_A_TIME));
 ///
 /// It is a [`std::process::Command`], and [`with_std`](Self::with_std) gets at what has no method here.
 ///
+/// A start borrows it, so what is started is what was set at the call. To start several
+/// at a time make a command for each, in the task that starts it:
+///
+/// ```
+/// # filch::run(async {
+/// use filch::process::Command;
+///
+/// let shards = (0..3).map(|shard| {
+///     filch::spawn(async move {
+///         Command::new("true").env("SHARD", shard.to_string()).status().await
+///     })
+/// });
+/// for shard in shards.collect::<Vec<_>>() {
+///     assert!(shard.await.unwrap()?.success());
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// # }).unwrap();
+/// ```
+///
+/// ```compile_fail,E0499
+/// # filch::run(async {
+/// # let mut command = filch::process::Command::new("true");
+/// let start = command.spawn();
+/// command.arg("too late");
+/// start.await
+/// # });
+/// ```
+///
 /// # Where it is started
 ///
 /// On a thread for closures that block: until the new process runs its program, whoever starts it stands still. That
@@ -184,9 +212,10 @@ impl Command {
     /// # Cancel safety
     ///
     /// Dropped before it has begun, no process is started. Dropped later, there may be one, which is then dropped as
-    /// a [`Child`] is.
+    /// a [`Child`] is; and until it runs its program the command is in use: to change it, or to write it out, stands
+    /// still for as long, and another start waits.
     #[track_caller]
-    pub fn spawn(&mut self) -> impl Future<Output = io::Result<Child>> + Send + use<> {
+    pub fn spawn(&mut self) -> impl Future<Output = io::Result<Child>> + Send + use<'_> {
         self.start(Otherwise::Inherit)
     }
 
@@ -212,7 +241,7 @@ impl Command {
     /// As [`spawn`](Self::spawn): the process goes on, or is killed with
     /// [`kill_on_drop`](Self::kill_on_drop).
     #[track_caller]
-    pub fn status(&mut self) -> impl Future<Output = io::Result<ExitStatus>> + Send + use<> {
+    pub fn status(&mut self) -> impl Future<Output = io::Result<ExitStatus>> + Send + use<'_> {
         let start = self.start(Otherwise::Inherit);
         async move {
             let mut child = start.await?;
@@ -232,7 +261,7 @@ impl Command {
     ///
     /// As [`status`](Self::status); what was read is lost.
     #[track_caller]
-    pub fn output(&mut self) -> impl Future<Output = io::Result<Output>> + Send + use<> {
+    pub fn output(&mut self) -> impl Future<Output = io::Result<Output>> + Send + use<'_> {
         let start = self.start(Otherwise::Read);
         async move { start.await?.wait_with_output().await }
     }
@@ -312,7 +341,8 @@ impl Settings {
     }
 }
 
-/// It is held while a process is started, by a thread that may stand still meanwhile; by nobody else for long.
+/// It is held while a process is started, by a thread that may stand still meanwhile; by nobody else for long. Nobody
+/// stands in line for it but behind a start that was dropped midway: the others borrow the command.
 fn lock(command: &Mutex<process::Command>) -> MutexGuard<'_, process::Command> {
     command.lock().unwrap_or_else(PoisonError::into_inner)
 }
