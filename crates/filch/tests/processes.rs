@@ -5,7 +5,7 @@ mod support;
 use filch::io::{BufRead, BufReader, Failed, Read, Write};
 use filch::process::{Child, Command, Stdio};
 use filch::time::sleep;
-use filch_testkit::leaks::{Before, has_children};
+use filch_testkit::leaks::{Before, descriptors, has_children};
 use filch_testkit::limits::{Alone, alone};
 use futures_util::FutureExt;
 use std::io::ErrorKind;
@@ -438,17 +438,68 @@ fn children_that_do_not_listen() {
     });
 }
 
-/// PROC-10: a child has what it was given, and nothing else of ours.
+/// Whether every process that is started gets that descriptor.
+fn is_inherited(fd: i32) -> bool {
+    // SAFETY: a plain number.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+    assert_ne!(flags, -1, "descriptor {fd} is open");
+    flags & libc::FD_CLOEXEC == 0
+}
+
+/// Those that every process gets.
+fn inherited() -> Vec<i32> {
+    descriptors().into_keys().filter(|&fd| is_inherited(fd)).collect()
+}
+
+/// PROC-10: a child has what it was given, and nothing else of ours, whatever is open.
 #[test]
 fn nothing_is_inherited_that_was_not_given() {
-    tidy(async {
-        let _pipe = filch::io::pipe().unwrap();
-        let _other = sh("sleep 0.05").stdin(Stdio::piped()).spawn().await.unwrap();
-        let ours = Command::new("ls").arg("/proc/self/fd").output().await.unwrap();
-        let theirs = std::process::Command::new("ls").arg("/proc/self/fd").output().unwrap();
-        // Whoever started this test may have left something open for everybody.
-        assert_eq!(ours, theirs);
+    use filch::net::{TcpListener, TcpStream, UdpSocket, UnixStream};
+    let _alone = alone(PATIENCE);
+    // Whoever started this test may have left something open for everybody.
+    let (all_before, before) = (descriptors().len(), inherited());
+    let runtime = runtime(2);
+    runtime.block_on(async {
+        let pipe = filch::io::pipe().unwrap();
+        let pair = UnixStream::pair().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (near, far) = filch::try_join!(TcpStream::connect(address), listener.accept()).unwrap();
+        let datagrams = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let file = filch::fs::File::open("/dev/null").await.unwrap();
+        let directory = filch::fs::read_dir("/").await.unwrap();
+        let signals = filch::signal::signal(filch::signal::SignalKind::window_change()).unwrap();
+        let mut cat = Command::new("cat");
+        cat.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let cat = cat.spawn().await.unwrap();
+        // One that the reaper has, and so what the reaper has.
+        let mut orphan = Command::new("cat").stdin(Stdio::piped()).spawn().await.unwrap();
+        let keeps_it = orphan.stdin.take();
+        drop(orphan);
+        assert!(descriptors().len() >= all_before + 15, "{:?}", descriptors());
+        assert_eq!(inherited(), before, "{:?}", descriptors());
+        // The same as a child has it, that was started by a fork.
+        let mut sees = sh("for fd in /proc/$$/fd/*; do [ -L $fd ] && echo ${fd##*/}; done; true");
+        // SAFETY: it does nothing.
+        unsafe { sees.pre_exec(|| Ok(())) };
+        let seen = String::from_utf8(sees.output().await.unwrap().stdout).unwrap();
+        let mut seen: Vec<i32> = seen.lines().map(|fd| fd.parse().unwrap()).collect();
+        seen.sort_unstable();
+        let mut given = [&[0, 1, 2], &before[..]].concat();
+        given.sort_unstable();
+        given.dedup();
+        assert_eq!(seen, given);
+        drop((pipe, pair, listener, near, far, datagrams, file, directory, signals, cat));
+        drop(keeps_it);
+        // One that would be found.
+        // SAFETY: plain numbers.
+        let open_to_all = unsafe { libc::fcntl(2, libc::F_DUPFD, 3) };
+        assert!(inherited().contains(&open_to_all) && !before.contains(&open_to_all));
+        // SAFETY: it is the test's own.
+        assert_eq!(unsafe { libc::close(open_to_all) }, 0);
     });
+    drop(runtime);
+    no_children();
 }
 
 /// PROC-13: children of others are left alone, and where others do not, that is told.
