@@ -4,6 +4,8 @@
 use crate::error::NoRuntime;
 use crate::net::Pool;
 #[cfg(not(filch_loom))]
+use crate::task::Limiter;
+#[cfg(not(filch_loom))]
 use filch_sched::with_handle;
 use filch_uring::{Op, Operation, Remote};
 use std::panic::Location;
@@ -19,12 +21,21 @@ pub(crate) struct Rings {
     pool: Pool,
     remotes: Box<[OnceLock<Remote>]>,
     next: AtomicUsize,
+    /// Lets so many processes be started at a time.
+    #[cfg(not(filch_loom))]
+    starting: OnceLock<Limiter>,
 }
 
 impl Rings {
     pub(crate) fn new(workers: usize, leases: usize) -> Self {
         let remotes = (0..workers).map(|_| OnceLock::new()).collect();
-        Self { pool: Pool::new(leases), remotes, next: AtomicUsize::new(0) }
+        Self {
+            pool: Pool::new(leases),
+            remotes,
+            next: AtomicUsize::new(0),
+            #[cfg(not(filch_loom))]
+            starting: OnceLock::new(),
+        }
     }
 
     pub(crate) fn set(&self, worker: usize, remote: Remote) {
@@ -80,6 +91,12 @@ impl Home {
     /// The buffers that are received into and lent.
     pub(crate) fn pool(&self) -> &Pool {
         &self.0.pool
+    }
+
+    /// Lets so many processes be started at a time: made when the first one is.
+    #[cfg(not(filch_loom))]
+    pub(crate) fn starting(&self, at_a_time: usize) -> &Limiter {
+        self.0.starting.get_or_init(|| Limiter::new(at_a_time))
     }
 
     /// Polls an operation of an object that belongs here, and is waited for at `at`.

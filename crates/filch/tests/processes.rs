@@ -163,6 +163,33 @@ fn a_start_that_is_given_up_does_not_begin() {
     no_children();
 }
 
+/// PROC-1: starts that find no thread in their runtime hold up nobody in another.
+#[test]
+fn each_runtime_starts_its_own() {
+    let _alone = alone(PATIENCE);
+    let (busy, other) =
+        (watched(1).max_blocking_threads(1).build().unwrap(), watched(1).build().unwrap());
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let blocks = busy.handle().spawn_blocking(move || wait.recv().unwrap_err());
+    let mut commands: Vec<_> = (0..40).map(|_| Command::new("true")).collect();
+    let mut starts: Vec<_> = commands.iter_mut().map(|true_| Box::pin(true_.status())).collect();
+    busy.block_on(async {
+        for start in &mut starts {
+            assert!(start.now_or_never().is_none(), "its only thread is not free");
+        }
+    });
+    assert!(other.block_on(sh("true").status()).unwrap().success());
+    drop(go);
+    busy.block_on(async {
+        for start in starts {
+            assert!(start.await.unwrap().success());
+        }
+        blocks.await.unwrap();
+    });
+    drop((busy, other));
+    no_children();
+}
+
 /// PROC-1: what is set for a start that was dropped is there for the next one, and each has what was set for it.
 #[test]
 fn each_start_has_what_was_set_before_it() {

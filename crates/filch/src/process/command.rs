@@ -4,19 +4,18 @@ use super::{Child, ExitStatus, Output, Stdio, pidfd, reaper};
 use crate::handle::Handle;
 use crate::home::Home;
 use crate::io::failed;
-use crate::task::{JoinHandle, Limiter};
+use crate::task::JoinHandle;
 use filch_sched::task::Meta;
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{fmt, io};
 
-/// As many are started at a time. More would get none of them started sooner, and take up a thread each.
+/// As many are started at a time, by each runtime. More would get none of them started sooner, and take up a thread
+/// each. Not of all runtimes together: one that has no thread free would hold up the others.
 const AT_A_TIME: usize = 16;
-
-static STARTING: LazyLock<Limiter> = LazyLock::new(|| Limiter::new(AT_A_TIME));
 
 /// A program to be started, with its arguments, its surroundings, and where its input comes from and its output goes.
 /// It can be started any number of times.
@@ -56,7 +55,8 @@ static STARTING: LazyLock<Limiter> = LazyLock::new(|| Limiter::new(AT_A_TIME));
 /// On a thread for closures that block: until the new process runs its program, whoever starts it stands still. That
 /// takes 0.2 to 0.7 ms; on a busy machine now and then 30 ms; with `pre_exec`, `uid` or `gid`, where the system
 /// has to copy the tables of the parent's memory, 40 ms if that is 1 GiB. A worker's neighbours would wait for as
-/// long (S5). Such a thread may end at any time, so a child that asks to be killed with its *parent's thread*
+/// long (S5). A runtime starts 16 at a time, and others wait in line: also while 16 stand still because their program or
+/// directory is on a file system that does not answer. Such a thread may end at any time, so a child that asks to be killed with its *parent's thread*
 /// (`PR_SET_PDEATHSIG`, in `pre_exec`) is to be started by [`spawn_here`](Self::spawn_here).
 #[doc(alias = "create_subprocess_exec")]
 pub struct Command {
@@ -275,9 +275,9 @@ impl Command {
         let meta = Meta::here();
         async move {
             let home = Home::current()?;
+            let places = home.starting(AT_A_TIME).clone();
             let start = move || settings.start(&command, otherwise, home);
-            let starting =
-                Handle::try_current()?.spawn_blocking_as(start, meta, Some(&STARTING))?;
+            let starting = Handle::try_current()?.spawn_blocking_as(start, meta, Some(&places))?;
             (&mut Starting(starting).0).await.map_err(io::Error::other)?
         }
     }
