@@ -7,6 +7,7 @@ use filch_testkit::leaks::{descriptors, has_children};
 use filch_testkit::limits::watchdog;
 use std::fs::File;
 use std::io::ErrorKind;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 const PATIENCE: u64 = 120;
@@ -101,6 +102,48 @@ fn a_child_is_reaped_later_where_there_is_no_descriptor() {
             while has_children() {
                 assert!(Command::new("true").status().await.unwrap().success());
             }
+        });
+    });
+}
+
+/// PROC-7: the reaper forgets the descriptor of a child that it has waited for, also if that is still open somewhere;
+/// it would be woken by it for ever.
+#[test]
+fn the_reaper_forgets_who_is_reaped() {
+    child::run("the_reaper_forgets_who_is_reaped", || {
+        let _watchdog = watchdog(PATIENCE);
+        run(async {
+            let watched = || -> usize {
+                let reapers =
+                    descriptors().into_iter().filter(|(_, what)| what.contains("eventpoll"));
+                let info = reapers
+                    .map(|(fd, _)| std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")));
+                let lines =
+                    |info: String| info.lines().filter(|line| line.starts_with("tfd:")).count();
+                info.map(|info| info.map_or(0, lines)).sum()
+            };
+            let mut reads = Command::new("cat");
+            reads.stdin(Stdio::piped());
+            let mut stays = reads.spawn().await.unwrap();
+            let stays_until = stays.stdin.take();
+            drop(stays);
+            let before = descriptors();
+            let mut ends = reads.spawn().await.unwrap();
+            let mut new = descriptors().into_iter().filter(|(fd, _)| !before.contains_key(fd));
+            let (pidfd, _) = new.find(|(_, what)| what.contains("pidfd")).expect("it has one");
+            // SAFETY: it is open, and stays open for the call.
+            let pidfd = unsafe { BorrowedFd::borrow_raw(pidfd) }.try_clone_to_owned().unwrap();
+            let ends_then = ends.stdin.take();
+            drop(ends);
+            assert_eq!(watched(), 2);
+            drop(ends_then);
+            let mut tries = 0;
+            while watched() > 1 {
+                tries += 1;
+                assert!(tries < 10_000, "it is still watched");
+                filch::time::sleep(Duration::from_millis(1)).await;
+            }
+            drop((pidfd, stays_until));
         });
     });
 }

@@ -136,6 +136,16 @@ fn reap(epoll: &OwnedFd) {
             if watch.watched.get_mut(&id).is_some_and(Orphan::is_over) {
                 any = true;
                 let reaped = watch.watched.remove(&id);
+                // Told, and not left to its closing: an operation that was given up may keep it open for long (D7),
+                // and would have this thread woken by it again and again. Under the lock: from now on the number may
+                // be another child's.
+                if let Some(pidfd) = reaped.as_ref().and_then(|reaped| reaped.pidfd.as_ref()) {
+                    let (delete, no_event) = (libc::EPOLL_CTL_DEL, ptr::null_mut());
+                    // SAFETY: both are open, and it takes no event.
+                    unsafe {
+                        libc::epoll_ctl(epoll.as_raw_fd(), delete, pidfd.as_raw_fd(), no_event)
+                    };
+                }
                 drop(orphans);
                 drop(reaped);
             }
