@@ -203,6 +203,15 @@ pub fn everywhere<F>(least: u32, scenario: fn(Cut) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
+    everywhere_in(watched, least, scenario);
+}
+
+/// As [`everywhere`], in runtimes that are built as `build` says, with so many workers.
+pub fn everywhere_in<F>(build: fn(usize) -> Builder, least: u32, scenario: fn(Cut) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let runtime_of = |workers| build(workers).build().expect("a runtime");
     let _alone = filch_testkit::limits::alone(PATIENCE);
     let before = Before::now("filch");
     let check = |place: &str, summary: Summary| {
@@ -211,11 +220,10 @@ where
     };
     for workers in [1, 2] {
         let harness = DropAtEveryPoll::new();
-        let builder = watched(workers);
-        let summary = builder.run(harness.run(scenario)).expect("a runtime");
+        let summary = build(workers).run(harness.run(scenario)).expect("a runtime");
         check(&format!("main, {workers} workers"), summary);
 
-        let runtime = runtime(workers);
+        let runtime = runtime_of(workers);
         let task = runtime.spawn(async move { DropAtEveryPoll::new().run(scenario).await });
         let summary = runtime.block_on(task).expect("it does not panic");
         drop(runtime);
@@ -227,13 +235,13 @@ where
     let harness = DropAtEveryPoll::polled_by(move |job| {
         count.fetch_add(u32::from(by_another_worker(job)), Ordering::Relaxed);
     });
-    let summary = watched(2).run(harness.run(scenario)).expect("a runtime");
+    let summary = build(2).run(harness.run(scenario)).expect("a runtime");
     check("moved", summary);
     // On a busy machine the other worker may not come in time, now and then.
     let moved = moved.load(Ordering::Relaxed);
     assert!(moved > 0, "never moved, in {} polls", summary.polls);
 
-    let runtime = runtime(1);
+    let runtime = runtime_of(1);
     let handle = runtime.handle().clone();
     let harness = DropAtEveryPoll::polled_by(move |job| {
         thread::scope(|scope| {
@@ -247,7 +255,7 @@ where
     let summary = runtime.block_on(task).expect("it does not panic");
     check_after(runtime, || check("polled by threads", summary));
 
-    let runtime = self::runtime(1);
+    let runtime = runtime_of(1);
     let summary = runtime.block_on(DropAtEveryPoll::new().run(scenario));
     check_after(runtime, || check("a thread that blocks", summary));
 }
