@@ -77,6 +77,7 @@ mod pump;
 mod read;
 mod ready;
 mod seek;
+mod stdio;
 mod take;
 mod write;
 
@@ -100,6 +101,7 @@ pub use pump::Pump;
 pub use read::Read;
 pub use ready::{Interest, Ready};
 pub use seek::Seek;
+pub use stdio::{Stderr, Stdin, StdinLines, StdinLock, Stdout, stderr, stdin, stdout};
 pub use take::Take;
 pub use write::Write;
 

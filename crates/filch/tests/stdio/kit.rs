@@ -1,0 +1,107 @@
+//! What the tests share.
+
+use crate::support::{PATIENCE, watched};
+use filch_testkit::child;
+use filch_testkit::limits::watchdog;
+use std::future::{Future, poll_fn};
+use std::io::{PipeReader, PipeWriter, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::pin::Pin;
+use std::ptr;
+use std::task::Poll;
+
+/// Runs a test in a process of its own.
+#[track_caller]
+pub(crate) fn in_child(test: &str, body: impl FnOnce()) {
+    child::run(test, || {
+        let _watchdog = watchdog(PATIENCE);
+        body();
+    });
+}
+
+/// Runs a future in a runtime of its own.
+pub(crate) fn run<F: Future>(workers: usize, future: F) -> F::Output {
+    watched(workers).run(future).expect("a runtime")
+}
+
+/// Has another descriptor in the place of a standard one, until this is dropped.
+pub(crate) struct InPlace {
+    number: RawFd,
+    before: OwnedFd,
+}
+
+impl InPlace {
+    pub(crate) fn of(number: RawFd, by: impl AsFd) -> Self {
+        let this = Self::before(number);
+        put(by.as_fd(), number);
+        this
+    }
+
+    /// Nothing in its place.
+    pub(crate) fn closed(number: RawFd) -> Self {
+        let this = Self::before(number);
+        // SAFETY: it is put back, and nobody opens anything meanwhile.
+        assert_eq!(unsafe { libc::close(number) }, 0);
+        this
+    }
+
+    fn before(number: RawFd) -> Self {
+        std::io::stdout().flush().expect("it takes it");
+        // SAFETY: it is open.
+        let before = unsafe { BorrowedFd::borrow_raw(number) };
+        Self { number, before: before.try_clone_to_owned().expect("a descriptor") }
+    }
+}
+
+impl Drop for InPlace {
+    fn drop(&mut self) {
+        put(self.before.as_fd(), self.number);
+    }
+}
+
+fn put(fd: BorrowedFd<'_>, number: RawFd) {
+    // SAFETY: a standard descriptor, which nobody owns.
+    assert_eq!(unsafe { libc::dup2(fd.as_raw_fd(), number) }, number);
+}
+
+pub(crate) fn pipe() -> (PipeReader, PipeWriter) {
+    std::io::pipe().expect("a pipe")
+}
+
+/// A pipe that keeps no more than 4 KiB.
+pub(crate) fn small_pipe() -> (PipeReader, PipeWriter) {
+    let (from, to) = pipe();
+    // SAFETY: no pointers.
+    assert_eq!(unsafe { libc::fcntl(to.as_raw_fd(), libc::F_SETPIPE_SZ, 4096) }, 4096);
+    (from, to)
+}
+
+/// The two ends of a terminal: who types and looks, and who reads and writes.
+pub(crate) fn terminal() -> (std::fs::File, OwnedFd) {
+    let (mut master, mut slave) = (-1, -1);
+    // SAFETY: there is room for two descriptors; nothing else is asked for.
+    let made = unsafe {
+        libc::openpty(&raw mut master, &raw mut slave, ptr::null_mut(), ptr::null(), ptr::null())
+    };
+    assert_eq!(made, 0, "a terminal");
+    // SAFETY: they are new and ours.
+    unsafe { (std::fs::File::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) }
+}
+
+/// The status flags of a descriptor.
+pub(crate) fn flags(number: RawFd) -> i32 {
+    // SAFETY: no pointers.
+    unsafe { libc::fcntl(number, libc::F_GETFL) }
+}
+
+pub(crate) fn set_nonblocking(fd: impl AsFd) {
+    let number = fd.as_fd().as_raw_fd();
+    // SAFETY: no pointers.
+    let set = unsafe { libc::fcntl(number, libc::F_SETFL, flags(number) | libc::O_NONBLOCK) };
+    assert_eq!(set, 0);
+}
+
+/// Polls a future once, and says whether it waits.
+pub(crate) async fn is_pending<F: Future>(future: &mut Pin<Box<F>>) -> bool {
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await
+}
