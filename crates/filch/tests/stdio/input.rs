@@ -1,15 +1,17 @@
 //! Standard input.
 
 use crate::kit::{InPlace, flags, in_child, is_pending, pipe, run, set_nonblocking, terminal};
-use crate::support::{TempFile, breathe};
-use filch::io::{BufRead, Read, stdin};
+use crate::support::{TempFile, breathe, watched};
+use filch::io::{BufRead, Read, stdin, stdout};
 use filch::process::Command;
 use filch::time::{Duration, sleep};
+use filch::{is_cancelled, shielded};
 use filch_testkit::exec;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
 use std::thread;
 
 /// STDIO-4, STDIO-5
@@ -184,6 +186,76 @@ fn what_comes_for_a_dropped_read_goes_to_the_next_runtime() {
     });
 }
 
+/// STDIO-10
+#[test]
+fn a_call_that_never_began_is_begun_anew() {
+    in_child("input::a_call_that_never_began_is_begun_anew", || {
+        let (temp, sink) = (TempFile::new("stdin", b"a line\n"), TempFile::new("stdout", b""));
+        let file = File::open(&temp.0).unwrap();
+        let _input = InPlace::of(0, &file);
+        let output = InPlace::of(1, File::create(&sink.0).unwrap());
+        watched(1)
+            .max_blocking_threads(1)
+            .run(async {
+                // Has the only thread until the end of the runtime asks it, and all that wait for the thread.
+                let (begun, has_begun) = mpsc::channel();
+                drop(filch::spawn_blocking(move || {
+                    begun.send(()).unwrap();
+                    while !is_cancelled() {
+                        thread::yield_now();
+                    }
+                }));
+                has_begun.recv().unwrap();
+                let mut buf = [0; 4];
+                assert!(is_pending(&mut Box::pin(stdin().read(&mut buf))).await);
+                assert!(is_pending(&mut Box::pin(stdout().write_all(b"never"))).await);
+            })
+            .unwrap();
+        assert_eq!((&file).stream_position().unwrap(), 0);
+        run(1, async {
+            let mut line = String::new();
+            stdin().read_line(&mut line).await.unwrap();
+            assert_eq!(line, "a line\n");
+            assert_eq!(stdout().settle().await.unwrap(), 0);
+            stdout().write_all(b"written").await.unwrap();
+        });
+        drop(output);
+        assert_eq!(std::fs::read(&sink.0).unwrap(), b"written");
+    });
+}
+
+/// STDIO-11
+#[test]
+fn nothing_is_read_where_it_is_cancelled() {
+    in_child("input::nothing_is_read_where_it_is_cancelled", || {
+        let temp = TempFile::new("stdin", &[b'x'; 20_000]);
+        let file = File::open(&temp.0).unwrap();
+        let _in_place = InPlace::of(0, &file);
+        let position = || (&file).stream_position().unwrap();
+        run(2, async {
+            let (begun, has_begun) = mpsc::channel();
+            let task = filch::spawn(async move {
+                begun.send(()).unwrap();
+                while !is_cancelled() {
+                    thread::yield_now();
+                }
+                let mut buf = [0; 8192];
+                shielded(stdin().read_exact(&mut buf)).await.unwrap();
+                stdin().read_exact(&mut buf).await.unwrap();
+                unreachable!("it is cut");
+            });
+            has_begun.recv().unwrap();
+            task.cancel();
+            assert!(task.await.is_err());
+            sleep(Duration::from_millis(2)).await;
+            assert_eq!(position(), 8192);
+            let mut rest = Vec::new();
+            stdin().read_to_end(&mut rest).await.unwrap();
+            assert_eq!(rest.len(), 20_000 - 8192);
+        });
+    });
+}
+
 /// STDIO-8, STDIO-5
 #[test]
 fn a_file_is_read_where_it_is_and_as_it_grows() {
@@ -318,9 +390,9 @@ fn without_a_runtime_there_is_an_error() {
     in_child("input::without_a_runtime_there_is_an_error", || {
         let error = exec::block_on(stdin().read(&mut [0; 4])).unwrap_err();
         assert!(error.to_string().contains("runtime"), "{error}");
-        let error = exec::block_on(filch::io::stdout().write_all(b"x")).unwrap_err();
+        let error = exec::block_on(stdout().write_all(b"x")).unwrap_err();
         assert!(error.to_string().contains("runtime"), "{error}");
-        exec::block_on(filch::io::stdout().flush()).unwrap_err();
+        exec::block_on(stdout().flush()).unwrap_err();
         assert_eq!(exec::block_on(stdin().read(&mut [])).unwrap(), 0);
     });
 }
