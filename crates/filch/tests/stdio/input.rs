@@ -224,6 +224,45 @@ fn a_call_that_never_began_is_begun_anew() {
     });
 }
 
+/// STDIO-3
+#[test]
+fn an_error_and_the_end_are_kept_as_well() {
+    in_child("input::an_error_and_the_end_are_kept_as_well", || {
+        for (name, is_error) in [("/", true), ("/dev/null", false)] {
+            // One thread: what is begun later comes later.
+            let builder = watched(1).max_blocking_threads(1);
+            let main = async {
+                {
+                    let _in_place = InPlace::of(0, File::open(name).unwrap());
+                    let (open, opened) = mpsc::channel::<()>();
+                    drop(filch::spawn_blocking(move || opened.recv().unwrap_err()));
+                    let mut buf = [0; 4];
+                    let mut read = Box::pin(stdin().read(&mut buf));
+                    // A device is waited for first.
+                    for _ in 0..10 {
+                        assert!(is_pending(&mut read).await);
+                        sleep(Duration::from_millis(1)).await;
+                    }
+                    drop((read, open));
+                    filch::spawn_blocking(|| {}).await.unwrap();
+                }
+                let _in_place = InPlace::of(0, File::open("/dev/zero").unwrap());
+                let read = stdin().read(&mut [0; 4]).await;
+                match is_error {
+                    true => assert_eq!(read.unwrap_err().raw_os_error(), Some(libc::EISDIR)),
+                    false => assert_eq!(read.unwrap(), 0),
+                }
+                assert_eq!(stdin().read(&mut [0; 4]).await.unwrap(), 4, "that was all");
+                // For the next round.
+                let mut ahead = stdin().lock().await;
+                let len = ahead.buffer().len();
+                ahead.consume(len);
+            };
+            builder.run(main).unwrap();
+        }
+    });
+}
+
 /// STDIO-11
 #[test]
 fn nothing_is_read_where_it_is_cancelled() {

@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::thread;
 
 /// STDIO-5, STDIO-8
 #[test]
@@ -63,6 +64,17 @@ fn a_terminal_that_stands_still_holds_up_nobody() {
             let mut shown = [0; 7];
             master.read_exact(&mut shown).unwrap();
             assert_eq!(&shown, b"shown\r\n");
+            // More than it takes while nobody looks.
+            let much = vec![b'x'; 300_000];
+            let mut write = Box::pin(stdout().write_all(&much));
+            for _ in 0..10 {
+                assert!(is_pending(&mut write).await);
+                sleep(Duration::from_millis(1)).await;
+            }
+            let mut shown = vec![0; much.len()];
+            let reader = thread::spawn(move || master.read_exact(&mut shown).map(|()| shown));
+            write.await.unwrap();
+            assert!(reader.join().unwrap().unwrap() == much);
         });
     });
 }

@@ -43,7 +43,7 @@ pub fn stdin() -> Stdin {
 /// # What others see
 ///
 /// What is read ahead is gone for `std::io::stdin`, which reads ahead itself, and for a child that has the same
-/// input, as it is when a program with such a buffer starts one. Give a child its own.
+/// input: give a child its own.
 ///
 /// # Cancel safety
 ///
