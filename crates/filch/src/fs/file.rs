@@ -110,7 +110,7 @@ impl File {
     }
 
     pub(super) fn new(fd: SharedFd, home: Home, append: bool) -> Self {
-        let kind = known(&fd).kind;
+        let kind = known(&fd).unwrap_or_default().kind;
         // Not every descriptor that can be sought in has places: an inotify, say, takes a seek and ignores
         // it, and what was read from it is gone from it.
         let access = if matches!(kind, libc::S_IFREG | libc::S_IFBLK | libc::S_IFDIR) {
@@ -314,25 +314,25 @@ pub(super) async fn settled<'a>(cursor: &'a Turn<Cursor>, site: Site<'_>) -> Tak
 
 /// What the system knows of an open file.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Known {
+pub(crate) struct Known {
     /// Of `S_IFMT`; 0 if it says nothing.
-    pub(super) kind: u32,
-    pub(super) len: u64,
+    pub(crate) kind: u32,
+    pub(crate) len: u64,
 }
 
 /// What is known of an open file. Without waiting (S5): a file system on a network, or one that a program serves, is
 /// not asked, so the length may be out of date there.
-pub(super) fn known(fd: &SharedFd) -> Known {
+pub(crate) fn known(fd: &SharedFd) -> io::Result<Known> {
     let mut found = mem::MaybeUninit::<libc::statx>::uninit();
     let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
     let mask = libc::STATX_TYPE | libc::STATX_SIZE;
     // SAFETY: a text that ends with a NUL, and room for a `statx`.
     if unsafe { libc::statx(fd.as_raw_fd(), c"".as_ptr(), flags, mask, found.as_mut_ptr()) } != 0 {
-        return Known::default();
+        return Err(io::Error::last_os_error());
     }
     // SAFETY: the call has filled it in.
     let found = unsafe { found.assume_init() };
-    Known { kind: u32::from(found.stx_mode) & libc::S_IFMT, len: found.stx_size }
+    Ok(Known { kind: u32::from(found.stx_mode) & libc::S_IFMT, len: found.stx_size })
 }
 
 by_shared_reference!(File: Read);

@@ -39,6 +39,7 @@ pub use directory::{create_dir, create_dir_all, remove_dir, remove_dir_all};
 pub use end::IntoStdError;
 pub use filch_uring::AlignedBuf;
 pub use file::File;
+pub(crate) use file::known;
 pub use metadata::{FileType, Metadata, metadata, set_permissions, symlink_metadata, try_exists};
 pub use names::{canonicalize, hard_link, read_link, remove_file, rename, symlink};
 pub use open::OpenOptions;

@@ -53,17 +53,20 @@ pub fn read_dir(path: impl AsRef<Path>) -> impl Future<Output = io::Result<ReadD
         })
         .await
         .map_err(|error| failed("read the directory", path.display(), error))?;
-        Ok(ReadDir { path, batch: batch.into(), rest })
+        Ok(ReadDir { path, batch: batch.into(), rest, has_failed: false })
     }
 }
 
-/// What is in a directory: of [`read_dir`]. Also a `Stream`.
+/// What is in a directory: of [`read_dir`]. Also a `Stream`, which ends behind an error that keeps it from reading on;
+/// [`next_entry`](Self::next_entry) may try again.
 ///
 /// What is added or removed meanwhile may or may not be among it.
 pub struct ReadDir {
     path: Arc<Path>,
     batch: VecDeque<io::Result<DirEntry>>,
     rest: Rest,
+    /// The last batch could not be read, so as a stream it is at its end: else that would give errors without end.
+    has_failed: bool,
 }
 
 /// An open directory, until all of it was read.
@@ -112,11 +115,13 @@ impl ReadDir {
                     let unread = Rest::Unread(unread.clone());
                     match read {
                         Ok((batch, is_more)) => {
+                            self.has_failed = false;
                             self.batch = batch.into();
                             self.rest = if is_more { unread } else { Rest::End };
                         }
                         Err(error) => {
                             self.rest = unread;
+                            self.has_failed = true;
                             return Poll::Ready(Err(self.failed(error)));
                         }
                     }
@@ -125,7 +130,10 @@ impl ReadDir {
                     let (ours, path) = (unread.clone(), self.path.clone());
                     match Job::begin(at, move || read(&ours, &path)) {
                         Ok(job) => self.rest = Rest::Reading(job, unread.clone()),
-                        Err(error) => return Poll::Ready(Err(self.failed(error))),
+                        Err(error) => {
+                            self.has_failed = true;
+                            return Poll::Ready(Err(self.failed(error)));
+                        }
                     }
                 }
             }
@@ -158,6 +166,9 @@ impl Stream for ReadDir {
     type Item = io::Result<DirEntry>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.has_failed {
+            return Poll::Ready(None);
+        }
         self.poll_next_entry(Location::caller(), cx).map(Result::transpose)
     }
 }

@@ -167,7 +167,7 @@ impl Drop for TempFile {
     fn drop(&mut self) {
         self.name.remove();
         let Some(file) = self.file.take() else { return };
-        if known(&file.fd).len >= LARGE
+        if known(&file.fd).unwrap_or_default().len >= LARGE
             && let Ok(handle) = Handle::try_current()
         {
             // Without a thread it is dropped here.

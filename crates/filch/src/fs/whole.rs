@@ -72,7 +72,7 @@ pub fn write(
 impl File {
     /// Everything from the beginning, in one buffer of the right size, without a copy.
     async fn read_whole(&self) -> io::Result<Vec<u8>> {
-        let known = known(&self.fd);
+        let known = known(&self.fd).unwrap_or_default();
         let (is_file, len) = (known.kind == libc::S_IFREG, known.len);
         // One byte more than there should be: the read that finds the end needs room. Files of the
         // kernel's own making say 0.

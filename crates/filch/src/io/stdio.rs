@@ -14,12 +14,12 @@ mod stdout;
 pub use stdin::{Stdin, StdinLines, StdinLock, stdin};
 pub use stdout::{Stderr, Stdout, stderr, stdout};
 
+use crate::fs::known;
 use crate::handle::Handle;
 use crate::home::Home;
 use filch_uring::SharedFd;
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::panic::Location;
 
 /// Who reads or writes, and in which runtime.
@@ -52,16 +52,9 @@ enum Kind {
 }
 
 impl Kind {
-    /// Of what is there now. The program may put something else in its place at any time.
+    /// Of what is there now, which is not waited for (S5). The program may put something else in its place at any time.
     fn of(fd: &SharedFd) -> io::Result<Self> {
-        let mut stat = MaybeUninit::<libc::stat>::uninit();
-        // SAFETY: there is room for a `stat`.
-        if unsafe { libc::fstat(fd.as_raw_fd(), stat.as_mut_ptr()) } == -1 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the call has filled it in.
-        let mode = unsafe { stat.assume_init() }.st_mode;
-        Ok(match mode & libc::S_IFMT {
+        Ok(match known(fd)?.kind {
             libc::S_IFIFO | libc::S_IFSOCK => Self::Stream,
             libc::S_IFREG | libc::S_IFBLK | libc::S_IFDIR => Self::File,
             _ => Self::Device,

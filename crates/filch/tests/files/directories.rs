@@ -174,6 +174,10 @@ async fn a_directory_is_read_on_after_an_error() {
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         let next = std::pin::pin!(entries.next_entry()).poll(&mut cx);
         let std::task::Poll::Ready(Err(error)) = next else { panic!("there is no runtime") };
+        // As a stream it is at its end: it would give errors for ever.
+        let mut stream = std::pin::pin!(&mut entries);
+        let next = futures_util::Stream::poll_next(stream.as_mut(), &mut cx);
+        assert!(matches!(next, std::task::Poll::Ready(None)));
         (entries, error)
     })
     .join()
