@@ -41,6 +41,11 @@ impl Panics {
         }
     }
 
+    /// The first panic, if there was one, for who has something else to do with it.
+    pub fn first(self) -> Option<Payload> {
+        self.0
+    }
+
     /// Goes on with the panic, if there was one, when all is done. Not where the thread unwinds already: a second
     /// panic would end the process.
     ///

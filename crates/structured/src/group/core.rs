@@ -4,13 +4,14 @@ use super::error::{Failure, Panicked};
 use super::list::Places;
 use super::room::Room;
 use super::spawner::Spawner;
+use filch_atomic::panics::{caught, drop_caught};
 use filch_atomic::scope::Scope;
 use filch_atomic::sync::atomic::{AtomicUsize, Ordering};
 use filch_atomic::sync::{Arc, Mutex};
 use filch_sched::task::{self, AbortHandle, Meta, Report};
 use std::any::Any;
 use std::mem;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::task::Waker;
 
 /// Everything in it was asked to end, and nothing begins in it. Set under the lock.
@@ -355,7 +356,7 @@ impl Core {
                 supervisor(failure);
                 drop(supervisor);
             };
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(told)) {
+            if let Err(payload) = caught(told) {
                 self.spawner.report(&Report::task_panicked(&task, payload));
             }
             return;
@@ -403,15 +404,17 @@ impl Core {
     /// Tells the error hook what nobody else will hear of.
     pub(super) fn report(&self, failure: Failure) {
         let task = failure.task().cloned().unwrap_or_else(|| self.this_task());
-        let text = catch_unwind(AssertUnwindSafe(|| failure.error().to_string()))
-            .unwrap_or_else(|_| "(an error that panics when it is displayed)".to_owned());
+        let text = caught(|| failure.error().to_string()).unwrap_or_else(|payload| {
+            drop_caught(payload);
+            "(an error that panics when it is displayed)".to_owned()
+        });
         self.spawner.report(&Report::task_failed(&task, text));
         self.discard(failure);
     }
 
     /// Drops what is anybody's. A panic of that is reported: there are others to tell of.
     pub(super) fn discard<T>(&self, value: T) {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        if let Err(payload) = caught(|| drop(value)) {
             self.report_panic(None, payload);
         }
     }
@@ -429,7 +432,7 @@ impl Core {
 
     /// Wakes somebody. Whose panic that is, nobody here can say.
     fn tell(&self, wake: impl FnOnce()) {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(wake)) {
+        if let Err(payload) = caught(wake) {
             self.report_panic(None, payload);
         }
     }

@@ -1,20 +1,18 @@
 //! Who is in a scope, and its end.
 
 use filch_atomic::WakerCell;
+pub(super) use filch_atomic::panics::Payload;
+use filch_atomic::panics::caught;
 use filch_atomic::scope::{Inside, Kind, Scope, enter};
 use filch_atomic::sync::{Arc as ScopeArc, Mutex};
 use filch_sched::Keeper;
 use filch_sched::scope::around;
 use filch_sched::task::{self, AbortHandle, ErrorHook, Meta, Report};
 use filch_sched::{Handle, with_handle};
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::{fmt, mem};
-
-pub(super) type Payload = Box<dyn Any + Send>;
 
 /// What a scope, its handles and its children have in common.
 pub(super) struct Shared<E> {
@@ -313,11 +311,6 @@ impl<E> Drop for Joiner<E> {
         }
         self.shared.ask();
     }
-}
-
-/// What is caught ends the scope, and nobody looks at what the panic left behind but destructors.
-fn caught<R>(run: impl FnOnce() -> R) -> Result<R, Payload> {
-    catch_unwind(AssertUnwindSafe(run))
 }
 
 fn cancel(child: &AbortHandle) {
