@@ -4,7 +4,9 @@
 //! hour on two cores from a fresh clone. `--full` adds what takes longer or needs a nightly
 //! compiler; what a machine lacks is skipped in plain sight.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use crate::args::Args;
 use crate::loom::Limits;
@@ -126,34 +128,79 @@ fn example_exists(package: &str, example: &str) -> Result<bool, String> {
             .is_ok_and(|text| text.contains(&format!("name = \"{example}\""))))
 }
 
-/// Runs the tests whose name says `soak`, ignored ones too, in the packages that have any.
+/// Runs the tests whose name says `soak`, ignored ones too. Only the targets that have any are
+/// built: in release, with many tests to a package, the others would cost more than the soaks.
 fn soak() -> Result<Done, String> {
     let files = tree::files()?;
-    let is_soak = |text: &str| {
-        text.lines().any(|line| {
-            let line = line.trim_start().trim_start_matches("async ");
-            ["fn ", "mod "].iter().any(|word| {
-                let name =
-                    line.strip_prefix(word).and_then(|rest| rest.split(['(', ' ', '{']).next());
-                name.is_some_and(|name| name.contains("soak"))
-            })
-        })
-    };
-    let mut cargo = proc::cargo(&["test", "--quiet", "--all-features", "--release"]);
-    cargo.args(["--lib", "--bins", "--tests", "--no-fail-fast"]);
-    let mut packages = 0;
+    let mut found = 0;
     for manifest in deps::manifests()?.iter().filter(|manifest| manifest.package != "xtask") {
-        let mut own = files.iter().filter(|file| {
-            file.starts_with(&manifest.folder) && file.extension().is_some_and(|ext| ext == "rs")
-        });
-        if own.any(|file| fs::read_to_string(tree::root().join(file)).is_ok_and(|t| is_soak(&t))) {
-            cargo.args(["--package", &manifest.package]);
-            packages += 1;
+        let mut targets = BTreeSet::new();
+        for file in files.iter().filter(|file| file.extension().is_some_and(|ext| ext == "rs")) {
+            let Ok(inside) = file.strip_prefix(&manifest.folder) else { continue };
+            if fs::read_to_string(tree::root().join(file)).is_ok_and(|text| has_soak(&text)) {
+                targets.extend(target_of(inside));
+            }
         }
+        if targets.is_empty() {
+            continue;
+        }
+        found += targets.len();
+        let mut cargo = proc::cargo(&["test", "--quiet", "--all-features", "--release"]);
+        cargo
+            .args(["--no-fail-fast", "--package", &manifest.package])
+            .args(targets.iter().flatten());
+        cargo.args(["--", "--include-ignored", "soak"]);
+        proc::run(cargo)?;
     }
-    if packages == 0 {
+    if found == 0 {
         return Ok(Done::Skipped("no test is named `soak...` yet".to_owned()));
     }
-    cargo.args(["--", "--include-ignored", "soak"]);
-    proc::run(cargo)
+    Ok(Done::Passed)
+}
+
+/// Whether a function or a module of this source is named so.
+fn has_soak(text: &str) -> bool {
+    text.lines().any(|line| {
+        let line = line.trim_start().trim_start_matches("async ");
+        ["fn ", "mod "].iter().any(|word| {
+            let name = line.strip_prefix(word).and_then(|rest| rest.split(['(', ' ', '{']).next());
+            name.is_some_and(|name| name.contains("soak"))
+        })
+    })
+}
+
+/// What cargo is told to build the test target that this file of a package belongs to.
+fn target_of(file: &Path) -> Option<Vec<String>> {
+    let mut parts = file.iter().filter_map(|part| part.to_str());
+    match parts.next()? {
+        "tests" => {
+            let name = parts.next()?.trim_end_matches(".rs");
+            Some(vec!["--test".to_owned(), name.to_owned()])
+        }
+        "src" if parts.next()? == "bin" => Some(vec!["--bins".to_owned()]),
+        "src" => Some(vec!["--lib".to_owned()]),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_soak_is_built_by_its_target() {
+        let built_by = |file: &str| target_of(Path::new(file)).map(|args| args.join(" "));
+        assert_eq!(built_by("tests/many.rs").as_deref(), Some("--test many"));
+        assert_eq!(built_by("tests/files/large.rs").as_deref(), Some("--test files"));
+        assert_eq!(built_by("src/queue/tests.rs").as_deref(), Some("--lib"));
+        assert_eq!(built_by("src/bin/compare.rs").as_deref(), Some("--bins"));
+        assert_eq!(built_by("build.rs"), None);
+    }
+
+    #[test]
+    fn a_soak_is_known_by_its_name() {
+        assert!(has_soak("    async fn soak_of_many() {"));
+        assert!(has_soak("mod soak {"));
+        assert!(!has_soak("// fn soak is not one\nfn many(soak: u8) {}"));
+    }
 }
