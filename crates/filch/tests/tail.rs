@@ -1,9 +1,9 @@
 //! The example `tail`, behind a writer that rotates its log in both ways: each line once, in order.
 
+mod support;
 #[path = "../examples/tail.rs"]
 #[allow(dead_code, reason = "its `main` has nothing to do here")]
 mod tail;
-mod support;
 
 use filch::sync::Lock;
 use filch::time::{sleep, timeout};
@@ -135,13 +135,20 @@ fn write_and_rotate(mut log: Log, rotations: u64, mut dice: Random) -> Log {
 }
 
 /// Reads so many lines as they come, with reads dropped at random. Gives how many were.
-async fn follow(mut tail: Tail, delivered: Arc<AtomicU64>, last: Arc<AtomicU64>, mut dice: Random) -> u64 {
+async fn follow(
+    mut tail: Tail,
+    delivered: Arc<AtomicU64>,
+    last: Arc<AtomicU64>,
+    mut dice: Random,
+) -> u64 {
     let mut dropped = 0;
     let mut next = 0;
     // Acquire: pairs with the Release of the writer's end.
     while next < last.load(Ordering::Acquire) {
         let came = match dice.below(3) {
-            0 => timeout(Duration::from_micros(dice.below(400) as u64), tail.next_line()).await.ok(),
+            0 => {
+                timeout(Duration::from_micros(dice.below(400) as u64), tail.next_line()).await.ok()
+            }
             1 => filch::select! {
                 biased;
                 () = support::breathe() => None,

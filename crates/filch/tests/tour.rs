@@ -7,6 +7,8 @@
 #[allow(dead_code, reason = "its `main` has nothing to do here")]
 mod tour;
 
+use filch_testkit::child;
+use filch_testkit::limits::watchdog;
 use serde_json::Value;
 use std::ffi::OsString;
 use std::fs;
@@ -101,17 +103,72 @@ fn one_file_on_one_worker_makes_a_table() {
     assert!(out.contains("Every byte was right: "), "{out}");
 }
 
+/// What a tour of all starts in place of itself. (Here that is these tests.)
+const ECHO: [&str; 4] = [
+    "--echo-args=what_a_tour_of_all_talks_to",
+    "--echo-args=--exact",
+    "--echo-args=--ignored",
+    "--echo-args=--nocapture",
+];
+
+#[test]
+#[ignore = "started by others, and then says again what it is told"]
+fn what_a_tour_of_all_talks_to() {
+    assert_eq!(take(&["--echo"]).0, 0);
+}
+
+/// What came of a tour of all: each part was seen, and nothing is left.
+fn check_all(status: u8, report: &Value) {
+    assert_eq!(status, 0, "{report}");
+    assert_eq!(report["all"]["faults"], Value::Array(Vec::new()), "{report}");
+    let visits = report["all"]["visits"].as_object().unwrap();
+    assert_eq!(visits.len(), 7, "{report}");
+}
+
+/// In a process of its own, where nobody else has threads, descriptors and children.
 #[test]
 fn what_is_beyond_the_limit_is_taken_when_all_is_wanted() {
+    child::run("what_is_beyond_the_limit_is_taken_when_all_is_wanted", all_is_wanted);
+}
+
+fn all_is_wanted() {
     let folder = Folder::new("tour-large");
     folder.file("small", "hello");
     let sparse = fs::File::create(folder.0.join("large")).unwrap();
     sparse.set_len((64 << 20) + 1).unwrap();
-    let args = [folder.path(), "--seconds", "1", "--workers", "2", "--json", "--all"];
+    let args = [&[folder.path(), "--seconds", "1", "--workers", "2", "--json", "--all"], &ECHO[..]];
+    let args = args.concat();
     let (status, report) = take_json(&args[..6]);
     assert_eq!((status, &report["files"], &report["too_large"]), (0, &1.into(), &1.into()));
     let (status, report) = take_json(&args);
     assert_eq!((status, &report["files"], &report["too_large"]), (0, &2.into(), &0.into()));
+    check_all(status, &report);
+}
+
+/// For how long the soak goes on, in seconds: `FILCH_SOAK_SECONDS`, or two minutes.
+fn soak_seconds() -> String {
+    std::env::var("FILCH_SOAK_SECONDS").unwrap_or_else(|_| "120".to_owned())
+}
+
+#[test]
+#[ignore = "a soak test: takes two minutes"]
+fn soak_a_tour_of_all_with_cancels_at_random_leaves_nothing() {
+    let name = "soak_a_tour_of_all_with_cancels_at_random_leaves_nothing";
+    let said = child::run(name, || {
+        let _watchdog = watchdog(30 * 60);
+        let (path, seconds) = (concat!(env!("CARGO_MANIFEST_DIR"), "/src"), soak_seconds());
+        let args = [&[path, "--seconds", &seconds, "--workers", "2", "--json", "--all"], &ECHO[..]];
+        let (status, report) = take_json(&args.concat());
+        println!("{report}");
+        check_all(status, &report);
+        assert!(report["all"]["warm"].is_object(), "it was too short to say anything");
+        for (part, visits) in report["all"]["visits"].as_object().unwrap() {
+            for ended in ["right", "cut"] {
+                assert_ne!(visits[ended], 0, "{part}: {report}");
+            }
+        }
+    });
+    println!("{said}");
 }
 
 #[test]

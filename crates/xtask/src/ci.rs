@@ -15,8 +15,10 @@ use crate::{compare, deps, loom, mutate, proc, sanitize, shuttle, test, tidy, tr
 
 /// The examples that end by themselves within seconds, with small arguments. All others are
 /// built, and a person runs them.
-const QUICK_EXAMPLES: &[(&str, &str, &[&str])] =
-    &[("filch", "tour", &["crates/atomic", "--seconds", "2", "--workers", "2", "--json"])];
+const QUICK_EXAMPLES: &[(&str, &str, &[&str])] = &[
+    ("filch", "tour", &["crates/atomic", "--all", "--seconds", "2", "--workers", "2", "--json"]),
+    ("filch", "tail", &["README.md", "3"]),
+];
 
 /// `cargo xtask ci`.
 pub(crate) fn main(mut args: Args) -> Result<(), String> {

@@ -1,5 +1,7 @@
 //! The report for a program: one object on one line.
 
+use super::all::All;
+use super::leftovers::Holdings;
 use super::report::Report;
 use super::units::per_second;
 use serde_json::{Value, json};
@@ -48,6 +50,22 @@ fn value(report: &Report) -> Value {
         "tasks_left": report.tasks_left,
         "all_is_right": report.all_is_right(),
         "workers": workers.collect::<Vec<_>>(),
+        "all": report.all.as_ref().map(all),
+    })
+}
+
+fn all(all: &All) -> Value {
+    let visits = all.log.visits.iter().map(|(name, visits)| {
+        let it = json!({ "right": visits.right, "cut": visits.cut });
+        ((*name).to_owned(), it)
+    });
+    let holdings = |it: Holdings| json!({ "memory": it.memory, "descriptors": it.descriptors });
+    json!({
+        "seed": all.seed,
+        "visits": visits.collect::<serde_json::Map<_, _>>(),
+        "warm": all.warm_and_last().map(|(warm, _)| holdings(warm)),
+        "last": all.warm_and_last().map(|(_, last)| holdings(last)),
+        "faults": all.faults(),
     })
 }
 

@@ -15,14 +15,18 @@
 //! | `server` | accepts connections, a task each, until the clients are done |
 //! | `client` | asks for piece after piece and compares what comes with the hashes |
 //! | `hog` | a task that burns processor time, for the others to be stolen from |
+//! | `parts` | with `--all`: everything else beside it, cancelled at random; `leftovers` sees that nothing is left of it |
 //! | `table`, `json` | show what came of it |
 
+mod all;
 mod catalogue;
 mod client;
 mod descriptors;
 mod hog;
 mod json;
+mod leftovers;
 mod options;
+mod parts;
 mod piece;
 mod progress;
 mod protocol;
@@ -37,10 +41,12 @@ mod units;
 mod walk;
 mod workers;
 
+use all::All;
 use client::Errand;
 use filch::net::TcpListener;
 use filch::{Handle, Runtime};
 use options::Options;
+use parts::Dice;
 use report::Report;
 use std::error::Error;
 use std::ffi::OsString;
@@ -49,6 +55,7 @@ use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
+use tally::Tally;
 use workers::WorkerReport;
 
 /// So many clients, if the system has the descriptors for them.
@@ -77,16 +84,30 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>, out: &mut impl Write) ->
         Ok(options) => options,
         Err(status) => return status,
     };
+    if options.echo {
+        return filch::run(parts::echo()).map_or_else(no_tour, |()| status::RIGHT);
+    }
+    let descriptors = leftovers::descriptors();
     let mut runtime = Runtime::builder();
     if let Some(workers) = options.workers {
         runtime = runtime.workers(workers.into());
     }
+    let reports = all::Reports::default();
+    if options.all {
+        let reports = reports.clone();
+        runtime = runtime.on_error(move |report| reports.add(report.to_string()));
+    }
     // This thread is worker 0 for as long as the tour takes.
-    let report = match runtime.run(tour(&options)) {
+    let mut report = match runtime.run(tour(&options)) {
         Ok(Ok(report)) => report,
         Ok(Err(error)) => return no_tour(error),
         Err(refused) => return no_tour(refused),
     };
+    if let Some(all) = &mut report.all {
+        all.log.faults.extend(reports.take());
+        all.threads_left = leftovers::threads();
+        all.descriptors_left = leftovers::descriptors().saturating_sub(descriptors);
+    }
     let show = if options.json { json::write } else { table::write };
     match show(&report, out) {
         Ok(()) if report.all_is_right() => status::RIGHT,
@@ -121,21 +142,39 @@ async fn tour(options: &Options) -> Result<Report, Box<dyn Error + Send + Sync>>
         let limit = units::things(descriptors::limit(), "descriptor");
         eprintln!("tour: only {fewer}, not {}: the limit is {limit}", units::count(CLIENTS as u64));
     }
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let begun = Instant::now();
-    let errand = Errand {
-        server: listener.local_addr()?,
-        catalogue: catalogue.clone(),
-        time: options.duration(),
-        answers: Arc::default(),
+    let answers = Arc::default();
+    let mut dice = Dice::new(options.seed());
+    let mut all = match options.all {
+        true => Some(All::begin(options.seed(), &options.myself())?),
+        false => None,
     };
     let before = Handle::current().metrics();
-    let bar = filch::spawn(progress::serving(options.duration(), errand.answers.clone()));
-    let hog = filch::spawn(hog::burn());
-    let crowd = filch::spawn(client::crowd(clients, errand));
-    // The server is a task too, rather than a part of this future, which only worker 0 polls.
-    let server = filch::spawn(server::serve(listener, catalogue.clone(), crowd));
-    let (tally, troubles) = server.await?;
+    let begun = Instant::now();
+    let bar = filch::spawn(progress::serving(options.duration(), Arc::clone(&answers)));
+    let hog = filch::spawn(hog::burn(dice.another()));
+    let mut tally = Tally::default();
+    for _ in 0..options.laps() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let errand = Errand {
+            server: listener.local_addr()?,
+            catalogue: catalogue.clone(),
+            time: options.lap(),
+            answers: answers.clone(),
+        };
+        let until = Instant::now() + options.lap();
+        let visits = all
+            .as_ref()
+            .map(|all| filch::spawn(parts::visit_all(all.places(), until, dice.another())));
+        let crowd = filch::spawn(client::crowd(clients, errand));
+        // The server is a task too, rather than a part of this future, which only worker 0 polls.
+        let server = filch::spawn(server::serve(listener, catalogue.clone(), crowd));
+        let (seen, troubles) = server.await?;
+        tally.merge(&seen?);
+        troubles.iter().for_each(|trouble| tally.trouble(trouble));
+        if let (Some(all), Some(visits)) = (&mut all, visits) {
+            all.end_lap(visits.await?).await;
+        }
+    }
     let serving = begun.elapsed();
     let after = Handle::current().metrics();
 
@@ -144,8 +183,6 @@ async fn tour(options: &Options) -> Result<Report, Box<dyn Error + Send + Sync>>
         endless.abort();
         let _aborted = endless.await;
     }
-    let mut tally = tally?;
-    troubles.iter().for_each(|trouble| tally.trouble(trouble));
     Ok(Report {
         path: options.path.clone(),
         clients,
@@ -159,6 +196,7 @@ async fn tour(options: &Options) -> Result<Report, Box<dyn Error + Send + Sync>>
         skipped: found.skipped,
         tally,
         workers: WorkerReport::between(&before, &after),
+        all,
         tasks_left: Handle::current().metrics().tasks,
     })
 }

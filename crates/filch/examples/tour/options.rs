@@ -8,6 +8,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// At most so many seconds.
+const LAP: u64 = 5;
+
 /// Reads files through io_uring, serves them to a thousand clients, checks every byte.
 #[derive(Debug, Parser)]
 #[command(
@@ -27,24 +30,62 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<NonZeroUsize>,
 
-    /// Take all files, however many and large (at most 5,000 files and 64 MiB otherwise)
+    /// Take all files, however many and large (at most 5,000 files and 64 MiB otherwise), and try all other parts of
+    /// filch meanwhile, cancelled at random
     #[arg(long)]
     pub(crate) all: bool,
+
+    /// What the chance of `--all` and of the hog follows from [default: the clock]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
 
     /// Print one JSON object on one line, in place of the tables
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Say again what is said on standard input: what `--all` starts this program for
+    #[arg(long, hide = true)]
+    pub(crate) echo: bool,
+
+    /// What to start this program with, so that it does that
+    #[arg(long, hide = true, default_value = "--echo", allow_hyphen_values = true)]
+    echo_args: Vec<OsString>,
 }
 
 impl Options {
     /// Reads the command line. What is wrong with it, or the help, is printed; the error is the exit
     /// status.
     pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Self, u8> {
-        Self::try_parse_from(args).map_err(|error| {
+        let mut options = Self::try_parse_from(args).map_err(|error| {
             // Nobody listens: nothing to be done about it.
             let _ = error.print();
             if error.use_stderr() { status::NO_TOUR } else { status::RIGHT }
-        })
+        })?;
+        options.seed.get_or_insert_with(|| fastrand::u64(..));
+        Ok(options)
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed.unwrap_or_default()
+    }
+
+    /// How to start this program once more.
+    pub(crate) fn myself(&self) -> Vec<OsString> {
+        let program = std::env::current_exe().unwrap_or_default();
+        [program.into()].into_iter().chain(self.echo_args.iter().cloned()).collect()
+    }
+
+    /// With `--all` everything ends so often on the way, to see what is left.
+    pub(crate) fn laps(&self) -> u32 {
+        if self.all {
+            u32::try_from(self.seconds.div_ceil(LAP)).expect("a day is short")
+        } else {
+            1
+        }
+    }
+
+    pub(crate) fn lap(&self) -> Duration {
+        self.duration() / self.laps()
     }
 
     pub(crate) fn duration(&self) -> Duration {

@@ -1,5 +1,6 @@
 //! What came of the tour, and what that means.
 
+use super::all::All;
 use super::skipped::Skipped;
 use super::tally::Tally;
 use super::units;
@@ -31,6 +32,8 @@ pub(crate) struct Report {
     pub(crate) workers: Vec<WorkerReport>,
     /// Tasks that should have ended and have not.
     pub(crate) tasks_left: usize,
+    /// With `--all`.
+    pub(crate) all: Option<All>,
 }
 
 impl Report {
@@ -38,6 +41,7 @@ impl Report {
     pub(crate) fn all_is_right(&self) -> bool {
         let Tally { wrong, failed, .. } = self.tally;
         (wrong, failed, self.tasks_left) == (0, 0, 0)
+            && self.all.as_ref().is_none_or(|all| all.faults().is_empty())
     }
 
     /// What the tour has shown, in a sentence.
@@ -56,6 +60,7 @@ impl Report {
                 units::things(self.tasks_left as u64, "task")
             ));
         }
+        faults.extend(self.all.iter().flat_map(All::faults));
         if !faults.is_empty() {
             let example =
                 tally.example.as_deref().map_or(String::new(), |e| format!(" For one, {e}."));

@@ -1,5 +1,6 @@
 //! The report for a person.
 
+use super::all::All;
 use super::report::Report;
 use super::units::{bytes, count, per_second, things, time};
 use comfy_table::{CellAlignment, Table, presets};
@@ -13,7 +14,26 @@ pub(crate) fn write(report: &Report, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\nA tour of {path} with {workers}, {clients} and a hog\n")?;
     writeln!(out, "{}\n", facts(report).trim_fmt())?;
     writeln!(out, "{}\n", per_worker(report).trim_fmt())?;
+    if let Some(all) = &report.all {
+        writeln!(out, "{}\n", visits(all).trim_fmt())?;
+    }
     writeln!(out, "{}", report.verdict())
+}
+
+fn visits(all: &All) -> Table {
+    let mut table = table();
+    table.add_row(["part", "all right", "cut short"]);
+    for (name, visits) in &all.log.visits {
+        table.add_row([(*name).to_owned(), count(visits.right), count(visits.cut)]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    if let Some((warm, last)) = all.warm_and_last() {
+        let [warm, last] = [warm, last].map(|it| bytes(it.memory));
+        table.add_row(["memory".into(), warm, format!("then {last}")]);
+    }
+    table
 }
 
 fn facts(report: &Report) -> Table {

@@ -65,8 +65,9 @@ where
         match from.read(&mut chunk) {
             Ok(0) => return all,
             Ok(read) => all.extend_from_slice(&chunk[..read]),
+            // Short: who fills a small buffer again and again waits for this each time.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                filch::time::sleep(Duration::from_millis(1)).await;
+                filch::time::sleep(Duration::from_micros(100)).await;
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return all,
             Err(error) => panic!("the peer cannot read: {error}"),
