@@ -113,6 +113,7 @@ fn work(crew: &Crew, worker: usize, mut park: ThreadPark, mut run: impl FnMut())
             continue;
         }
         match crew.still.rest(worker, InFlight::Nothing, Instant::now(), crew) {
+            Rest::Look => unreachable!("it has looked"),
             Rest::Again { unpark, .. } => {
                 for other in unpark {
                     crew.peers[other].unpark();

@@ -96,6 +96,8 @@ pub trait Scene {
 pub enum Rest {
     /// Park, until that moment of real time at the longest.
     Park(Option<Instant>),
+    /// Look what is in flight, and rest with that. It is up.
+    Look,
     /// Unpark these, wake those, and look again. It is up.
     Again {
         /// Workers that are up from now on.
@@ -132,20 +134,27 @@ impl Stillness {
         self.state.lock().jumps
     }
 
-    /// Whether anybody wants to know whether it is still. If not, who does so from now on is up, or
-    /// [unparks](Self::unparks) worker 0, which is then the only one.
-    pub fn is_asked(&self) -> bool {
-        self.hand.is_some() || self.state.lock().is_asked()
-    }
-
-    /// `worker` found nothing to do and is about to park. `now` is real time.
-    pub fn rest(&self, worker: usize, flight: InFlight, now: Instant, scene: &impl Scene) -> Rest {
+    /// `worker` found nothing to do and is about to park. `now` is real time. In real time one who has not looked what is
+    /// in flight may say so: it has to, if anybody waits for the stillness by now. Whoever begins to from then on unparks
+    /// worker 0, which is the only one there.
+    pub fn rest(
+        &self,
+        worker: usize,
+        flight: impl Into<Option<InFlight>>,
+        now: Instant,
+        scene: &impl Scene,
+    ) -> Rest {
+        let flight = flight.into();
         let mut state = self.state.lock();
         let state = &mut *state;
-        if state.workers[worker] == Standing::Owed {
-            state.workers[worker] = Standing::Up;
+        if std::mem::replace(&mut state.workers[worker], Standing::Up) == Standing::Owed {
             return Rest::AGAIN;
         }
+        let is_wanted = state.is_asked() || self.hand.is_some();
+        // Under the lock, or somebody who asks just now would be told of a stillness that nobody has looked for.
+        let Some(flight) = flight.or((!is_wanted).then_some(InFlight::Nothing)) else {
+            return Rest::Look;
+        };
         state.workers[worker] = Standing::Still(flight);
         let Some(flight) = state.all_still() else { return Rest::Park(None) };
         // What lies beyond the reach of the clock never comes.

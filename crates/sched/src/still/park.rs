@@ -1,6 +1,6 @@
 //! A worker's park, where somebody has to notice that nothing can run.
 
-use super::{InFlight, Rest, Scene, Stillness};
+use super::{Rest, Scene, Stillness};
 use crate::local::Local;
 use crate::park::Park;
 use std::io;
@@ -14,24 +14,27 @@ pub(crate) fn park(
     until: Option<Instant>,
 ) -> io::Result<usize> {
     let shared = local.shared();
-    // To tell what is in flight takes a walk over it. If somebody asks only now, this worker is unparked for that.
-    let flight = if still.is_asked() { park.in_flight() } else { InFlight::Nothing };
-    match still.rest(local.index, flight, Instant::now(), local) {
-        Rest::Again { unpark, wake } => {
-            for worker in unpark {
-                shared.remotes[worker].peer.unpark_quietly();
+    // To tell what is in flight takes a walk over it. With no virtual clock, only if somebody asks.
+    let mut flight = still.is_virtual().then(|| park.in_flight());
+    loop {
+        match still.rest(local.index, flight, Instant::now(), local) {
+            Rest::Look => flight = Some(park.in_flight()),
+            Rest::Again { unpark, wake } => {
+                for worker in unpark {
+                    shared.remotes[worker].peer.unpark_quietly();
+                }
+                for waker in wake {
+                    local.delivered(|| waker.wake());
+                }
+                return park.turn();
             }
-            for waker in wake {
-                local.delivered(|| waker.wake());
+            Rest::Park(look_again) => {
+                // It is up again, also if a waker panics in there.
+                let _up = Up(still, local.index);
+                let timers =
+                    if still.is_virtual() { None } else { local.remote().timers.next_deadline() };
+                return park.park([look_again, timers, until].into_iter().flatten().min());
             }
-            park.turn()
-        }
-        Rest::Park(look_again) => {
-            // It is up again, also if a waker panics in there.
-            let _up = Up(still, local.index);
-            let timers =
-                if still.is_virtual() { None } else { local.remote().timers.next_deadline() };
-            park.park([look_again, timers, until].into_iter().flatten().min())
         }
     }
 }

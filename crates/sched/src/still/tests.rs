@@ -55,7 +55,7 @@ fn two(first: u64, second: u64) -> (Stillness, Arc<ManualClock>, Stage) {
 fn parks(rest: Rest) -> Option<Option<Instant>> {
     match rest {
         Rest::Park(until) => Some(until),
-        Rest::Again { .. } => None,
+        Rest::Look | Rest::Again { .. } => None,
     }
 }
 
@@ -184,6 +184,27 @@ fn those_who_wait_for_the_stillness_come_before_a_jump() {
     assert_eq!(settled.as_mut().poll(&mut cx), Poll::Ready(()));
     assert_eq!(parks(still.rest(1, InFlight::Nothing, now, &stage)), None);
     assert_eq!(hand.now(), start + 3 * SECOND);
+}
+
+/// TIME-10: one who begins to wait while a worker goes to rest is not told of a stillness that nobody has looked for.
+#[test]
+fn who_asks_just_before_a_worker_rests_has_it_look_what_is_in_flight() {
+    let still = Arc::new(Stillness::new(1, None));
+    let (stage, now) = (Stage { deadlines: vec![None], ..Stage::default() }, Instant::now());
+    assert_eq!(parks(still.rest(0, None, now, &stage)), Some(None), "nobody asks");
+    still.rises(0);
+    // The worker has seen that nobody asks, if it looks for that before it rests.
+    let mut settled = pin!(still.settled());
+    let mut cx = Context::from_waker(Waker::noop());
+    assert_eq!(settled.as_mut().poll(&mut cx), Poll::Pending);
+    assert!(matches!(still.rest(0, None, now, &stage), Rest::Look));
+    assert_eq!(settled.as_mut().poll(&mut cx), Poll::Pending);
+    let rest = |now| still.rest(0, InFlight::MayCome, now, &stage);
+    assert_eq!(parks(rest(now)), Some(Some(now + QUIET)), "it has its time to come");
+    assert!(matches!(rest(now + QUIET), Rest::Again { wake, .. } if wake.is_empty()));
+    assert!(matches!(rest(now + QUIET), Rest::Again { wake, .. } if wake.len() == 1));
+    assert_eq!(settled.as_mut().poll(&mut cx), Poll::Ready(()));
+    assert_eq!(parks(still.rest(0, None, now, &stage)), Some(None), "nobody asks any more");
 }
 
 /// TIME-10: also where the clock was moved by hand, or is the system's and has gone on.
