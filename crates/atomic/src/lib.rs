@@ -48,14 +48,14 @@ mod waker_cell;
 pub use inbox::Inbox;
 pub use waker_cell::WakerCell;
 
-/// Threads: spawn, join, yield.
+/// Threads: spawn, join, yield, park.
 pub mod thread {
     #[cfg(filch_loom)]
-    pub use loom::thread::{JoinHandle, current, spawn, yield_now};
+    pub use loom::thread::{JoinHandle, Thread, current, park, spawn, yield_now};
     #[cfg(filch_shuttle)]
-    pub use shuttle::thread::{JoinHandle, current, spawn, yield_now};
+    pub use shuttle::thread::{JoinHandle, Thread, current, park, spawn, yield_now};
     #[cfg(not(any(filch_loom, filch_shuttle)))]
-    pub use std::thread::{JoinHandle, current, spawn, yield_now};
+    pub use std::thread::{JoinHandle, Thread, current, park, spawn, yield_now};
 }
 
 /// What a spin loop must call on each turn, or a model checker never leaves it.

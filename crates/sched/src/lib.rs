@@ -35,6 +35,8 @@ pub mod idle;
 pub mod injector;
 mod park;
 #[cfg_attr(not(filch_loom), doc(hidden))]
+pub mod peer_cell;
+#[cfg_attr(not(filch_loom), doc(hidden))]
 pub mod queue;
 pub mod scope;
 #[cfg_attr(not(filch_loom), doc(hidden))]

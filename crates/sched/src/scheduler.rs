@@ -9,9 +9,10 @@ use crate::local::Local;
 use crate::main_task::{Interrupter, Main, MainTask};
 use crate::order::Order;
 use crate::park::Park;
+use crate::peer_cell::PeerCell;
 use crate::queue::Queue;
 use crate::rng::Rng;
-use crate::shared::{PeerCell, Remote, Shared};
+use crate::shared::{Remote, Shared};
 use crate::slot::Slot;
 use crate::still::Stillness;
 use crate::task::{

@@ -6,9 +6,9 @@ use crate::idle::Idle;
 use crate::injector::Injector;
 use crate::metrics::Counters;
 use crate::order::Order;
-use crate::park::Peer;
+use crate::peer_cell::PeerCell;
 use crate::slot::Slot;
-use crate::still::Stillness;
+use crate::still::{Stillness, Workers};
 use crate::task::{ErrorHook, OwnedTasks, Polled, Schedule, Task};
 use crate::timer::Timers;
 use crate::watch::{Reports, Watch};
@@ -16,9 +16,8 @@ use crate::wind_up::WindUp;
 use filch_atomic::deque::Stealer;
 use filch_atomic::sync::Mutex;
 use std::fmt;
-use std::io;
+use std::ptr;
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
@@ -66,79 +65,6 @@ pub(crate) struct Remote {
     /// Its present poll is meant to be long.
     pub(crate) is_deliberate: AtomicBool,
     pub(crate) peer: Arc<PeerCell>,
-}
-
-/// The worker's [`Peer`] without its type; empty until the worker's thread has made
-/// its [`Park`](crate::park::Park).
-pub(crate) struct PeerCell {
-    peer: OnceLock<Box<dyn AnyPeer>>,
-    /// Who has to know of an unpark, and of which worker.
-    still: Option<(Arc<Stillness>, usize)>,
-}
-
-/// A [`Peer`] without what needs its type.
-trait AnyPeer: Send + Sync {
-    fn unpark(&self);
-    fn alarm(&self, after: Option<Duration>);
-    fn rescue(&self) -> io::Result<usize>;
-}
-
-impl<P: Peer> AnyPeer for P {
-    fn unpark(&self) {
-        Peer::unpark(self);
-    }
-
-    fn alarm(&self, after: Option<Duration>) {
-        Peer::alarm(self, after);
-    }
-
-    fn rescue(&self) -> io::Result<usize> {
-        Peer::rescue(self)
-    }
-}
-
-impl PeerCell {
-    /// That of `worker`.
-    pub(crate) fn new(worker: usize, still: Option<Arc<Stillness>>) -> Self {
-        Self { peer: OnceLock::new(), still: still.map(|still| (still, worker)) }
-    }
-
-    pub(crate) fn set(&self, peer: impl Peer) {
-        if let Some((still, worker)) = &self.still {
-            let (still, worker) = (still.clone(), *worker);
-            peer.tell_of_mail(Box::new(move || still.unparks(worker)));
-        }
-        if self.peer.set(Box::new(peer)).is_err() {
-            unreachable!("a worker makes one park");
-        }
-    }
-
-    /// Wakes the worker, or leaves a token. Before the worker has a park it does not sleep either.
-    pub(crate) fn unpark(&self) {
-        if let Some((still, worker)) = &self.still {
-            still.unparks(*worker);
-        }
-        self.unpark_quietly();
-    }
-
-    /// The same, without a lock: for a signal's handler; and where it is said already that the worker is up.
-    pub(crate) fn unpark_quietly(&self) {
-        if let Some(peer) = self.peer.get() {
-            peer.unpark();
-        }
-    }
-
-    /// Sets its alarm, or takes it back. One that has no park does not sleep.
-    pub(crate) fn alarm(&self, after: Option<Duration>) {
-        if let Some(peer) = self.peer.get() {
-            peer.alarm(after);
-        }
-    }
-
-    /// Delivers its completions for it; how many there were.
-    pub(crate) fn rescue(&self) -> io::Result<usize> {
-        self.peer.get().map_or(Ok(0), |peer| peer.rescue())
-    }
 }
 
 impl Shared {
@@ -253,6 +179,20 @@ impl Shared {
     /// Whether there is work that any worker could take: the look of `idle`'s rules.
     pub(crate) fn has_work(&self) -> bool {
         !self.injector.is_empty() || self.remotes.iter().any(|remote| !remote.stealer.is_empty())
+    }
+}
+
+impl Workers for Shared {
+    fn stillness(&self) -> Option<&Arc<Stillness>> {
+        self.still.as_ref()
+    }
+
+    fn unpark(&self, worker: usize) {
+        Shared::unpark(self, worker);
+    }
+
+    fn are_here(&self) -> bool {
+        context::with_local(|local| local.is_some_and(|local| ptr::eq(local.shared(), self)))
     }
 }
 

@@ -253,7 +253,7 @@ impl Local {
         let operations = self.in_flight.get() - own;
         let mut running = if operations > 0 { self.owner.running() } else { Vec::new() };
         running.retain(|key| self.owner.runs_to_its_end(*key));
-        let has_mail = !self.home().inbox.is_empty() || self.home().rescuers.has_requests();
+        let has_mail = self.home().has_mail();
         (operations + usize::from(has_mail), has_mail || !running.is_empty())
     }
 

@@ -1,17 +1,17 @@
 #![doc = include_str!("README.md")]
 
+mod block;
 #[cfg(not(filch_loom))]
 mod calls;
-#[cfg(not(filch_loom))]
 mod outside;
 #[cfg(not(filch_loom))]
 mod park;
 mod settle;
 
+pub use block::block;
 #[cfg(not(filch_loom))]
 pub use calls::{NotVirtual, advance, settle};
-#[cfg(not(filch_loom))]
-pub(crate) use outside::Outside;
+pub use outside::Outside;
 #[cfg(not(filch_loom))]
 pub(crate) use park::park;
 pub use settle::Settled;
@@ -19,6 +19,7 @@ pub use settle::Settled;
 use crate::clock::{ManualClock, TimeSource};
 use filch_atomic::sync::Mutex;
 use settle::Settling;
+use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -89,6 +90,18 @@ pub trait Scene {
 
     /// Whether that worker has timers that are due at `now`.
     fn is_due(&self, worker: usize, now: Instant) -> bool;
+}
+
+/// The workers whose stillness it is, as other threads know them.
+pub trait Workers: fmt::Debug + Send + Sync + 'static {
+    /// Where they say that they have nothing to do, if that has to be noticed.
+    fn stillness(&self) -> Option<&Arc<Stillness>>;
+
+    /// Says that a worker is about to be unparked ([`Stillness::unparks`]), and unparks it.
+    fn unpark(&self, worker: usize);
+
+    /// Whether this thread is one of them.
+    fn are_here(&self) -> bool;
 }
 
 /// What a worker that has nothing to do is to do.

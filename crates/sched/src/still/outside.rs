@@ -1,27 +1,27 @@
 //! Threads that are no workers and run a future.
 
-use super::{State, Stillness};
-use crate::shared::Shared;
+use super::{State, Stillness, Workers};
+use filch_atomic::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A thread in `block_on`, as the stillness counts it: once while it polls, and once while it is woken to.
 ///
 /// Where there is no stillness to keep, it does nothing.
-pub(crate) struct Outside(Arc<Shared>);
+#[derive(Debug)]
+pub struct Outside<W>(Arc<W>);
 
-impl Outside {
+impl<W: Workers> Outside<W> {
     /// A thread that is about to poll.
-    pub(crate) fn begin(shared: &Arc<Shared>) -> Self {
-        if let Some(still) = &shared.still {
+    pub fn begin(workers: &Arc<W>) -> Self {
+        if let Some(still) = workers.stillness() {
             still.enter();
         }
-        Self(shared.clone())
+        Self(workers.clone())
     }
 
     /// It has polled, and has to wait.
-    pub(crate) fn rests(&self) {
-        if let Some(still) = &self.0.still
+    pub fn rests(&self) {
+        if let Some(still) = self.0.stillness()
             && still.leave()
         {
             // It becomes still anew, and decides, or leaves that to the last one that does.
@@ -31,9 +31,9 @@ impl Outside {
 
     /// It is woken, unless `flag` is raised already. The count goes up before anybody can act on the flag. Whether it
     /// was not.
-    pub(crate) fn raise(&self, flag: &AtomicBool) -> bool {
-        let state = self.0.still.as_ref().map(|still| still.state.lock());
-        // AcqRel: pairs with the swaps in `block_on`.
+    pub fn raise(&self, flag: &AtomicBool) -> bool {
+        let state = self.0.stillness().map(|still| still.state.lock());
+        // AcqRel: pairs with the swaps in `block`.
         let is_first = !flag.swap(true, Ordering::AcqRel);
         if let Some(mut state) = state
             && is_first
@@ -44,7 +44,7 @@ impl Outside {
     }
 
     /// It polls no more. Who wakes it from now on finds `flag` raised, and does not count.
-    pub(crate) fn end(&self, flag: &AtomicBool) {
+    pub fn end(&self, flag: &AtomicBool) {
         self.rests();
         // AcqRel: as in `raise`.
         if flag.swap(true, Ordering::AcqRel) {

@@ -1,8 +1,6 @@
 //! Those who wait until nothing else can run.
 
-use super::Stillness;
-#[cfg(not(filch_loom))]
-use crate::{context::with_local, shared::Shared};
+use super::{Stillness, Workers};
 use filch_atomic::current::{WaitKind, note_wait};
 use std::future::Future;
 use std::panic::Location;
@@ -44,8 +42,7 @@ pub struct Settled {
     is_over: bool,
     location: &'static Location<'static>,
     /// Whose worker 0 is to look again, if nobody does so by himself.
-    #[cfg(not(filch_loom))]
-    shared: Option<Arc<Shared>>,
+    workers: Option<Arc<dyn Workers>>,
 }
 
 impl Stillness {
@@ -57,30 +54,27 @@ impl Stillness {
             number: None,
             is_over: false,
             location: Location::caller(),
-            #[cfg(not(filch_loom))]
-            shared: None,
+            workers: None,
         }
     }
 }
 
-#[cfg(not(filch_loom))]
 impl Settled {
-    /// The same in a whole scheduler, on behalf of the code at `location`.
-    pub(super) fn of(shared: &Arc<Shared>, location: &'static Location<'static>) -> Option<Self> {
-        let still = shared.still.as_ref()?;
-        let mut settled = still.settled();
+    /// The same among whole `workers`, on behalf of the code at `location`. `None` if they keep none.
+    pub fn of(workers: &Arc<impl Workers>, location: &'static Location<'static>) -> Option<Self> {
+        let mut settled = workers.stillness()?.settled();
         settled.location = location;
-        settled.shared = Some(shared.clone());
+        settled.workers = Some(workers.clone());
         Some(settled)
     }
 
     /// Somebody began to wait. A worker that does so is up, and looks before it is still; others may all be still, and
     /// have seen that nobody waits.
     fn tell(&self) {
-        if let Some(shared) = &self.shared
-            && !with_local(|local| local.is_some_and(|local| local.belongs_to(shared)))
+        if let Some(workers) = &self.workers
+            && !workers.are_here()
         {
-            shared.unpark(0);
+            workers.unpark(0);
         }
     }
 }
@@ -97,7 +91,6 @@ impl Future for Settled {
         let still = self.still.clone();
         let mut state = still.state.lock();
         let settling = &mut state.settling;
-        #[cfg(not(filch_loom))]
         let is_new = self.number.is_none();
         let unneeded = match self.number {
             None => {
@@ -118,7 +111,6 @@ impl Future for Settled {
         };
         drop(state);
         drop(unneeded);
-        #[cfg(not(filch_loom))]
         if is_new {
             self.tell();
         }

@@ -123,6 +123,11 @@ impl Home {
         unsafe { &*cells.add(offset) }
     }
 
+    /// Whether anybody has left the owner something to do that it has not read yet.
+    pub fn has_mail(&self) -> bool {
+        !self.inbox.is_empty() || self.rescuers.has_requests()
+    }
+
     /// Fills a cell from a thread that does not own the ring and leaves the owner a message to stage
     /// it: `message` of its key. Gives the operation back if the driver no longer takes any.
     pub fn submit<T: Operation>(

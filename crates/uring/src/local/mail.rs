@@ -8,7 +8,7 @@ impl Local {
     /// Does what other threads asked for.
     pub(super) fn read_mail(&self, closing: bool) {
         let home = self.home();
-        if home.inbox.is_empty() && !home.rescuers.has_requests() {
+        if !home.has_mail() {
             return;
         }
         // Taken first and done last. A cancel that a rescuer took came behind the submission it is for: so that
