@@ -3,6 +3,7 @@
 mod support;
 
 use filch_sched::clock::ManualClock;
+use filch_sched::scope::is_cancelled;
 use filch_sched::task::{JoinHandle, Meta, yield_now};
 use filch_sched::{Config, Handle, StartError, ThreadPark, run};
 use std::cell::Cell;
@@ -269,6 +270,46 @@ fn a_blocking_closure_may_block_on_futures_without_end() {
         };
         let closure = handle.spawn_blocking(closure, Meta::here()).unwrap();
         handle.block_on(closure).unwrap().unwrap();
+    });
+}
+
+/// What is dropped with a future is dropped where that ran, also by a panic: it is no part of the closure around it.
+#[test]
+fn a_future_that_is_blocked_on_ends_where_it_ran() {
+    struct Asks(mpsc::Sender<bool>);
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            self.0.send(is_cancelled()).unwrap();
+        }
+    }
+    within_reason(|| {
+        let scheduler = start(1);
+        let handle = scheduler.handle().clone();
+        let inside = handle.clone();
+        let (asks, asked) = mpsc::channel();
+        let (begins, begun) = mpsc::channel();
+        let closure = move || {
+            begins.send(()).unwrap();
+            while !is_cancelled() {
+                thread::yield_now();
+            }
+            for panics in [false, true] {
+                let mine = Asks(asks.clone());
+                // Its own, and not the poll's: that would drop it in any case.
+                let future = std::future::poll_fn(move |_| {
+                    let _mine = &mine;
+                    assert!(!panics, "on purpose");
+                    Poll::Ready(())
+                });
+                let run = std::panic::AssertUnwindSafe(|| inside.block_on(future).unwrap());
+                assert_eq!(std::panic::catch_unwind(run).is_err(), panics);
+            }
+        };
+        let closure = handle.spawn_blocking(closure, Meta::here()).unwrap();
+        begun.recv().unwrap();
+        closure.cancel();
+        let _ = handle.block_on(closure).unwrap();
+        assert_eq!(asked.iter().collect::<Vec<_>>(), [false, false]);
     });
 }
 

@@ -2,15 +2,17 @@
 
 use super::{Outside, Workers};
 use filch_atomic::current::unconstrained;
+use filch_atomic::panics::{caught, drop_caught};
 use filch_atomic::sync::atomic::{AtomicBool, Ordering};
 use filch_atomic::thread::{self, Thread};
 use std::future::Future;
+use std::panic::resume_unwind;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 /// Runs `future` on this thread, which counts as [outside](Outside) the workers. `apart` runs what it is given, and has
-/// this thread be what it has to be for the future.
+/// this thread be what it has to be for the future: each poll, and the end of it.
 pub fn block<W: Workers, F: Future>(
     workers: &Arc<W>,
     apart: impl Fn(&mut dyn FnMut()),
@@ -21,21 +23,31 @@ pub fn block<W: Workers, F: Future>(
     let signal = Arc::new(Signal { thread, woken, outside });
     // Also if the future panics.
     let _end = End(&signal);
-    // Behind that: dropped by a panic, it goes first, and that is still a part of its run.
     let mut future = pin!(Some(future));
     let waker = Waker::from(signal.clone());
     let mut cx = Context::from_waker(&waker);
     loop {
-        let mut polled = Poll::Pending;
+        let mut polled = Ok(Poll::Pending);
         apart(&mut || {
-            let pinned = future.as_mut().as_pin_mut().expect("it is not over");
-            polled = unconstrained(|| pinned.poll(&mut cx));
-            if polled.is_ready() {
-                future.set(None);
+            polled = caught(|| {
+                let pinned = future.as_mut().as_pin_mut().expect("it is not over");
+                let polled = unconstrained(|| pinned.poll(&mut cx));
+                if polled.is_ready() {
+                    future.set(None);
+                }
+                polled
+            });
+            // Its destructors are a part of it, whichever way it ends. The first panic goes on.
+            if polled.is_err()
+                && let Err(another) = caught(|| future.set(None))
+            {
+                drop_caught(another);
             }
         });
-        if let Poll::Ready(output) = polled {
-            return output;
+        match polled {
+            Ok(Poll::Ready(output)) => return output,
+            Ok(Poll::Pending) => {}
+            Err(payload) => resume_unwind(payload),
         }
         signal.outside.rests();
         // Acquire: pairs with the AcqRel in `Outside::raise`; what a waker did is seen by the next poll.
