@@ -3,6 +3,7 @@
 use crate::Handle;
 use std::future::poll_fn;
 use std::io::{self, Write};
+use std::mem;
 use std::pin::pin;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::task::{Poll, Waker};
@@ -73,10 +74,13 @@ impl Dog {
             if let Poll::Ready(output) = test.as_mut().poll(cx) {
                 return Poll::Ready(output);
             }
+            // Cloning and dropping wakers is foreign code: under no lock (D8).
+            let mut waker = Some(cx.waker().clone());
             let is_late = self.change(|state| {
-                state.waker = Some(cx.waker().clone());
+                mem::swap(&mut state.waker, &mut waker);
                 state.is_late
             });
+            drop(waker);
             if is_late {
                 let left = Handle::current().inner().left();
                 panic!("{} did not end within {:?}; there are still:{left}", self.name, self.limit);
