@@ -134,6 +134,9 @@ impl OwnedTasks {
 
     /// Has each task that is spawned into one of `lists` from now on asked by its spawn, and notes in every task that
     /// is there now that it is to end. Tells none of these. At one moment: these may spawn into any of them.
+    ///
+    /// Holds the locks of all lists for one walk over all tasks, some 0.1 us each: with a million of them nobody can spawn
+    /// or end one for a tenth of a second. That is once, at the end of a scheduler.
     pub fn mark_all<'a>(lists: impl Iterator<Item = &'a Self>) -> Vec<Marked> {
         // All locks at once, in their order.
         let mut held: Vec<_> = lists.map(|tasks| tasks.list.lock()).collect();
