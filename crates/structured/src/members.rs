@@ -178,8 +178,9 @@ impl<T> Members<T> {
     /// The place of the next task that is over, to be [taken](Self::take) or [removed](Self::remove), in the order of
     /// their ends. `None` if there are none.
     ///
-    /// For who gives no error to the code around it that this is not to go on with: what holds up that code until all
-    /// have ended has to hear of each end.
+    /// For what holds up the code around it until all have ended: it has to hear of each end. Mostly it gives no error by
+    /// which that code would go on; where it does (`results` of a gather: of a child that was ended with the runtime, as
+    /// that code is about to be), it goes on to its next wait, and is cut there.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
         self.poll_next_unless(cx, |_| false)
     }
