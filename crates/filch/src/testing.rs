@@ -25,6 +25,7 @@ pub struct Setup {
     seeds: Option<RangeInclusive<u64>>,
     timeout: Option<Duration>,
     leak_check: bool,
+    should_panic: bool,
 }
 
 /// What a test may return.
@@ -87,7 +88,7 @@ impl Seeds for RangeInclusive<u64> {
 impl Setup {
     /// For the test of this path.
     pub fn new(name: &'static str) -> Self {
-        Self { name, seeds: None, timeout: None, leak_check: false }
+        Self { name, seeds: None, timeout: None, leak_check: false, should_panic: false }
     }
 
     /// With this seed, or with each of these, one after the other.
@@ -108,16 +109,21 @@ impl Setup {
         self
     }
 
+    /// Whether it has `#[should_panic]`.
+    pub fn should_panic(mut self, should_panic: bool) -> Self {
+        self.should_panic = should_panic;
+        self
+    }
+
     /// Runs the test.
     #[track_caller]
     pub fn run<F>(self, builder: impl Fn() -> Builder, test: impl Fn() -> F) -> F::Output
     where
         F: Future<Output: TestOutput>,
     {
-        if self.leak_check && alone::passes_in_a_child(self.name) {
+        if self.leak_check && alone::passes_in_a_child(self.name, self.should_panic) {
             return F::Output::passed();
         }
-        let _in_child = self.leak_check.then_some(alone::InChild);
         let Some(seeds) = self.seeds.clone() else { return self.run_once(builder(), test(), None) };
         let seeds = match env::var(SEED) {
             Ok(seed) => {

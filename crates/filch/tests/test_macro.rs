@@ -264,6 +264,30 @@ fn another_panic_than_was_expected_is_a_failure() {
 }
 
 #[filch::test(leak_check)]
+#[cfg_attr(unix, should_panic)]
+#[ignore = "it fails"]
+async fn does_not_panic_alone_where_it_should() {}
+
+/// TEST-5: also where `should_panic` is not always there.
+#[test]
+fn one_that_should_panic_here_alone_and_does_not() {
+    let text = output_of("does_not_panic_alone_where_it_should", None);
+    assert!(text.contains("did not panic as expected"), "{text}");
+}
+
+#[filch::test(leak_check)]
+#[ignore = "it fails"]
+async fn fails_and_quotes_a_harness() {
+    panic!("panic did not contain expected string; note: test did not panic as expected");
+}
+
+/// TEST-5: what a test prints says nothing about whether it fails.
+#[test]
+fn one_that_prints_what_a_harness_says_fails_all_the_same() {
+    output_of("fails_and_quotes_a_harness", None);
+}
+
+#[filch::test(leak_check)]
 #[ignore = "it fails"]
 async fn fails_and_leaves_a_task() -> Result<(), String> {
     drop(spawn(pending::<()>()));

@@ -2,7 +2,8 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Attribute, Ident, ItemFn, Path, Result, Signature, parse_quote};
+use syn::punctuated::Punctuated;
+use syn::{Attribute, ItemFn, Meta, Path, Result, Signature, Token, parse_quote};
 
 use crate::options::Options;
 
@@ -79,7 +80,7 @@ fn try_expand(kind: Kind, options: TokenStream, item: TokenStream) -> Result<Tok
                 (kind == Kind::Test).then(|| quote! { .interrupt(#filch::Interrupt::Leave) });
             let clock = options.virtual_time.then(|| quote! { .virtual_time(true) });
             let builder = quote! { #filch::Runtime::builder().workers(#workers) #leave #clock };
-            match setup(&filch, name, &options) {
+            match setup(&filch, &function, &options) {
                 None => quote! { #builder.run_main(#name()) },
                 Some(setup) => quote! { #setup.run(|| #builder, #name) },
             }
@@ -98,7 +99,8 @@ fn try_expand(kind: Kind, options: TokenStream, item: TokenStream) -> Result<Tok
 }
 
 /// What runs a test that asks for more than a runtime.
-fn setup(filch: &Path, name: &Ident, options: &Options) -> Option<TokenStream> {
+fn setup(filch: &Path, function: &ItemFn, options: &Options) -> Option<TokenStream> {
+    let name = &function.sig.ident;
     let seed = options.seed.as_ref().map(|seed| quote! { .seed(#seed) });
     let timeout = options.timeout.map(|time| {
         let millis = time.as_millis() as u64;
@@ -108,8 +110,29 @@ fn setup(filch: &Path, name: &Ident, options: &Options) -> Option<TokenStream> {
     if seed.is_none() && timeout.is_none() && leak_check.is_none() {
         return None;
     }
+    // It is run in another process, whose harness takes a panic for what is right.
+    let should_panic = options.leak_check.then(|| should_panic(&function.attrs)).flatten();
+    let should_panic = should_panic.map(|expected| quote! { .should_panic(#expected) });
     let path = quote! { ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name)) };
-    Some(quote! { #filch::testing::Setup::new(#path) #seed #timeout #leak_check })
+    Some(quote! { #filch::testing::Setup::new(#path) #seed #timeout #leak_check #should_panic })
+}
+
+/// Whether there is a `#[should_panic]`, as an expression: `cfg_attr` may say so. `None` if there is none for sure.
+fn should_panic(attributes: &[Attribute]) -> Option<TokenStream> {
+    let expected = attributes.iter().find_map(|attribute| {
+        if attribute.path().is_ident("should_panic") {
+            return Some(quote! { true });
+        }
+        if !attribute.path().is_ident("cfg_attr") {
+            return None;
+        }
+        let parse = Punctuated::<Meta, Token![,]>::parse_terminated;
+        let mut parts = attribute.parse_args_with(parse).ok()?.into_iter();
+        let condition = parts.next()?;
+        let is_there = parts.any(|part| part.path().is_ident("should_panic"));
+        is_there.then(|| quote! { ::core::cfg!(#condition) })
+    });
+    expected
 }
 
 /// Refuses what cannot become a plain function without arguments.
@@ -206,6 +229,25 @@ mod tests {
                 }
             },
         );
+    }
+
+    #[test]
+    fn who_runs_a_test_elsewhere_knows_whether_it_should_panic() {
+        let said = |attribute: TokenStream| {
+            let function: ItemFn = parse_quote! { #attribute async fn it() {} };
+            should_panic(&function.attrs).map(|expected| expected.to_string())
+        };
+        let by_cfg = quote! { ::core::cfg!(all(unix, debug_assertions)) }.to_string();
+        assert_eq!(said(quote! {}), None);
+        assert_eq!(said(quote! { #[ignore = "should_panic"] }), None);
+        assert_eq!(said(quote! { #[should_panic] }).as_deref(), Some("true"));
+        assert_eq!(said(quote! { #[should_panic = "boom"] }).as_deref(), Some("true"));
+        assert_eq!(said(quote! { #[should_panic(expected = "boom")] }).as_deref(), Some("true"));
+        assert_eq!(
+            said(quote! { #[cfg_attr(all(unix, debug_assertions), ignore, should_panic)] }),
+            Some(by_cfg)
+        );
+        assert_eq!(said(quote! { #[cfg_attr(unix, ignore)] }), None);
     }
 
     #[test]
