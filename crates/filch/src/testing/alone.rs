@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::FromRawFd;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs};
 
 /// Says in the child which test it is for.
@@ -48,16 +48,18 @@ pub(super) fn passes_in_a_child(name: &'static str, should_panic: bool) -> bool 
     true
 }
 
-/// A file without a name, to read from and to append to.
+/// A file that has no name anywhere (none that somebody else may have taken, or that is left by one who was killed): to
+/// read from, and to append to.
 fn nameless_file() -> io::Result<(File, File)> {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    // Relaxed: only a number that nobody else in this process has.
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let path = env::temp_dir().join(format!("filch-test-{}-{number}", std::process::id()));
-    let append = File::options().append(true).create_new(true).open(&path)?;
-    let read = File::open(&path);
-    fs::remove_file(&path)?;
-    Ok((read?, append))
+    // SAFETY: a string that ends with a zero, and flags.
+    let fd = unsafe { libc::memfd_create(c"filch-test".as_ptr(), libc::MFD_CLOEXEC) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is open, and nobody else's.
+    let read = unsafe { File::from_raw_fd(fd) };
+    let append = File::options().append(true).open(format!("/proc/self/fd/{fd}"))?;
+    Ok((read, append))
 }
 
 /// The descriptors of this process, without the one used to look.
