@@ -7,20 +7,13 @@
 use filch_atomic::sync::atomic::{AtomicUsize, Ordering};
 use filch_atomic::sync::{Arc, Condvar, Mutex};
 use filch_atomic::thread;
+use filch_loom_tests::check;
 use filch_sched::blocking::{BlockingPool, Config};
 use filch_sched::task::{ErrorHook, JoinHandle};
 use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, Wake, Waker};
-
-/// Explores with at most `preemptions` of them, unless the environment says otherwise.
-fn model(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(model.preemption_bound.unwrap_or(preemptions).min(preemptions));
-    model.max_branches = 10_000;
-    model.check(body);
-}
 
 fn pool(cap: usize) -> BlockingPool {
     BlockingPool::new(Config { cap, hook: ErrorHook::new(|_| {}), ..Config::default() })
@@ -53,7 +46,7 @@ fn join<T>(handle: JoinHandle<T>) -> Option<T> {
 /// A spawner counts on an idle thread just as that one's time is over.
 #[test]
 fn claim_and_expire() {
-    model(2, || {
+    check(2, || {
         let pool = pool(1);
         assert_eq!(join(pool.spawn(|| 1).unwrap()), Some(1));
         let trimmer = {
@@ -69,7 +62,7 @@ fn claim_and_expire() {
 /// A closure is run to its end or dropped, and its handle tells which, whenever shutdown comes.
 #[test]
 fn spawn_and_shutdown() {
-    model(2, || {
+    check(2, || {
         let pool = pool(1);
         let ran = Arc::new(AtomicUsize::new(0));
         let spawner = {
@@ -90,7 +83,7 @@ fn spawn_and_shutdown() {
 /// Two spawners, room for one thread: each closure is run.
 #[test]
 fn two_spawners_and_one_thread() {
-    model(2, || {
+    check(2, || {
         let pool = pool(1);
         let other = {
             let pool = pool.clone();
@@ -106,7 +99,7 @@ fn two_spawners_and_one_thread() {
 /// is run or refused.
 #[test]
 fn a_refused_thread_orphans_nothing() {
-    model(2, || {
+    check(2, || {
         let given = AtomicUsize::new(0);
         let pool = BlockingPool::new(Config {
             cap: 2,

@@ -6,6 +6,7 @@
 use filch_atomic::sync::atomic::{AtomicUsize, Ordering};
 use filch_atomic::sync::{Arc, Mutex};
 use filch_atomic::thread;
+use filch_loom_tests::check;
 use filch_sched::clock::Clock;
 use filch_sched::set_timers;
 use filch_sched::timer::{Deadline, TimeoutScope, Timers, timeout_scope_at};
@@ -13,12 +14,6 @@ use std::future::{Future, Pending, pending};
 use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
-
-fn check(model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(builder.preemption_bound.unwrap_or(2).min(2));
-    builder.check(model);
-}
 
 /// Far from where the clock stands, whatever that is.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -97,7 +92,7 @@ fn expire(timers: &Timers, now: Instant) {
 /// Who puts the deadline off in time is believed, and nobody else.
 #[test]
 fn fire_and_put_off() {
-    check(|| {
+    check(2, || {
         let mut desk = Desk::new();
         let base = desk.base;
         let (mut scope, deadline) = desk.scope(Some(base + HOUR));
@@ -130,7 +125,7 @@ fn fire_and_put_off() {
 /// A deadline that is set, or drawn nearer, while the scope goes to sleep is kept.
 #[test]
 fn set_while_it_goes_to_sleep() {
-    check(|| {
+    check(2, || {
         let mut desk = Desk::new();
         let base = desk.base;
         let (mut scope, deadline) = desk.scope(None);
@@ -146,7 +141,7 @@ fn set_while_it_goes_to_sleep() {
 /// A scope that is dropped leaves no timer behind, and cannot be put off.
 #[test]
 fn dropped_meanwhile() {
-    check(|| {
+    check(2, || {
         let desk = Desk::new();
         let base = desk.base;
         let (mut scope, deadline) = desk.scope(Some(base + HOUR));
@@ -173,7 +168,7 @@ fn dropped_meanwhile() {
 /// inner one does. Never neither.
 #[test]
 fn of_two_the_outer_one_is_put_off() {
-    check(|| {
+    check(2, || {
         let mut desk = Desk::new();
         let base = desk.base;
         let kept = Arc::new(Mutex::new(None));

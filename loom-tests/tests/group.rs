@@ -7,52 +7,17 @@
 use filch_atomic::sync::Arc;
 use filch_atomic::sync::atomic::{AtomicUsize, Ordering};
 use filch_atomic::thread;
-use filch_sched::task::{JoinError, JoinHandle, Meta};
+use filch_loom_tests::{Handed, check, result, take, until_woken};
+use filch_sched::task::Meta;
 use filch_structured::model::Spawner;
 use filch_structured::{GroupError, TaskGroup, group};
 use std::future::{Future, pending, poll_fn};
-use std::pin::Pin;
-use std::sync::Mutex as Place;
-use std::task::{Context, Poll, Waker};
-
-/// What the model hands around: `std`'s, which loom neither sees nor orders by.
-type Handed<T> = std::sync::Arc<Place<Option<T>>>;
-
-fn check(most: usize, model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.max_branches = 10_000;
-    builder.preemption_bound = Some(builder.preemption_bound.unwrap_or(2).min(most));
-    builder.check(model);
-}
+use std::task::{Poll, Waker};
 
 /// A thread that runs what is ready.
 fn worker(queue: &Spawner) -> thread::JoinHandle<()> {
     let queue = queue.clone();
     thread::spawn(move || queue.run())
-}
-
-/// The result of a task that must be over. Its panics, loom's own among them, go on from here.
-fn result<T>(mut handle: JoinHandle<T>) -> Result<T, JoinError> {
-    match Pin::new(&mut handle).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Err(error)) if error.is_panic() => {
-            std::panic::resume_unwind(error.into_panic())
-        }
-        Poll::Ready(result) => result,
-        Poll::Pending => panic!("the task is not over and nobody is left to run it"),
-    }
-}
-
-/// Suspends until the waker that it leaves is woken for the first time.
-async fn until_woken(place: Handed<Waker>) {
-    let mut is_first = true;
-    poll_fn(move |cx| {
-        if !std::mem::replace(&mut is_first, false) {
-            return Poll::Ready(());
-        }
-        *place.lock().unwrap() = Some(cx.waker().clone());
-        Poll::Pending
-    })
-    .await;
 }
 
 /// Two children end on two threads: the group hears of the last one, and sees what both did.
@@ -111,7 +76,7 @@ fn who_is_not_refused_is_waited_for() {
             Meta::here(),
         );
         queue.run();
-        let g = kept.lock().unwrap().take().unwrap();
+        let g = take(&kept).unwrap();
         let spawner = thread::spawn({
             let (queue, ran) = (queue.clone(), ran.clone());
             move || {
@@ -120,7 +85,7 @@ fn who_is_not_refused_is_waited_for() {
                 child.is_refused()
             }
         });
-        waker.lock().unwrap().take().unwrap().wake();
+        take(&waker).unwrap().wake();
         queue.run();
         let is_refused = spawner.join().unwrap();
         queue.run();
@@ -194,7 +159,7 @@ fn a_cancel_and_a_childs_end() {
         queue.run();
         let ender = thread::spawn({
             let queue = queue.clone();
-            let waker = waker.lock().unwrap().take().unwrap();
+            let waker = take(&waker).unwrap();
             move || {
                 waker.wake();
                 queue.run();
@@ -204,7 +169,7 @@ fn a_cancel_and_a_childs_end() {
         queue.run();
         ender.join().unwrap();
         queue.run();
-        waker.lock().unwrap().take();
+        take(&waker);
         // Its child came to its end, or it was cut and so was what is around.
         match result(handle) {
             Ok(ended) => ended.unwrap(),
@@ -252,17 +217,17 @@ fn a_drop_and_the_last_childs_end() {
         queue.run();
         let ender = thread::spawn({
             let queue = queue.clone();
-            let waker = inner.lock().unwrap().take().unwrap();
+            let waker = take(&inner).unwrap();
             move || {
                 waker.wake();
                 queue.run();
             }
         });
-        waker.lock().unwrap().take().unwrap().wake();
+        take(&waker).unwrap().wake();
         queue.run();
         ender.join().unwrap();
         queue.run();
-        inner.lock().unwrap().take();
+        take(&inner);
         assert_eq!(result(handle).unwrap(), 1);
     });
 }

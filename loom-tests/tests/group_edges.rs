@@ -8,42 +8,16 @@
 use filch_atomic::sync::Arc;
 use filch_atomic::sync::atomic::{AtomicUsize, Ordering};
 use filch_atomic::thread;
+use filch_loom_tests::{Handed, check, result, take, until_woken};
 use filch_sched::scope::{is_cancelled, shielded};
-use filch_sched::task::{JoinError, JoinHandle, Meta};
+use filch_sched::task::Meta;
 use filch_structured::model::Spawner;
 use filch_structured::{GroupError, TaskGroup, group};
 use std::future::{Future, pending, poll_fn};
-use std::mem;
 use std::pin::Pin;
-use std::sync::Mutex as Place;
-use std::task::{Context, Poll, Waker};
-
-/// What the model hands around: `std`'s, which loom neither sees nor orders by.
-type Handed<T> = std::sync::Arc<Place<Option<T>>>;
+use std::task::{Poll, Waker};
 
 type Inner = Pin<Box<dyn Future<Output = Result<(), GroupError>> + Send>>;
-
-fn check(most: usize, model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.max_branches = 10_000;
-    builder.preemption_bound = Some(builder.preemption_bound.unwrap_or(2).min(most));
-    builder.check(model);
-}
-
-/// The result of a task that must be over. Its panics, loom's own among them, go on from here.
-fn result<T>(mut handle: JoinHandle<T>) -> Result<T, JoinError> {
-    match Pin::new(&mut handle).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Err(error)) if error.is_panic() => {
-            std::panic::resume_unwind(error.into_panic())
-        }
-        Poll::Ready(result) => result,
-        Poll::Pending => panic!("the task is not over and nobody is left to run it"),
-    }
-}
-
-fn take<T>(place: &Handed<T>) -> Option<T> {
-    place.lock().unwrap().take()
-}
 
 /// A thread that wakes somebody, and runs what is ready.
 fn wakes(queue: &Spawner, place: &Handed<Waker>) -> thread::JoinHandle<()> {
@@ -52,19 +26,6 @@ fn wakes(queue: &Spawner, place: &Handed<Waker>) -> thread::JoinHandle<()> {
         waker.wake();
         queue.run();
     })
-}
-
-/// Suspends until the waker that it leaves is woken for the first time.
-async fn until_woken(place: Handed<Waker>) {
-    let mut is_first = true;
-    poll_fn(move |cx| {
-        if !mem::replace(&mut is_first, false) {
-            return Poll::Ready(());
-        }
-        *place.lock().unwrap() = Some(cx.waker().clone());
-        Poll::Pending
-    })
-    .await;
 }
 
 async fn once<F: Future + Unpin>(future: &mut F) {

@@ -3,6 +3,7 @@
 #![cfg(filch_loom)]
 
 mod kernel;
+mod stream;
 #[allow(dead_code, reason = "each model uses its part")]
 mod waiting;
 
@@ -12,21 +13,8 @@ use loom::sync::Arc;
 use loom::thread;
 use std::future::poll_fn;
 use std::task::Poll;
+use stream::with_a_pending_read;
 use waiting::{Waiting, wait};
-
-/// A stream, and a kernel that has its first read, which nobody waits for.
-fn with_a_pending_read(polled: bool) -> (Arc<Stream>, Kernel) {
-    disposed();
-    let mut kernel = Kernel::new();
-    let stream = Arc::new(Stream::new(descriptor().0, kernel.remote()));
-    if polled {
-        assert!(Waiting::new(modelled(poll_fn(|cx| stream.poll_read(cx)))).poll().is_pending());
-    } else {
-        assert!(Waiting::new(modelled(stream.read())).poll().is_pending());
-    }
-    kernel.look();
-    (stream, kernel)
-}
 
 fn completed(kernel: &mut Kernel) {
     assert!(kernel.complete(|| 7), "it was pending");

@@ -4,12 +4,7 @@
 use filch_atomic::scope::{Inside, Kind, Region, Scope, around};
 use filch_atomic::sync::Arc;
 use filch_atomic::thread;
-
-fn check(model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(builder.preemption_bound.unwrap_or(2).min(2));
-    builder.check(model);
-}
+use filch_loom_tests::check;
 
 /// A region, or one in another, and a boundary in the innermost.
 fn begin(task: &Arc<Scope>) -> (Region, Region, Inside) {
@@ -23,7 +18,7 @@ fn begin(task: &Arc<Scope>) -> (Region, Region, Inside) {
 /// A cancel comes to what has outlived its region, be it on its way when that goes.
 #[test]
 fn a_cancel_passes_through_a_region_that_goes() {
-    check(|| {
+    check(2, || {
         let task = Scope::of_task();
         let (outer, inner, boundary) = begin(&task);
         let canceller = thread::spawn(move || task.cancel());
@@ -37,7 +32,7 @@ fn a_cancel_passes_through_a_region_that_goes() {
 /// A region that stays for what is in it goes with that, whichever of them is first.
 #[test]
 fn the_last_takes_its_region_along() {
-    check(|| {
+    check(2, || {
         let task = Scope::of_task();
         let (mut outer, mut inner, boundary) = begin(&task);
         let scopes = [&mut outer, &mut inner].map(|region| region.scope().unwrap().clone());

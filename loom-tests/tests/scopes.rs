@@ -7,13 +7,10 @@
 
 use filch_atomic::scope::{Inside, Kind, Leaf, Scope, enter, here_is_cancelled};
 use filch_atomic::sync::atomic::{AtomicUsize, Ordering};
-use filch_atomic::sync::{Arc, Mutex};
+use filch_atomic::sync::Arc;
 use filch_atomic::thread;
+use filch_loom_tests::{Bench, check, result};
 use filch_sched::scope::{Cancelled, Part, cancellable, shielded};
-use filch_sched::task::{
-    ErrorHook, JoinError, JoinHandle, Meta, OwnedTasks, Schedule, Task, spawn_task,
-};
-use std::collections::VecDeque;
 use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool as Flag, AtomicUsize as Count};
@@ -21,85 +18,6 @@ use std::task::{Context, Poll, Wake, Waker};
 
 /// What the model itself counts with: `std`'s, which loom neither sees nor orders by.
 type Counter = std::sync::Arc<Count>;
-
-fn check(model: impl Fn() + Send + Sync + 'static) {
-    check_to(2, model);
-}
-
-/// To so many preemptions, or as many as the environment says if that is fewer.
-fn check_to(most: usize, model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(builder.preemption_bound.unwrap_or(2).min(most));
-    builder.check(model);
-}
-
-/// One queue, run by hand.
-struct Queue {
-    ready: Mutex<VecDeque<Task>>,
-    tasks: OwnedTasks,
-    hook: ErrorHook,
-}
-
-impl Schedule for Queue {
-    fn schedule(&self, task: Task) {
-        self.ready.lock().push_back(task);
-    }
-
-    fn tasks(&self) -> &OwnedTasks {
-        &self.tasks
-    }
-
-    fn hook(&self) -> &ErrorHook {
-        &self.hook
-    }
-}
-
-#[derive(Clone)]
-struct Bench(Arc<Queue>);
-
-impl Bench {
-    fn new() -> Self {
-        let hook = ErrorHook::new(|_| ());
-        let tasks = OwnedTasks::new();
-        Self(Arc::new(Queue { ready: Mutex::new(VecDeque::new()), tasks, hook }))
-    }
-
-    fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
-    where
-        F: Future<Output: Send> + Send + 'static,
-    {
-        let (task, handle) = spawn_task(future, self.0.clone(), Meta::here());
-        self.0.schedule(task.expect("the list is open"));
-        handle
-    }
-
-    /// Runs what is ready, as a worker does.
-    fn run(&self) {
-        loop {
-            let Some(task) = self.0.ready.lock().pop_front() else { return };
-            if let Some(task) = task.run() {
-                self.0.schedule(task);
-            }
-        }
-    }
-
-    /// A thread that runs what is ready.
-    fn worker(&self) -> thread::JoinHandle<()> {
-        let queue = self.clone();
-        thread::spawn(move || queue.run())
-    }
-}
-
-/// The result of a task that must be over. Its panics, loom's own among them, go on from here.
-fn result<T>(mut handle: JoinHandle<T>) -> Result<T, JoinError> {
-    match Pin::new(&mut handle).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Err(error)) if error.is_panic() => {
-            std::panic::resume_unwind(error.into_panic())
-        }
-        Poll::Ready(result) => result,
-        Poll::Pending => panic!("the task is not over and nobody is left to run it"),
-    }
-}
 
 /// Polls what it holds only if that was woken by its own waker, as `FuturesUnordered` does.
 struct Only<F> {
@@ -156,7 +74,7 @@ impl<F> Drop for Only<F> {
 /// The inner boundary acts in any case, the outer one, which is cut, after it.
 #[test]
 fn the_innermost_is_first() {
-    check(|| {
+    check(2, || {
         let queue = Bench::new();
         let inner = Counter::default();
         let handle = queue.spawn({
@@ -184,7 +102,7 @@ fn the_innermost_is_first() {
 #[test]
 fn of_two_cancels_neither_is_too_fast() {
     // One is enough: the first canceller is held up in the midst.
-    check_to(1, || {
+    check(1, || {
         let queue = Bench::new();
         let inner = Counter::default();
         let handle = queue.spawn({
@@ -211,7 +129,7 @@ fn of_two_cancels_neither_is_too_fast() {
 /// that the task ends.
 #[test]
 fn a_shield_that_goes_elsewhere_lets_go() {
-    check(|| {
+    check(2, || {
         let queue = Bench::new();
         let place = std::sync::Arc::new(std::sync::Mutex::new(None));
         let handle = queue.spawn({
@@ -242,7 +160,7 @@ fn a_shield_that_goes_elsewhere_lets_go() {
 /// The same, where the task itself is what is held up.
 #[test]
 fn a_shield_that_goes_elsewhere_lets_the_task_go() {
-    check(|| {
+    check(2, || {
         let queue = Bench::new();
         let place = std::sync::Arc::new(std::sync::Mutex::new(None));
         let handle = queue.spawn({
@@ -272,7 +190,7 @@ fn a_shield_that_goes_elsewhere_lets_the_task_go() {
 /// Cancel x completion x join: an output that is there wins, and in any case the joiner hears of the end.
 #[test]
 fn cancel_complete_join() {
-    check(|| {
+    check(2, || {
         let queue = Bench::new();
         let value = Arc::new(AtomicUsize::new(0));
         let place = std::sync::Arc::new(std::sync::Mutex::new(None::<Waker>));
@@ -325,7 +243,7 @@ impl Wake for Bell {
 /// A boundary that begins while its task is cancelled is told of it, one way or the other.
 #[test]
 fn who_begins_meanwhile_is_told() {
-    check(|| {
+    check(2, || {
         let queue = Bench::new();
         let told = Counter::default();
         let handle = queue.spawn({
@@ -350,7 +268,7 @@ fn who_begins_meanwhile_is_told() {
 /// Who was told, and goes on behind its boundary, does so in a scope that is cancelled: nothing begins there.
 #[test]
 fn who_is_behind_a_boundary_knows() {
-    check(|| {
+    check(2, || {
         let queue = Bench::new();
         let handle = queue.spawn(async {
             cancellable(pending::<()>()).await.unwrap_err();
@@ -367,7 +285,7 @@ fn who_is_behind_a_boundary_knows() {
 /// A cancel from further out, that finds another one at work on a scope within, does not run ahead of it.
 #[test]
 fn of_two_scopes_the_inner_is_first() {
-    check(|| {
+    check(2, || {
         let outer = Scope::of_task();
         let inner = Inside::new(Kind::Boundary, Some(outer.clone()), None);
         let leaf = enter(inner.scope(), Leaf::here).unwrap();
@@ -405,7 +323,7 @@ impl<F: Future> Future for Ends<F> {
 /// somebody sees to it that the rest is over.
 #[test]
 fn a_part_that_ends_while_its_task_is_cancelled() {
-    check(|| {
+    check(2, || {
         let queue = Bench::new();
         let (inner, over) = (Counter::default(), std::sync::Arc::new(Flag::new(false)));
         let handle = queue.spawn({
@@ -435,7 +353,7 @@ fn a_part_that_ends_while_its_task_is_cancelled() {
 /// holds up elsewhere.
 #[test]
 fn a_part_that_ends_waits_for_a_shield_elsewhere() {
-    check(|| {
+    check(2, || {
         let queue = Bench::new();
         let over = std::sync::Arc::new(Flag::new(false));
         let place = std::sync::Arc::new(std::sync::Mutex::new(None));

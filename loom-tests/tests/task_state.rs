@@ -9,10 +9,10 @@ use filch_atomic::cell::UnsafeCell;
 use filch_atomic::sync::atomic::{AtomicUsize, Ordering};
 use filch_atomic::sync::{Arc, Mutex};
 use filch_atomic::thread;
+use filch_loom_tests::{Bench, result};
 use filch_sched::task::{
     ErrorHook, JoinError, JoinHandle, Meta, OwnedTasks, Schedule, Task, spawn_task,
 };
-use std::collections::VecDeque;
 use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::AtomicUsize as Count;
@@ -25,80 +25,6 @@ fn check(model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound.get_or_insert(2);
     builder.check(model);
-}
-
-/// One queue, run by hand.
-struct Queue {
-    ready: Mutex<VecDeque<Task>>,
-    tasks: OwnedTasks,
-    hook: ErrorHook,
-    reports: Counter,
-}
-
-impl Schedule for Queue {
-    fn schedule(&self, task: Task) {
-        self.ready.lock().push_back(task);
-    }
-
-    fn tasks(&self) -> &OwnedTasks {
-        &self.tasks
-    }
-
-    fn hook(&self) -> &ErrorHook {
-        &self.hook
-    }
-}
-
-/// The model's hold on its queue.
-#[derive(Clone)]
-struct Bench(Arc<Queue>);
-
-impl std::ops::Deref for Bench {
-    type Target = Queue;
-
-    fn deref(&self) -> &Queue {
-        &self.0
-    }
-}
-
-impl Bench {
-    fn new() -> Self {
-        let reports = Counter::default();
-        let counted = reports.clone();
-        let hook = ErrorHook::new(move |_| {
-            counted.fetch_add(1, Ordering::SeqCst);
-        });
-        let tasks = OwnedTasks::new();
-        Self(Arc::new(Queue { ready: Mutex::new(VecDeque::new()), tasks, hook, reports }))
-    }
-
-    /// Spawns and queues.
-    fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
-    where
-        F: Future<Output: Send> + Send + 'static,
-    {
-        let (task, handle) = spawn_task(future, self.0.clone(), Meta::here());
-        if let Some(task) = task {
-            self.schedule(task);
-        }
-        handle
-    }
-
-    /// Runs what is ready, as a worker does.
-    fn run(&self) {
-        loop {
-            let Some(task) = self.ready.lock().pop_front() else { return };
-            if let Some(task) = task.run() {
-                self.schedule(task);
-            }
-        }
-    }
-
-    /// A thread that runs what is ready.
-    fn worker(&self) -> thread::JoinHandle<()> {
-        let queue = self.clone();
-        thread::spawn(move || queue.run())
-    }
 }
 
 /// Counts how often it is dropped.
@@ -128,17 +54,6 @@ impl Bell {
 
 fn poll<T>(handle: &mut JoinHandle<T>, waker: &Waker) -> Poll<Result<T, JoinError>> {
     Pin::new(handle).poll(&mut Context::from_waker(waker))
-}
-
-/// The result of a task that must be over. Its panics, loom's own among them, go on from here.
-fn result<T>(mut handle: JoinHandle<T>) -> Result<T, JoinError> {
-    match poll(&mut handle, Waker::noop()) {
-        Poll::Ready(Err(error)) if error.is_panic() => {
-            std::panic::resume_unwind(error.into_panic())
-        }
-        Poll::Ready(result) => result,
-        Poll::Pending => panic!("the task is not over and nobody is left to run it"),
-    }
 }
 
 /// Where a task leaves its waker at its first poll.

@@ -1,5 +1,39 @@
 //! Operations: what one is, and the future of one.
 
+/// The end of an [`Operation`] that gives nothing but whether it was done.
+macro_rules! gives_nothing {
+    () => {
+        fn complete(self, result: io::Result<i32>) -> Self::Output {
+            result.map(drop)
+        }
+
+        fn dispose(self, _: io::Result<i32>) {}
+
+        fn lost(error: io::Error) -> Self::Output {
+            Err(error)
+        }
+    };
+}
+
+/// What becomes of the one buffer of an [`Operation`] that nobody has to undo. `$lent`: what the kernel does with it.
+macro_rules! owns_a_buffer {
+    ($lent:ident) => {
+        fn dispose(self, _: io::Result<i32>) {}
+
+        fn lent(&mut self, put: &mut dyn FnMut($crate::quarantine::Lent)) {
+            put($crate::quarantine::Lent::$lent(&mut self.buffer));
+        }
+
+        fn dispose_but_buffer(self, _: io::Result<i32>) -> Option<$crate::quarantine::Memory> {
+            Some(Box::new(self.buffer))
+        }
+
+        fn lost(error: io::Error) -> Self::Output {
+            (Err(error), B::stand_in())
+        }
+    };
+}
+
 mod accept;
 mod cancel;
 mod close;
@@ -54,6 +88,7 @@ pub use unlink::Unlink;
 pub use write::Write;
 
 use crate::quarantine::{Lent, Memory};
+use crate::sys;
 use filch_atomic::current::WaitKind;
 use io_uring::squeue;
 use std::os::fd::RawFd;
@@ -175,12 +210,28 @@ impl Position {
         }
     }
 
+    /// Makes the plain call of two: that which is told a position, or that which is not.
+    fn call(
+        self,
+        fd: RawFd,
+        at: impl Fn(i64) -> isize,
+        current: impl Fn() -> isize,
+    ) -> io::Result<i32> {
+        if let Self::At(_) = self {
+            match sys::retry(|| sys::check_size(at(self.offset() as i64))) {
+                Err(error) => self.without(fd, error)?,
+                result => return result,
+            }
+        }
+        sys::retry(|| sys::check_size(current()))
+    }
+
     /// What to do when a plain call refuses the position with `error`: a ring would not mind on what has
     /// no positions, so the call is made again without one. Gives the error back where a ring reports
     /// one too.
     fn without(self, fd: RawFd, error: io::Error) -> io::Result<()> {
         let no_positions = error.raw_os_error() == Some(libc::ESPIPE);
-        if no_positions && (self == Self::At(0) || !crate::sys::is_socket(fd)) {
+        if no_positions && (self == Self::At(0) || !sys::is_socket(fd)) {
             return Ok(());
         }
         Err(error)
@@ -195,7 +246,13 @@ impl Position {
     }
 }
 
+/// The entry of an operation that the kernel tries first, to see whether it can be done at once; or else does in a
+/// thread of its own from the start.
+fn tried_first(entry: squeue::Entry, is_tried: bool) -> squeue::Entry {
+    if is_tried { entry } else { entry.flags(squeue::Flags::ASYNC) }
+}
+
 /// A length as an SQE says it, cut off where the plain calls cut off too.
 fn transfer(len: usize) -> u32 {
-    len.min(crate::sys::MAX_TRANSFER) as u32
+    len.min(sys::MAX_TRANSFER) as u32
 }

@@ -8,6 +8,18 @@ use std::io;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 
+/// What is said of all that is done to the names of a file: of one, or of two.
+macro_rules! once_begun {
+    ($named:literal) => {
+        concat!(
+            "# Errors\n\nThe system's, naming ",
+            $named,
+            ". Without a runtime on this thread.\n\n",
+            "# Cancel safety\n\nDropped, it may or may not happen, also a little later."
+        )
+    };
+}
+
 /// Gives a file or directory another name, in the same file system; what had that name is replaced.
 ///
 /// ```
@@ -48,13 +60,7 @@ pub fn rename(
 /// Takes a name away: that of a file, or of a symbolic link. The file itself goes with its last name, when
 /// nobody has it open any more.
 ///
-/// # Errors
-///
-/// The system's, naming the path. Without a runtime on this thread.
-///
-/// # Cancel safety
-///
-/// Dropped, it may or may not happen, also a little later.
+#[doc = once_begun!("the path")]
 #[track_caller]
 #[doc(alias = "unlink")]
 pub fn remove_file(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> + Send {
@@ -68,13 +74,7 @@ pub fn remove_file(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()
 
 /// Gives the file `original` one more name, `link`, in the same file system.
 ///
-/// # Errors
-///
-/// The system's, naming both paths. Without a runtime on this thread.
-///
-/// # Cancel safety
-///
-/// Dropped, it may or may not happen, also a little later.
+#[doc = once_begun!("both paths")]
 #[track_caller]
 pub fn hard_link(
     original: impl AsRef<Path>,
@@ -91,13 +91,7 @@ pub fn hard_link(
 
 /// Makes a symbolic link, at `link`, to `original`, which need not be there.
 ///
-/// # Errors
-///
-/// The system's, naming both paths. Without a runtime on this thread.
-///
-/// # Cancel safety
-///
-/// Dropped, it may or may not happen, also a little later.
+#[doc = once_begun!("both paths")]
 #[track_caller]
 pub fn symlink(
     original: impl AsRef<Path>,

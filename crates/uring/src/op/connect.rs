@@ -48,15 +48,7 @@ unsafe impl Operation for Connect {
         WaitWithout::Blocking
     }
 
-    fn complete(self, result: io::Result<i32>) -> Self::Output {
-        result.map(drop)
-    }
-
-    fn dispose(self, _: io::Result<i32>) {}
-
-    fn lost(error: io::Error) -> Self::Output {
-        Err(error)
-    }
+    gives_nothing!();
 
     fn descriptor(&self) -> RawFd {
         self.fd.as_raw_fd()

@@ -1,6 +1,6 @@
 //! `openat(2)`.
 
-use super::{Operation, WaitWithout};
+use super::{Operation, WaitWithout, tried_first};
 use crate::fd::{SharedFd, opened};
 use crate::sys;
 use filch_atomic::current::WaitKind;
@@ -65,10 +65,7 @@ unsafe impl Operation for Open {
             .flags(self.flags)
             .mode(self.mode)
             .build();
-        match self.in_kernel_thread {
-            true => entry.flags(squeue::Flags::ASYNC),
-            false => entry,
-        }
+        tried_first(entry, !self.in_kernel_thread)
     }
 
     fn call(&mut self) -> io::Result<i32> {

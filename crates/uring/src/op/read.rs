@@ -1,10 +1,8 @@
 //! `read(2)` and `pread(2)`.
 
-use super::{Operation, Position, WaitWithout, transfer};
+use super::{Operation, Position, WaitWithout, transfer, tried_first};
 use crate::buf::IoBufMut;
 use crate::fd::SharedFd;
-use crate::quarantine::{Lent, Memory};
-use crate::sys;
 use filch_atomic::current::WaitKind;
 use io_uring::{opcode, squeue, types};
 use std::io;
@@ -48,10 +46,7 @@ unsafe impl<B: IoBufMut> Operation for Read<B> {
         let entry = opcode::Read::new(types::Fd(self.fd.as_raw_fd()), pointer, len)
             .offset(self.position.offset())
             .build();
-        match self.in_kernel_thread {
-            true => entry.flags(squeue::Flags::ASYNC),
-            false => entry,
-        }
+        tried_first(entry, !self.in_kernel_thread)
     }
 
     fn call(&mut self) -> io::Result<i32> {
@@ -79,19 +74,7 @@ unsafe impl<B: IoBufMut> Operation for Read<B> {
         (result, self.buffer)
     }
 
-    fn dispose(self, _: io::Result<i32>) {}
-
-    fn lent(&mut self, put: &mut dyn FnMut(Lent)) {
-        put(Lent::to_fill(&mut self.buffer));
-    }
-
-    fn dispose_but_buffer(self, _: io::Result<i32>) -> Option<Memory> {
-        Some(Box::new(self.buffer))
-    }
-
-    fn lost(error: io::Error) -> Self::Output {
-        (Err(error), B::stand_in())
-    }
+    owns_a_buffer!(to_fill);
 
     fn descriptor(&self) -> RawFd {
         self.fd.as_raw_fd()
@@ -102,17 +85,9 @@ impl<B: IoBufMut> Read<B> {
     fn call_once(&mut self) -> io::Result<i32> {
         let (fd, len) = (self.fd.as_raw_fd(), self.buffer.capacity());
         let pointer = self.buffer.as_mut_ptr().cast();
-        if let Position::At(_) = self.position {
-            let offset = self.position.offset() as i64;
-            // SAFETY: the buffer has room for `len` bytes.
-            let result =
-                sys::retry(|| sys::check_size(unsafe { libc::pread(fd, pointer, len, offset) }));
-            match result {
-                Err(error) => self.position.without(fd, error)?,
-                result => return result,
-            }
-        }
+        // SAFETY: the buffer has room for `len` bytes.
+        let at = |offset| unsafe { libc::pread(fd, pointer, len, offset) };
         // SAFETY: as above.
-        sys::retry(|| sys::check_size(unsafe { libc::read(fd, pointer, len) }))
+        self.position.call(fd, at, || unsafe { libc::read(fd, pointer, len) })
     }
 }

@@ -55,13 +55,5 @@ unsafe impl Operation for Rename {
         WaitWithout::Blocking
     }
 
-    fn complete(self, result: io::Result<i32>) -> Self::Output {
-        result.map(drop)
-    }
-
-    fn dispose(self, _: io::Result<i32>) {}
-
-    fn lost(error: io::Error) -> Self::Output {
-        Err(error)
-    }
+    gives_nothing!();
 }

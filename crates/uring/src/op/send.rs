@@ -3,7 +3,6 @@
 use super::{Operation, WaitWithout, transfer};
 use crate::buf::IoBuf;
 use crate::fd::SharedFd;
-use crate::quarantine::{Lent, Memory};
 use crate::sys;
 use filch_atomic::current::WaitKind;
 use io_uring::{opcode, squeue, types};
@@ -65,19 +64,7 @@ unsafe impl<B: IoBuf> Operation for Send<B> {
         (result.map(|sent| sent as usize), self.buffer)
     }
 
-    fn dispose(self, _: io::Result<i32>) {}
-
-    fn lent(&mut self, put: &mut dyn FnMut(Lent)) {
-        put(Lent::to_read(&mut self.buffer));
-    }
-
-    fn dispose_but_buffer(self, _: io::Result<i32>) -> Option<Memory> {
-        Some(Box::new(self.buffer))
-    }
-
-    fn lost(error: io::Error) -> Self::Output {
-        (Err(error), B::stand_in())
-    }
+    owns_a_buffer!(to_read);
 
     fn descriptor(&self) -> RawFd {
         self.fd.as_raw_fd()
