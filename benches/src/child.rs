@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child as Process, ChildStdout, Command, Stdio};
 
+use crate::files::data;
 use crate::load::Target;
 use crate::measure::Sample;
 use crate::plan::{Conduct, Trial};
@@ -61,6 +62,7 @@ fn command(trial: &Trial, role: &str, extra: &[String], wrapper: &[&str]) -> io:
         }
     };
     command.arg(SUBCOMMAND).arg(role).args(trial.to_args()).args(extra);
+    command.env(data::FOLDER, data::folder()?);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     Ok(command)
 }

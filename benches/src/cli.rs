@@ -15,6 +15,7 @@ usage: compare [ROW...] [options]
   --quick           small sizes: does everything work? (the figures mean little)
   --repeat N        trials of each contender (default 3)
   --workers 1|2     only the shapes with that many workers
+  --variant NAME    only the shapes of that name
   --contender NAME  only this contender; may be given several times
   --instructions    count instructions per operation under callgrind instead
   --no-wait         do not wait for a quiet machine before each trial
@@ -30,6 +31,8 @@ pub struct Options {
     pub contenders: Vec<String>,
     /// Only shapes with that many workers.
     pub workers: Option<usize>,
+    /// Only shapes of that name.
+    pub variant: Option<String>,
     /// Trials of each contender.
     pub repeat: usize,
     /// Small sizes.
@@ -65,6 +68,7 @@ pub fn parse(args: &[String]) -> Result<Options, String> {
         rows: Vec::new(),
         contenders: Vec::new(),
         workers: None,
+        variant: None,
         repeat: 3,
         quick: false,
         json: false,
@@ -87,6 +91,14 @@ pub fn parse(args: &[String]) -> Result<Options, String> {
                     return Err(format!("no contender `{name}`"));
                 }
                 options.contenders.push(name.clone());
+            }
+            "--variant" => {
+                let name = value()?;
+                let shapes = || ROWS.iter().flat_map(|row| row.shapes);
+                if !shapes().any(|shape| shape.variant == name) {
+                    return Err(format!("no variant `{name}`"));
+                }
+                options.variant = Some(name.clone());
             }
             "--repeat" => {
                 options.repeat = match value()?.parse() {
@@ -133,12 +145,15 @@ mod tests {
 
     #[test]
     fn everything() {
-        let options =
-            of("echo --json --quick --repeat 5 --workers 2 --contender ring yield").unwrap();
+        let options = of(
+            "echo --json --quick --repeat 5 --workers 2 --contender ring yield --variant single",
+        )
+        .unwrap();
         let rows: Vec<_> = options.rows.iter().map(|row| row.name).collect();
         assert_eq!(rows, ["echo", "yield"]);
         assert!(options.json && options.quick && options.wait);
         assert_eq!((options.repeat, options.workers), (5, Some(2)));
+        assert_eq!(options.variant.as_deref(), Some("single"));
         assert_eq!(options.contenders, ["ring"]);
         assert_eq!(options.mode, Mode::Compare);
     }
@@ -159,6 +174,7 @@ mod tests {
                 "yield",
                 "chained_spawn",
                 "timeout",
+                "file_small",
                 "uncontended"
             ]
         );
@@ -169,7 +185,18 @@ mod tests {
         let names = |line| of(line).unwrap().rows.iter().map(|row| row.name).collect::<Vec<_>>();
         assert_eq!(
             names("io"),
-            ["echo", "echo_sizes", "bulk", "accept", "udp", "hog", "file_rand"]
+            [
+                "echo",
+                "echo_sizes",
+                "bulk",
+                "accept",
+                "udp",
+                "hog",
+                "file_rand",
+                "file_depths",
+                "file_small",
+                "file_copy"
+            ]
         );
         assert!(names("sync yield").starts_with(&["mutex", "rwlock", "semaphore"]));
         assert!(names("sync yield").ends_with(&["uncontended", "yield"]));
@@ -184,6 +211,7 @@ mod tests {
             ("--repeat 0", "at least 1"),
             ("--workers 3", "`3`"),
             ("--contender tokyo", "tokyo"),
+            ("--variant octuple", "octuple"),
         ] {
             let error = of(line).unwrap_err();
             assert!(error.contains(mention), "{error}");

@@ -36,6 +36,7 @@ pub fn run(options: &Options) -> io::Result<bool> {
         for shape in row.shapes.iter().filter(|shape| shape.workers == 1) {
             for contender in contenders(row, *shape, &options.contenders) {
                 let trial = Trial::new(row, *shape, contender, true);
+                (row.prepare)(&trial)?;
                 let name = format!("{} {contender}", title(row, *shape));
                 match per_operation(&trial, sizes) {
                     Ok(count) => {

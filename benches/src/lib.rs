@@ -16,6 +16,7 @@ compile_error!("filch runs on Linux only");
 pub mod child;
 pub mod cli;
 pub mod dial;
+pub mod files;
 pub mod flood;
 pub mod instructions;
 pub mod load;

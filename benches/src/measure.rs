@@ -41,6 +41,8 @@ pub const KCONN: Metric = higher("kconn_s");
 pub const KCONN_CPU: Metric = higher("kconn_per_cpu_s");
 /// Thousand reads a second.
 pub const KIOPS: Metric = higher("kiops");
+/// Thousand files a second.
+pub const KFILES: Metric = higher("kfiles_s");
 /// Median latency, in microseconds.
 pub const P50_US: Metric = lower("p50_us");
 /// 99th percentile of latency, in microseconds.

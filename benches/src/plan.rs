@@ -72,7 +72,7 @@ impl Shape {
 }
 
 /// The processes of a trial.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum Conduct {
     /// The contender's process works and measures itself.
     Alone(fn(&Trial) -> io::Result<Sample>),

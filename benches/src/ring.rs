@@ -7,16 +7,11 @@
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
-use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use io_uring::{IoUring, opcode, squeue, types};
 
 use crate::child;
-use crate::measure::histogram;
-use crate::rows::file_rand::{BLOCK, Offsets, check};
 
 /// A ring for the calling thread alone.
 ///
@@ -125,93 +120,12 @@ impl Echo {
     }
 }
 
-/// Keeps `depth` reads of random blocks of the file in flight on `threads` rings together, for that time.
+/// Runs `work` on each share; on the calling thread when there is one share only.
 ///
 /// # Errors
 ///
-/// When a system call fails or a read returns the wrong bytes.
-pub fn reads(
-    threads: usize,
-    path: &Path,
-    blocks: u64,
-    depth: usize,
-    time: Duration,
-) -> io::Result<Histogram<u64>> {
-    let end = Instant::now() + time;
-    let shares = (0..threads)
-        .map(|thread| (0..depth).filter(|read| read % threads == thread).collect())
-        .collect();
-    let all = each_on_its_thread(shares, |share: Vec<usize>| read_share(path, blocks, share, end))?;
-    Ok(all.into_iter().reduce(|a, b| a + b).expect("there is a thread"))
-}
-
-/// One of the reads in flight.
-struct Reader {
-    offsets: Offsets,
-    block: u64,
-    buffer: Vec<u8>,
-    started: Instant,
-}
-
-fn read_share(
-    path: &Path,
-    blocks: u64,
-    share: Vec<usize>,
-    end: Instant,
-) -> io::Result<Histogram<u64>> {
-    let file = std::fs::File::open(path)?;
-    let fd = types::Fd(file.as_raw_fd());
-    let mut latencies = histogram();
-    let mut now = Instant::now();
-    let readers: Vec<_> = share
-        .into_iter()
-        .map(|seed| Reader {
-            offsets: Offsets::new(seed as u64, blocks),
-            block: 0,
-            buffer: vec![0; BLOCK],
-            started: now,
-        })
-        .collect();
-    let readers = readers.leak();
-    let mut ring = ring(256)?;
-    let mut ready: Vec<usize> = (0..readers.len()).collect();
-    let mut in_flight = 0;
-    loop {
-        if now < end {
-            for index in ready.drain(..) {
-                push(&mut ring, readers[index].start(fd, index, now))?;
-                in_flight += 1;
-            }
-        }
-        if in_flight == 0 {
-            return Ok(latencies);
-        }
-        ring.submit_and_wait(1)?;
-        now = Instant::now();
-        for cqe in ring.completion() {
-            let index = cqe.user_data() as usize;
-            let reader = &readers[index];
-            check(reader.block, positive(cqe.result())?, &reader.buffer)?;
-            latencies.saturating_record((now - reader.started).as_nanos() as u64);
-            ready.push(index);
-            in_flight -= 1;
-        }
-    }
-}
-
-impl Reader {
-    fn start(&mut self, fd: types::Fd, index: usize, now: Instant) -> squeue::Entry {
-        self.block = self.offsets.next_block();
-        self.started = now;
-        opcode::Read::new(fd, self.buffer.as_mut_ptr(), BLOCK as u32)
-            .offset(self.block * BLOCK as u64)
-            .build()
-            .user_data(index as u64)
-    }
-}
-
-/// Runs `work` on each share; on the calling thread when there is one share only.
-fn each_on_its_thread<S: Send, T: Send>(
+/// Those of `work`.
+pub(crate) fn each_on_its_thread<S: Send, T: Send>(
     shares: Vec<S>,
     work: impl Fn(S) -> io::Result<T> + Sync,
 ) -> io::Result<Vec<T>> {

@@ -1,4 +1,4 @@
-//! What a row asks of a runtime: tasks, and where it does I/O, streams, datagrams and files.
+//! What a row asks of a runtime: tasks, and where it does I/O, streams and datagrams. Files are in [`crate::files`].
 //!
 //! The functions are thin: each is the runtime's own call for that purpose, so that a row measures the runtime and not
 //! these traits.
@@ -6,7 +6,6 @@
 use std::fmt::Debug;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 /// Tasks: enough for the executor rows.
@@ -149,20 +148,4 @@ pub trait OneThread: 'static {
         buffer: Vec<u8>,
         to: SocketAddr,
     ) -> impl Future<Output = (io::Result<()>, Vec<u8>)>;
-}
-
-/// Files read at an offset, into a buffer that is handed over and comes back.
-pub trait Files: Runtime {
-    /// An open file. Each task opens its own, since some runtimes have a cursor to move.
-    type File: Send + 'static;
-
-    /// Opens `path` for reading.
-    fn open(path: &Path) -> impl Future<Output = io::Result<Self::File>> + Send;
-
-    /// Reads into all of `buffer` from `offset`; returns the count and the buffer.
-    fn read_at(
-        file: &mut Self::File,
-        buffer: Vec<u8>,
-        offset: u64,
-    ) -> impl Future<Output = (io::Result<usize>, Vec<u8>)> + Send;
 }

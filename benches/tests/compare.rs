@@ -54,6 +54,12 @@ fn tasks_files_and_streams_report_their_figures() {
 }
 
 #[test]
+fn files_are_read_and_copied() {
+    let rows = ["file_depths", "file_small", "file_copy"];
+    every_trial_reports_its_figures(&rows, &["filch", "tokio-mt", "plain", "ring", "compio"]);
+}
+
+#[test]
 fn every_size_of_echo_reports_its_figures() {
     let args = ["--quick", "--json", "--no-wait", "--repeat", "1", "--workers", "1", "echo_sizes"];
     let all = json(&args);

@@ -9,7 +9,7 @@ use filch_benches::plan::{Row, Shape, Trial, contenders};
 use filch_benches::quiet::{self, Watch};
 use filch_benches::report::{Entry, Outcome, Table};
 use filch_benches::rows::ROWS;
-use filch_benches::{child, instructions};
+use filch_benches::{child, files, instructions};
 use serde_json::json;
 
 fn main() -> ExitCode {
@@ -38,8 +38,14 @@ fn run(options: &Options) -> io::Result<bool> {
     match options.mode {
         Mode::Help => print!("{HELP}"),
         Mode::List => list(),
-        Mode::Instructions => return instructions::run(options),
-        Mode::Compare => return compare(options),
+        Mode::Instructions | Mode::Compare => {
+            let done = match options.mode {
+                Mode::Compare => compare(options),
+                _ => instructions::run(options),
+            };
+            files::data::remove()?;
+            return done;
+        }
     }
     Ok(true)
 }
@@ -58,7 +64,11 @@ fn compare(options: &Options) -> io::Result<bool> {
     }
     let mut tables = Vec::new();
     for row in &options.rows {
-        let fits = |shape: &&Shape| options.workers.is_none_or(|workers| workers == shape.workers);
+        let fits = |shape: &&Shape| {
+            let variant = options.variant.as_deref();
+            options.workers.is_none_or(|workers| workers == shape.workers)
+                && variant.is_none_or(|variant| variant == shape.variant)
+        };
         for shape in row.shapes.iter().filter(fits) {
             let table = measure(row, *shape, options)?;
             if table.entries.is_empty() {

@@ -1,26 +1,29 @@
-//! 32 tasks read 4 KiB at random aligned offsets of a 1 GiB file that is in the page cache. An operation is one read.
+//! Tasks read 4 KiB at random aligned offsets of a file of 1 GiB: 32 of them, in the page cache (`file_rand`); 1, 32 and
+//! 128, in the cache and around it by `O_DIRECT` (`file_depths`). An operation is one read.
 //!
 //! With one worker the whole process, a blocking pool included, has core 0; with two it has both cores.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
 use super::TOKIO;
-use crate::measure::{CPU_NS_OP, KIOPS, P50_US, P99_US, P999_US, Sample, histogram};
+use crate::files::data::{self, check};
+use crate::files::{Files, PLAIN, Page, ring, with_files};
+use crate::measure::{CPU_NS_OP, KIOPS, Metric, P50_US, P99_US, P999_US, Sample, histogram};
 use crate::plan::{Conduct, Row, Shape, Size, Trial};
 use crate::random::Random;
-use crate::ring;
-use crate::runtime::Files;
-use crate::runtimes::{RING, with_files};
+use crate::runtimes::{COMPIO, MONOIO, RING};
 use crate::sys::Stopwatch;
 
 const TASKS: usize = 32;
-/// Bytes read at once, at offsets that are multiples of it. Each block of the file begins with its own number.
-pub(crate) const BLOCK: usize = 4096;
+const CONTENDERS: &[&str] =
+    &["filch", "tokio-mt", "tokio-ct", "tokio-fs", MONOIO, COMPIO, PLAIN, RING];
+const COLUMNS: &[Metric] = &[KIOPS, CPU_NS_OP, P50_US, P99_US, P999_US];
+const REMARKS: &[(&str, &str)] =
+    &[(PLAIN, "a thread for each worker; with O_DIRECT one for each task")];
 
 pub(super) static ROW: Row = Row {
     name: "file_rand",
@@ -28,63 +31,70 @@ pub(super) static ROW: Row = Row {
     about: "32 tasks read 4 KiB at random offsets of a cached file of 1 GiB",
     by_default: true,
     shapes: Shape::ONE_AND_TWO,
-    contenders: &["filch", "tokio-mt", "tokio-ct", "tokio-fs", RING],
+    contenders: CONTENDERS,
     fits: Shape::suits_runtime,
-    remarks: &[],
+    remarks: REMARKS,
     baseline: TOKIO,
-    columns: &[KIOPS, CPU_NS_OP, P50_US, P99_US, P999_US],
+    columns: COLUMNS,
     size: Size { full: 2_000, quick: 200 },
     instructions: None,
-    prepare,
+    prepare: |trial| data::make_large(trial.quick),
     conduct: Conduct::Alone(work),
 };
 
-/// Blocks in the file.
-fn blocks(trial: &Trial) -> u64 {
-    let bytes: u64 = if trial.quick { 64 << 20 } else { 1 << 30 };
-    bytes / BLOCK as u64
-}
+pub(super) static DEPTHS: Row = Row {
+    name: "file_depths",
+    about: "the same with 1, 32 and 128 tasks, cached and by O_DIRECT",
+    by_default: false,
+    shapes: &[
+        Shape { variant: "cached 1", workers: 1 },
+        Shape { variant: "cached 32", workers: 1 },
+        Shape { variant: "cached 128", workers: 1 },
+        Shape { variant: "direct 1", workers: 1 },
+        Shape { variant: "direct 32", workers: 1 },
+        Shape { variant: "direct 128", workers: 1 },
+        Shape { variant: "cached 32", workers: 2 },
+        Shape { variant: "cached 128", workers: 2 },
+        Shape { variant: "direct 32", workers: 2 },
+        Shape { variant: "direct 128", workers: 2 },
+    ],
+    fits: |shape, contender| {
+        // The buffer of a `tokio::fs::File` is where it is.
+        let (direct, _) = form(shape);
+        shape.suits_runtime(contender) && !(direct && contender == "tokio-fs")
+    },
+    size: Size { full: 1_000, quick: 100 },
+    ..ROW
+};
 
-/// Beside the program, which is in the target folder: a real disk, and `cargo clean` removes it.
-fn path(trial: &Trial) -> io::Result<PathBuf> {
-    let program = std::env::current_exe()?;
-    let folder = program.parent().ok_or_else(|| io::Error::other("a program without a folder"))?;
-    Ok(folder.join(format!("file_rand-{}.data", blocks(trial))))
-}
-
-fn prepare(trial: &Trial) -> io::Result<()> {
-    let path = path(trial)?;
-    let wanted = blocks(trial) * BLOCK as u64;
-    if std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() == wanted) {
-        return Ok(());
+/// Whether it reads by `O_DIRECT`, and how many tasks do.
+fn form(shape: Shape) -> (bool, usize) {
+    match shape.variant.split_once(' ') {
+        Some((way, tasks)) => (way == "direct", tasks.parse().expect("a number of tasks")),
+        None => (false, TASKS),
     }
-    eprintln!("writing {} ({} MiB)", path.display(), wanted >> 20);
-    let mut file = BufWriter::with_capacity(1 << 20, File::create(&path)?);
-    let mut block = [0; BLOCK];
-    for number in 0..blocks(trial) {
-        block[..8].copy_from_slice(&number.to_le_bytes());
-        file.write_all(&block)?;
-    }
-    // On disk now, lest writing it back disturbs the trials.
-    file.into_inner()?.sync_all()
 }
 
 fn work(trial: &Trial) -> io::Result<Sample> {
-    let path = path(trial)?;
-    fill_cache(&path)?;
-    let blocks = blocks(trial);
+    let (path, blocks) = (data::large(trial.quick)?, data::blocks(trial.quick));
+    let (direct, tasks) = form(trial.shape);
+    if !direct {
+        data::fill_cache(&path)?;
+    }
     let (warm, size) = (Duration::from_millis(trial.warm), Duration::from_millis(trial.size));
     let workers = trial.shape.workers;
     if trial.contender == RING {
-        ring::reads(workers, &path, blocks, TASKS, warm)?;
+        ring::reads(workers, (&path, direct), blocks, tasks, warm)?;
         let stopwatch = Stopwatch::start();
-        let latencies = ring::reads(workers, &path, blocks, TASKS, size)?;
+        let latencies = ring::reads(workers, (&path, direct), blocks, tasks, size)?;
         return Ok(sample(&latencies, stopwatch));
     }
+    let few = trial.contender == PLAIN && !direct;
+    let tasks = if few { tasks.min(workers) } else { tasks };
     with_files!(trial.contender.as_str(), R => R::run(workers, async move {
-        readers::<R>(path.clone(), blocks, warm).await?;
+        readers::<R>((&path, direct), blocks, tasks, warm).await?;
         let stopwatch = Stopwatch::start();
-        let latencies = readers::<R>(path, blocks, size).await?;
+        let latencies = readers::<R>((&path, direct), blocks, tasks, size).await?;
         Ok(sample(&latencies, stopwatch))
     }))?
 }
@@ -96,61 +106,42 @@ fn sample(latencies: &Histogram<u64>, stopwatch: Stopwatch) -> Sample {
         .latencies(latencies)
 }
 
-fn fill_cache(path: &PathBuf) -> io::Result<()> {
-    let mut file = File::open(path)?;
-    let mut buffer = vec![0; 1 << 20];
-    while file.read(&mut buffer)? > 0 {}
-    Ok(())
-}
-
 async fn readers<R: Files>(
-    path: PathBuf,
+    (path, direct): (&Path, bool),
     blocks: u64,
+    tasks: usize,
     time: Duration,
 ) -> io::Result<Histogram<u64>> {
     let end = Instant::now() + time;
-    let tasks: Vec<_> = (0..TASKS)
-        .map(|task| R::spawn(reader::<R>(path.clone(), Offsets::new(task as u64, blocks), end)))
+    let tasks: Vec<_> = (0..tasks as u64)
+        .map(|task| reader::<R>((path.to_owned(), direct), Offsets::new(task, blocks), end))
         .collect();
     let mut all = histogram();
-    for task in tasks {
-        all += task.await.expect("the task finishes")?;
+    for latencies in R::all(tasks).await {
+        all += latencies?;
     }
     Ok(all)
 }
 
 async fn reader<R: Files>(
-    path: PathBuf,
+    (path, direct): (PathBuf, bool),
     mut offsets: Offsets,
     end: Instant,
 ) -> io::Result<Histogram<u64>> {
-    let mut file = R::open(&path).await?;
+    let mut file = R::open(&path, direct).await?;
     let mut latencies = histogram();
-    let mut buffer = vec![0; BLOCK];
+    let mut page = Page::new();
     let mut before = Instant::now();
     while before < end {
         let block = offsets.next_block();
-        let (result, back) = R::read_at(&mut file, buffer, block * BLOCK as u64).await;
+        let (result, back) = R::read_page(&mut file, page, block * Page::SIZE as u64).await;
         check(block, result?, &back)?;
-        buffer = back;
+        page = back;
         let now = Instant::now();
         latencies.saturating_record((now - before).as_nanos() as u64);
         before = now;
     }
     Ok(latencies)
-}
-
-/// Whether what was read is what the file has there.
-///
-/// # Errors
-///
-/// When it is not.
-pub(crate) fn check(block: u64, count: usize, bytes: &[u8]) -> io::Result<()> {
-    if count == BLOCK && bytes[..8] == block.to_le_bytes() {
-        Ok(())
-    } else {
-        Err(io::Error::other(format!("block {block}: read {count} bytes, or the wrong ones")))
-    }
 }
 
 /// Random block numbers, the same for every contender.
@@ -193,11 +184,10 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_block_is_noticed() {
-        let mut bytes = vec![0; BLOCK];
-        bytes[..8].copy_from_slice(&7u64.to_le_bytes());
-        assert!(check(7, BLOCK, &bytes).is_ok());
-        assert!(check(8, BLOCK, &bytes).is_err());
-        assert!(check(7, BLOCK - 1, &bytes).is_err());
+    fn every_shape_has_a_form() {
+        assert_eq!(form(ROW.shapes[0]), (false, TASKS));
+        let forms: Vec<_> = DEPTHS.shapes.iter().map(|shape| form(*shape)).collect();
+        assert_eq!(forms.iter().filter(|(direct, _)| *direct).count(), 5);
+        assert!(forms.contains(&(true, 128)) && forms.contains(&(false, 1)));
     }
 }

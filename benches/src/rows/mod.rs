@@ -7,7 +7,9 @@ mod accept;
 mod bulk;
 mod chained_spawn;
 mod echo;
+mod file_copy;
 pub(crate) mod file_rand;
+mod file_small;
 mod group;
 mod hog;
 mod ping_pong;
@@ -38,6 +40,9 @@ pub static ROWS: &[&Row] = &[
     &udp::ROW,
     &hog::ROW,
     &file_rand::ROW,
+    &file_rand::DEPTHS,
+    &file_small::ROW,
+    &file_copy::ROW,
     &sync::mutex::ROW,
     &sync::rwlock::ROW,
     &sync::semaphore::ROW,

@@ -2,15 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
-use filch::fs::File;
 use filch::io::Write;
 use filch::net::{TcpListener, TcpStream, UdpSocket};
 use filch::task::{JoinError, JoinHandle};
 
-use crate::runtime::{Files, Groups, Net, Runtime, Udp};
+use crate::runtime::{Groups, Net, Runtime, Udp};
 
 /// filch, as its builder makes it.
 #[derive(Debug)]
@@ -104,21 +102,5 @@ impl Udp for Filch {
 
     async fn send_to(socket: &mut UdpSocket, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
         socket.send_to(bytes, to).await
-    }
-}
-
-impl Files for Filch {
-    type File = File;
-
-    async fn open(path: &Path) -> io::Result<File> {
-        File::open(path).await
-    }
-
-    async fn read_at(
-        file: &mut File,
-        buffer: Vec<u8>,
-        offset: u64,
-    ) -> (io::Result<usize>, Vec<u8>) {
-        file.read_at(buffer, offset).await
     }
 }

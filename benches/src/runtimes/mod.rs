@@ -1,8 +1,8 @@
 //! The contenders that are runtimes, one file each.
 //!
-//! To add one: implement [`crate::runtime::Runtime`] (and `Net`, `Udp` and `Files` where it can) in a file here, and give it a
-//! line in `with_runtime!` and, for I/O, in `with_net!` and `with_files!`; then name it in the `contenders` of the
-//! rows it should run in. A runtime of one thread implements [`crate::runtime::OneThread`] instead.
+//! To add one: implement [`crate::runtime::Runtime`] (and `Net` and `Udp` where it can) in a file here, and give it a
+//! line in `with_runtime!` and, for I/O, in `with_net!`; then name it in the `contenders` of the rows it should run in.
+//! How it uses files is in [`crate::files`]. A runtime of one thread implements [`crate::runtime::OneThread`] instead.
 
 mod compio;
 mod filch;
@@ -75,13 +75,6 @@ macro_rules! with_one_thread {
     }};
 }
 
-/// `with_runtime!` for the runtimes that read files.
-macro_rules! with_files {
-    ($name:expr, $runtime:ident => $body:expr) => {
-        $crate::runtimes::choose!($name, $runtime => $body, Filch, TokioMt, TokioCt, TokioFs)
-    };
-}
-
 /// One arm a runtime.
 macro_rules! choose {
     ($name:expr, $runtime:ident => $body:expr, $($candidate:ident),+) => {{
@@ -97,4 +90,4 @@ macro_rules! choose {
     }};
 }
 
-pub(crate) use {choose, with_files, with_groups, with_net, with_one_thread, with_runtime};
+pub(crate) use {choose, with_groups, with_net, with_one_thread, with_runtime};

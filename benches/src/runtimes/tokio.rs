@@ -1,22 +1,18 @@
 //! tokio, in the flavours that people run.
 //!
-//! `tokio-mt` is the multi-thread runtime and `tokio-ct` the current-thread one, with everything enabled. Their files are
-//! read with `pread` on the blocking pool, the faster of tokio's two ways; `tokio-fs` reads through `tokio::fs::File`
-//! (seek, then read), which is what most programs do.
+//! `tokio-mt` is the multi-thread runtime and `tokio-ct` the current-thread one, with everything enabled. `tokio-fs` is the
+//! former with another way to use files: see `files/tokio.rs`.
 
-use std::io::{self, SeekFrom};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::runtime::Builder;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
-use crate::runtime::{Files, Groups, Net, Runtime, Udp};
+use crate::runtime::{Groups, Net, Runtime, Udp};
 
 /// The multi-thread runtime; files by `spawn_blocking`.
 #[derive(Debug)]
@@ -152,51 +148,3 @@ macro_rules! net {
 
 net!(TokioMt);
 net!(TokioCt);
-
-macro_rules! blocking_files {
-    ($flavour:ident) => {
-        impl Files for $flavour {
-            type File = Arc<std::fs::File>;
-
-            async fn open(path: &Path) -> io::Result<Arc<std::fs::File>> {
-                Ok(Arc::new(std::fs::File::open(path)?))
-            }
-
-            async fn read_at(
-                file: &mut Arc<std::fs::File>,
-                mut buffer: Vec<u8>,
-                offset: u64,
-            ) -> (io::Result<usize>, Vec<u8>) {
-                let file = file.clone();
-                tokio::task::spawn_blocking(move || {
-                    (file.read_exact_at(&mut buffer, offset).map(|()| buffer.len()), buffer)
-                })
-                .await
-                .expect("the read does not panic")
-            }
-        }
-    };
-}
-
-blocking_files!(TokioMt);
-blocking_files!(TokioCt);
-
-impl Files for TokioFs {
-    type File = tokio::fs::File;
-
-    async fn open(path: &Path) -> io::Result<tokio::fs::File> {
-        tokio::fs::File::open(path).await
-    }
-
-    async fn read_at(
-        file: &mut tokio::fs::File,
-        mut buffer: Vec<u8>,
-        offset: u64,
-    ) -> (io::Result<usize>, Vec<u8>) {
-        if let Err(error) = file.seek(SeekFrom::Start(offset)).await {
-            return (Err(error), buffer);
-        }
-        let result = file.read_exact(&mut buffer).await;
-        (result, buffer)
-    }
-}
