@@ -3,7 +3,9 @@
 mod directories;
 mod errors;
 mod handles;
+mod interrupted;
 mod large;
+mod limits;
 mod locks;
 mod random;
 #[path = "../support/mod.rs"]

@@ -42,13 +42,22 @@ pub(crate) fn number(error: &io::Error) -> Option<i32> {
 /// Mounts a small file system in memory on a directory, which only this thread, and those that it starts, see. For
 /// a process of its own. Says why if it is not allowed.
 pub(crate) fn mount_small(at: &Path, bytes: usize) -> Result<(), String> {
+    mount_memory(at, &format!("size={bytes}"))
+}
+
+/// As [`mount_small`], with a quota for each user. (The superuser has none.)
+pub(crate) fn mount_quota(at: &Path, bytes: usize, quota: usize) -> Result<(), String> {
+    mount_memory(at, &format!("size={bytes},usrquota,usrquota_block_hardlimit={quota}"))
+}
+
+fn mount_memory(at: &Path, options: &str) -> Result<(), String> {
     // SAFETY: no pointers.
     if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
         return Err(format!("unshare: {}", io::Error::last_os_error()));
     }
     mount(c"none", Path::new("/"), c"", libc::MS_REC | libc::MS_PRIVATE, c"")?;
-    let size = CString::new(format!("size={bytes}")).expect("no NUL");
-    mount(c"tmpfs", at, c"tmpfs", 0, &size)
+    let options = CString::new(options).expect("no NUL");
+    mount(c"tmpfs", at, c"tmpfs", 0, &options)
 }
 
 /// Has it read only.
