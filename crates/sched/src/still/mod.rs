@@ -203,7 +203,9 @@ impl Stillness {
             if !quiet.is_checked {
                 quiet.is_checked = true;
                 let others = (0..state.workers.len()).filter(|other| *other != worker).collect();
-                state.workers.fill(Standing::Up);
+                // Owed: one that has left its ring, and has not said so yet, has to look into it again.
+                state.workers.fill(Standing::Owed);
+                state.workers[worker] = Standing::Up;
                 return Rest::Again { unpark: others, wake: Vec::new() };
             }
         }

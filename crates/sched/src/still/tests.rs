@@ -116,6 +116,8 @@ fn what_is_in_flight_has_to_be_quiet_for_a_millisecond() {
         // It found something, or not.
         let came = u64::from(flight == InFlight::MayCome);
         stage.work.set(1 + came);
+        let again = parks(still.rest(0, flight, later + long, &stage));
+        assert_eq!((again, hand.now()), (None, start), "it may have looked before it was told to");
         let last = parks(still.rest(0, flight, later + long, &stage));
         if came > 0 {
             assert_eq!((last, hand.now()), (Some(Some(later + 2 * long)), start));
