@@ -2,6 +2,7 @@
 
 use super::{InFlight, QUIET, QUIET_TO_THE_END, Rest, Scene, Stillness};
 use crate::clock::{ManualClock, TimeSource};
+use crate::peer_cell::PeerCell;
 use crate::task::yield_now;
 use crate::timer::sleep;
 use crate::{Config, Leaked, Order, Park, Peer, ThreadPark, ThreadPeer, run, settle, with_handle};
@@ -9,8 +10,8 @@ use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -146,6 +147,47 @@ fn what_is_begun_outside_begins_the_quiet_anew() {
         assert_eq!(rest(1, later), Some(Some(later + QUIET)));
     }
     assert_eq!(hand.now(), start);
+}
+
+/// A peer that keeps whom it is to tell of mail.
+#[derive(Clone, Default)]
+struct Mailbox(Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>);
+
+impl Mailbox {
+    fn comes(&self) {
+        (self.0.get().expect("somebody is to be told"))();
+    }
+}
+
+impl Peer for Mailbox {
+    fn unpark(&self) {}
+
+    fn tell_of_mail(&self, tell: Box<dyn Fn() + Send + Sync>) {
+        assert!(self.0.set(tell).is_ok(), "once");
+    }
+
+    fn alarm(&self, _: Option<Duration>) {}
+
+    fn rescue(&self) -> io::Result<usize> {
+        Ok(0)
+    }
+}
+
+/// TIME-8: what is left in a worker's ring, after it looked what is in flight there or while it sleeps, has it look again.
+#[test]
+fn a_worker_with_mail_looks_again_before_a_jump() {
+    let (still, hand, stage) = two(3, 5);
+    let (still, mailbox) = (Arc::new(still), Mailbox::default());
+    PeerCell::new(0, Some(still.clone())).set(mailbox.clone());
+    let (start, now) = (hand.now(), Instant::now());
+    let rest = |worker| parks(still.rest(worker, InFlight::Nothing, now, &stage));
+    assert_eq!(rest(1), Some(None));
+    mailbox.comes();
+    assert_eq!((rest(0), hand.now()), (None, start), "it is to look again");
+    still.unparks(1);
+    assert_eq!(rest(0), Some(None));
+    mailbox.comes();
+    assert_eq!((rest(1), hand.now()), (Some(None), start), "the other one is up");
 }
 
 /// TIME-7.
