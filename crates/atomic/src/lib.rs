@@ -51,7 +51,9 @@ pub use waker_cell::WakerCell;
 /// Threads: spawn, join, yield, park.
 pub mod thread {
     #[cfg(filch_loom)]
-    pub use loom::thread::{JoinHandle, Thread, current, park, spawn, yield_now};
+    pub use crate::model::parking::{Thread, current, park};
+    #[cfg(filch_loom)]
+    pub use loom::thread::{JoinHandle, spawn, yield_now};
     #[cfg(filch_shuttle)]
     pub use shuttle::thread::{JoinHandle, Thread, current, park, spawn, yield_now};
     #[cfg(not(any(filch_loom, filch_shuttle)))]

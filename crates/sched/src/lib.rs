@@ -55,7 +55,7 @@ pub mod watch;
 pub mod wind_up;
 
 #[cfg(filch_loom)]
-pub use context::set_timers;
+pub use context::{set_own_timers, set_timers};
 pub use park::{Leaked, Park, Peer};
 pub use still::InFlight;
 pub use submit::Submitted;

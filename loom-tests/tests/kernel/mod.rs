@@ -45,6 +45,18 @@ impl Kernel {
         }
     }
 
+    /// Whether something was sent that it has not taken.
+    #[allow(dead_code, reason = "each model uses its part")]
+    pub(crate) fn has_mail(&self) -> bool {
+        self.home.has_mail()
+    }
+
+    /// Whether it has operations that it has not completed.
+    #[allow(dead_code, reason = "each model uses its part")]
+    pub(crate) fn has_begun(&self) -> bool {
+        !self.begun.is_empty()
+    }
+
     /// Completes the operation that was begun first with what `result` makes. False if there is none.
     pub(crate) fn complete(&mut self, result: impl FnOnce() -> i32) -> bool {
         let Some(key) = self.begun.pop_front() else { return false };

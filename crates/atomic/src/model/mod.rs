@@ -1,7 +1,9 @@
-//! Stand-ins for what a model checker lacks: `parking_lot`'s locks and crossbeam's deque.
+//! Stand-ins for what a model checker lacks: `parking_lot`'s locks, crossbeam's deque, and a park.
 
 pub(crate) mod deque;
 pub(crate) mod lock;
+#[cfg(filch_loom)]
+pub(crate) mod parking;
 
 #[cfg(filch_loom)]
 use loom as checker;
