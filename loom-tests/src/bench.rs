@@ -8,6 +8,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicUsize as Count, Ordering};
 
 /// One queue, run by hand.
+#[derive(Debug)]
 pub struct Queue {
     ready: Mutex<VecDeque<Task>>,
     hook: ErrorHook,
@@ -32,7 +33,7 @@ impl Schedule for Queue {
 }
 
 /// The model's hold on its queue.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Bench(Arc<Queue>);
 
 impl std::ops::Deref for Bench {

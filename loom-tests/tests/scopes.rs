@@ -6,8 +6,8 @@
 #![cfg(filch_loom)]
 
 use filch_atomic::scope::{Inside, Kind, Leaf, Scope, enter, here_is_cancelled};
-use filch_atomic::sync::atomic::{AtomicUsize, Ordering};
 use filch_atomic::sync::Arc;
+use filch_atomic::sync::atomic::{AtomicUsize, Ordering};
 use filch_atomic::thread;
 use filch_loom_tests::{Bench, check, result};
 use filch_sched::scope::{Cancelled, Part, cancellable, shielded};

@@ -22,6 +22,8 @@ pub(crate) struct Local {
     pub(crate) handle: Handle,
     pub(crate) shard: Arc<Shard>,
     pub(crate) index: usize,
+    /// There are other workers.
+    has_others: bool,
     pub(crate) queue: Queue<Task>,
     /// What the others see of it. In here as well, as it is wanted several times a poll.
     remote: Arc<Remote>,
@@ -36,7 +38,9 @@ impl Local {
         let shard = handle.shard(index).clone();
         let (order, turns) = (shard.shared.order, Turns::new(rng));
         let remote = shard.shared.remotes[index].clone();
-        Self { handle, shard, index, queue, remote, slot_runs: Cell::new(0), order, turns }
+        let has_others = shard.shared.workers() > 1;
+        let slot_runs = Cell::new(0);
+        Self { handle, shard, index, has_others, queue, remote, slot_runs, order, turns }
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -79,15 +83,14 @@ impl Local {
     /// Before a poll, which may never end: calls for help with what was queued and is left in the queue.
     #[inline]
     pub(crate) fn announce(&self) {
-        if self.queue.must_announce() {
+        if self.queue.must_announce() && self.has_others {
             self.call_for_help();
         }
     }
 
-    /// Wakes a sleeping worker, if there are others and one is needed (S2).
+    /// Wakes a sleeping worker, if one is needed (S2).
     fn call_for_help(&self) {
-        let shared = self.shared();
-        if shared.workers() > 1 && shared.wake_sleeper() {
+        if self.shared().wake_sleeper() {
             self.remote().counters.wakes_sent.add(1);
         }
     }

@@ -12,7 +12,7 @@ use std::future::Future;
 use std::mem::{self, ManuallyDrop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::task::{Context, Poll};
 
 /// What a task is made of. `repr(C)`: the header is first, so its address is the cell's.
@@ -56,11 +56,16 @@ where
     F::Output: 'static,
     S: Schedule,
 {
-    let cell = Box::new(Cell {
-        header: Header::new(&Cell::<F, S>::VTABLE, meta, asked_by),
-        scheduler,
-        stage: UnsafeCell::new(Stage::Future(future)),
-    });
+    let mut place = Box::<Cell<F, S>>::new_uninit();
+    let cell = place.as_mut_ptr();
+    // Field by field: the whole, made on the stack, would be copied from there.
+    // SAFETY: there is room for all of them, and nothing there yet.
+    let cell = unsafe {
+        (&raw mut (*cell).header).write(Header::new(&Cell::<F, S>::VTABLE, meta, asked_by));
+        (&raw mut (*cell).scheduler).write(scheduler);
+        (&raw mut (*cell).stage).write(UnsafeCell::new(Stage::Future(future)));
+        place.assume_init()
+    };
     let cell = NonNull::from(Box::leak(cell));
     let header = cell.cast::<Header>();
     // SAFETY: a new task has one `Task` and one handle (its initial state says so); these are they.
@@ -91,7 +96,7 @@ where
         asked: Self::asked,
         take_output: Self::take_output,
         was_shut_down: Self::was_shut_down,
-        drop_output: Self::drop_output,
+        let_go: Self::let_go,
         disown: Self::disown,
         free: Self::free,
     };
@@ -426,11 +431,15 @@ where
     unsafe fn take_stage(&self) -> Option<Output<F>> {
         self.stage.with_mut(|stage| {
             // SAFETY: the caller has the stage, and the future, which must not be moved, is gone.
-            match mem::replace(unsafe { &mut *stage }, Stage::Empty) {
-                Stage::Output(output) => Some(output),
-                Stage::Empty => None,
+            let output = match unsafe { &*stage } {
+                // SAFETY: nobody else reads it: below, the place is written over without being dropped.
+                Stage::Output(output) => unsafe { ptr::read(output) },
+                Stage::Empty => return None,
                 Stage::Future(_) => unreachable!("the future is dropped before the task completes"),
-            }
+            };
+            // SAFETY: as above. Not by an exchange: the place is as large as the future was.
+            unsafe { stage.write(Stage::Empty) };
+            Some(output)
         })
     }
 
@@ -468,12 +477,16 @@ where
         })
     }
 
-    /// See [`Vtable::drop_output`].
-    unsafe fn drop_output(header: NonNull<Header>) {
+    /// See [`Vtable::let_go`].
+    unsafe fn let_go(header: NonNull<Header>) {
         // SAFETY: by the handle's reference.
         let cell = unsafe { Self::from_header(header) };
         // SAFETY: the task is complete, and the caller its handle.
         unsafe { cell.discard_output() };
+        if cell.header.state.release() {
+            // SAFETY: the handle's reference was the last one.
+            unsafe { Self::free(header) };
+        }
     }
 
     /// See [`Vtable::disown`].

@@ -85,8 +85,9 @@ pub(super) struct Vtable {
     pub(super) take_output: unsafe fn(NonNull<Header>, NonNull<()>),
     /// Whether the output of a complete task is that it was ended with its runtime. For the handle only.
     pub(super) was_shut_down: unsafe fn(NonNull<Header>) -> bool,
-    /// Drops the output of a complete task, if it is still there, and reports what it had to tell.
-    pub(super) drop_output: unsafe fn(NonNull<Header>),
+    /// Drops the output of a complete task, if it is still there, and reports what it had to tell; and gives up the
+    /// reference of its handle. For that only.
+    pub(super) let_go: unsafe fn(NonNull<Header>),
     /// From now on the end of the runtime asks the task to end. The caller has a reference.
     pub(super) disown: unsafe fn(NonNull<Header>),
     /// Frees the cell, whose last reference the caller gave up.

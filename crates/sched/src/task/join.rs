@@ -3,6 +3,7 @@
 use super::error::{Failure, JoinError};
 use super::header::{Header, release};
 use super::report::caught;
+use super::state::Snapshot;
 use super::{Meta, Name, TaskId};
 use filch_atomic::current;
 use filch_atomic::scope::is_shielded_here;
@@ -115,7 +116,7 @@ impl<T> JoinHandle<T> {
     ///
     /// As with the handle itself, the waker of the last poll is the one that is woken.
     pub fn poll_finished(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.register(cx.waker()) { Poll::Pending } else { Poll::Ready(()) }
+        if self.register(cx.waker()).is_some() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// What the task came to, if it is over.
@@ -125,16 +126,26 @@ impl<T> JoinHandle<T> {
     /// If that was taken before.
     #[doc(hidden)]
     pub fn take_if_finished(&mut self) -> Option<Result<T, JoinError>> {
-        let header = self.header();
-        if !header.state.load().is_complete() {
+        if !self.header().state.load().is_complete() {
             return None;
         }
+        // SAFETY: the task is complete, seen with Acquire.
+        Some(unsafe { self.take() })
+    }
+
+    /// What the task came to.
+    ///
+    /// # Safety
+    ///
+    /// The task is complete, and this thread has seen it so, with Acquire.
+    #[inline]
+    unsafe fn take(&mut self) -> Result<T, JoinError> {
+        let header = self.header();
         let mut output: Option<Result<T, Failure>> = None;
-        // SAFETY: the task is complete (seen with Acquire), this is its handle, and its output a `T`.
+        // SAFETY: by the caller's word; this is its handle, and its output a `T`.
         unsafe { (header.vtable.take_output)(self.header, NonNull::from(&mut output).cast()) };
         let output = output.expect("a JoinHandle was polled after it had been ready");
-        let error = |failure| JoinError::new(header.id, header.attached.name(), failure);
-        Some(output.map_err(error))
+        output.map_err(|failure| JoinError::new(header.id, header.attached.name(), failure))
     }
 
     /// Whether the task was ended with its runtime, and the code that asks is about to be cut where it waits, for
@@ -143,7 +154,14 @@ impl<T> JoinHandle<T> {
     #[inline]
     pub fn is_withheld(&self) -> bool {
         let state = self.header().state.load();
-        state.is_shutdown() && state.is_complete() && self.is_withheld_here()
+        state.is_complete() && self.is_withheld_in(state)
+    }
+
+    /// The same of a task that is complete in `state`. If it was ended with its runtime, it was marked before it was
+    /// complete: so any such state says so.
+    #[inline]
+    fn is_withheld_in(&self, state: Snapshot) -> bool {
+        state.is_shutdown() && self.is_withheld_here()
     }
 
     #[cold]
@@ -174,12 +192,13 @@ impl<T> JoinHandle<T> {
         unsafe { self.header.as_ref() }
     }
 
-    /// Leaves `waker` to be woken at the end. False if that has come: then nobody will wake it.
-    fn register(&mut self, waker: &Waker) -> bool {
+    /// Leaves `waker` to be woken at the end. If that has come, the state says so, and nobody will wake it.
+    #[inline]
+    fn register(&mut self, waker: &Waker) -> Option<Snapshot> {
         let header = self.header();
         let state = header.state.load();
         if state.is_complete() {
-            return false;
+            return Some(state);
         }
         if state.has_join_waker() {
             // SAFETY: only this handle, here by `&mut`, writes the place, and it has put a waker
@@ -188,11 +207,11 @@ impl<T> JoinHandle<T> {
             let same =
                 header.join_waker.with(|old| unsafe { (*old).assume_init_ref() }.will_wake(waker));
             if same {
-                return true;
+                return None;
             }
             match self.take_back() {
-                Some(old) => drop(old),
-                None => return false,
+                Ok(old) => drop(old),
+                Err(complete) => return Some(complete),
             }
         }
         let waker = waker.clone();
@@ -202,25 +221,27 @@ impl<T> JoinHandle<T> {
             // place is this handle's and empty.
             unsafe { (*place).write(waker) };
         });
-        if header.state.offer_join_waker().is_complete() {
+        let state = header.state.offer_join_waker();
+        if state.is_complete() {
             // SAFETY: the task was complete before JOIN_WAKER was set: no worker looks, the waker
             // is still ours.
             drop(header.join_waker.with(|place| unsafe { (*place).assume_init_read() }));
-            return false;
+            return Some(state);
         }
-        true
+        None
     }
 
-    /// Takes the join waker, which is there, back out of its place. `None` if the worker that ended
-    /// the task has it.
-    fn take_back(&mut self) -> Option<Waker> {
+    /// Takes the join waker, which is there, back out of its place. If the worker that ended the task has it, the
+    /// state says so.
+    fn take_back(&mut self) -> Result<Waker, Snapshot> {
         let header = self.header();
-        if header.state.withdraw_join_waker().is_complete() {
-            return None;
+        let state = header.state.withdraw_join_waker();
+        if state.is_complete() {
+            return Err(state);
         }
         // SAFETY: JOIN_WAKER was set and the task not complete, so the waker is there, and now this
         // handle's again.
-        Some(header.join_waker.with(|place| unsafe { (*place).assume_init_read() }))
+        Ok(header.join_waker.with(|place| unsafe { (*place).assume_init_read() }))
     }
 }
 
@@ -228,19 +249,19 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.register(cx.waker()) {
+        let Some(state) = self.register(cx.waker()) else {
             let header = self.header();
             let (kind, id) = (header.vtable.waited_for, header.id.as_u64() as usize);
             current::note_wait(kind, id, header.location);
             return Poll::Pending;
-        }
-        if self.is_withheld() {
+        };
+        if self.is_withheld_in(state) {
             return Poll::Pending;
         }
         // Only now, as only now there is progress to be made.
         ready!(current::poll_proceed(cx));
-        let output = self.take_if_finished();
-        Poll::Ready(output.expect("it is over"))
+        // SAFETY: `register` has seen it complete, by an operation that acquires.
+        Poll::Ready(unsafe { self.take() })
     }
 }
 
@@ -252,14 +273,11 @@ impl<T> Drop for JoinHandle<T> {
             if state.is_complete() {
                 // SAFETY: the task is complete and this its handle, which does not use it any more
                 // after this.
-                unsafe {
-                    (self.header().vtable.drop_output)(self.header);
-                    release(self.header);
-                }
+                unsafe { (self.header().vtable.let_go)(self.header) };
                 break;
             }
             if state.has_join_waker() {
-                join_waker = self.take_back();
+                join_waker = self.take_back().ok();
                 state = self.header().state.load();
                 continue;
             }
