@@ -59,6 +59,10 @@ pub const SENT_LATE: Metric = lower("sent_late_us");
 pub const UNANSWERED: Metric = lower("unanswered");
 /// As [`UNANSWERED`], the worst time.
 pub const UNANSWERED_MAX: Metric = lower("unanswered_max");
+/// Resident bytes of the process for each task.
+pub const BYTES_TASK: Metric = lower("bytes_task");
+/// Bytes of the heap for each task, as the allocator counts them: its own words and what it rounds up included.
+pub const HEAP_TASK: Metric = lower("heap_task");
 /// Cores the server kept busy.
 pub const SERVER_CPU: Metric = lower("server_cores");
 /// Cores the load generator kept busy.

@@ -36,6 +36,9 @@ pub trait Runtime: 'static {
     fn timeout<F>(wait: Duration, future: F) -> impl Future<Output: Send> + Send
     where
         F: Future<Output: Send> + Send;
+
+    /// Waits for so much time to pass.
+    fn sleep(wait: Duration) -> impl Future<Output: Send> + Send + 'static;
 }
 
 /// Groups of tasks, as the library has them.
@@ -114,6 +117,17 @@ pub trait OneThread: 'static {
 
     /// Spawns a task on this thread.
     fn spawn<F: Future<Output = io::Result<()>> + 'static>(future: F);
+
+    /// As [`run`](Self::run), with whatever sleeping takes.
+    fn run_with_timers<F: Future>(future: F) -> F::Output;
+
+    /// Spawns a task on this thread, to be awaited.
+    fn spawn_awaited<F: Future<Output: 'static> + 'static>(
+        future: F,
+    ) -> impl Future<Output = F::Output> + 'static;
+
+    /// Waits for so much time to pass.
+    fn sleep(wait: Duration) -> impl Future<Output: 'static> + 'static;
 
     /// Listens on a free port of 127.0.0.1.
     fn listen() -> impl Future<Output = io::Result<(Self::Listener, SocketAddr)>>;

@@ -96,6 +96,9 @@ pub trait Event: Send + Sync + 'static {
     /// Waits; registered when this was polled once.
     fn wait(waiter: &mut Self::Waiter) -> impl Future<Output = ()> + Send;
 
+    /// The future with which a task of its own waits, in the library's own form; registered as above.
+    fn wait_owned(waiter: Self::Waiter) -> impl Future<Output: Send> + Send + 'static;
+
     /// Releases everybody who is registered, and nobody who comes later.
     fn pulse(&self);
 }

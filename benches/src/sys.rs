@@ -78,6 +78,32 @@ pub fn cpu_of_process(pid: u32) -> io::Result<Duration> {
     }
 }
 
+/// Bytes of memory that this process has resident.
+///
+/// # Errors
+///
+/// When `/proc/self/statm` cannot be read.
+pub fn resident_bytes() -> io::Result<u64> {
+    let text = std::fs::read_to_string("/proc/self/statm")?;
+    let pages = text.split_ascii_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    let pages = pages.ok_or_else(|| io::Error::other("/proc/self/statm has no second figure"))?;
+    // SAFETY: takes no pointer.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    Ok(pages * page as u64)
+}
+
+/// Bytes that the allocator has given out, its own words included; `None` where it does not tell.
+pub fn heap_bytes() -> Option<u64> {
+    #[cfg(target_env = "gnu")]
+    {
+        // SAFETY: takes no pointer, and returns plain numbers.
+        let info = unsafe { libc::mallinfo2() };
+        Some((info.uordblks + info.hblkhd) as u64)
+    }
+    #[cfg(not(target_env = "gnu"))]
+    None
+}
+
 fn check(result: libc::c_int) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
@@ -116,6 +142,17 @@ mod tests {
             sum = std::hint::black_box(sum + 1);
         }
         assert!(cpu_of_self() >= Duration::from_millis(20));
+    }
+
+    #[test]
+    fn memory_is_counted_once_it_is_used() {
+        const BYTES: usize = 64 << 20;
+        let (resident, heap) = (resident_bytes().unwrap(), heap_bytes());
+        let full = std::hint::black_box(vec![1u8; BYTES]);
+        // Other tests come and go meanwhile.
+        assert!(resident_bytes().unwrap() > resident + BYTES as u64 / 2);
+        assert!(heap_bytes() >= heap.map(|heap| heap + BYTES as u64 / 2));
+        drop(full);
     }
 
     #[test]

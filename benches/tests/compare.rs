@@ -89,6 +89,12 @@ fn bytes_connections_and_datagrams_are_counted() {
 }
 
 #[test]
+fn sleeps_and_memory_are_measured() {
+    let present = ["filch", "tokio-mt", "tokio-ct", "smol", "monoio", "compio"];
+    every_trial_reports_its_figures(&["timers", "memory"], &present);
+}
+
+#[test]
 fn a_hog_is_measured() {
     every_trial_reports_its_figures(&["hog"], &["filch", "tokio-mt", "smol", "ring"]);
 }
@@ -149,6 +155,8 @@ fn the_list_names_every_row_and_contender() {
         "* spawn_join",
         "* echo",
         "  chained_spawn",
+        "  timers",
+        "  memory",
         "  mutex",
         "tokio-fs",
         "ring",

@@ -12,10 +12,12 @@ pub(crate) mod file_rand;
 mod file_small;
 mod group;
 mod hog;
+mod memory;
 mod ping_pong;
 mod spawn_join;
 mod sync;
 mod timeout;
+mod timers;
 mod udp;
 mod yield_now;
 
@@ -33,6 +35,8 @@ pub static ROWS: &[&Row] = &[
     &yield_now::ROW,
     &chained_spawn::ROW,
     &timeout::ROW,
+    &timers::ROW,
+    &memory::ROW,
     &echo::ROW,
     &echo::SIZES,
     &bulk::ROW,

@@ -84,14 +84,20 @@ struct SelfWakes;
 impl Kind for SelfWakes {
     async fn yield_times<R: Runtime>(yields: u64) {
         for _ in 0..yields {
-            SelfWake { woken: false }.await;
+            SelfWake::new().await;
         }
     }
 }
 
 /// Pending once, having woken itself.
-struct SelfWake {
+pub(super) struct SelfWake {
     woken: bool,
+}
+
+impl SelfWake {
+    pub(super) fn new() -> Self {
+        Self { woken: false }
+    }
 }
 
 impl Future for SelfWake {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use compio::buf::BufResult;
 use compio::driver::{DriverType, ProactorBuilder};
@@ -31,6 +32,21 @@ impl OneThread for Compio {
 
     fn spawn<F: Future<Output = io::Result<()>> + 'static>(future: F) {
         compio::runtime::spawn(future).detach();
+    }
+
+    fn run_with_timers<F: Future>(future: F) -> F::Output {
+        Self::run(future)
+    }
+
+    fn spawn_awaited<F: Future<Output: 'static> + 'static>(
+        future: F,
+    ) -> impl Future<Output = F::Output> + 'static {
+        let task = compio::runtime::spawn(future);
+        async { task.await.expect("the task finishes") }
+    }
+
+    fn sleep(wait: Duration) -> impl Future<Output: 'static> + 'static {
+        compio::time::sleep(wait)
     }
 
     async fn listen() -> io::Result<(TcpListener, SocketAddr)> {

@@ -45,6 +45,10 @@ impl Runtime for Filch {
     {
         filch::time::timeout(wait, future)
     }
+
+    fn sleep(wait: Duration) -> impl Future<Output: Send> + Send + 'static {
+        filch::time::sleep(wait)
+    }
 }
 
 impl Groups for Filch {

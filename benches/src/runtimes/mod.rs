@@ -60,6 +60,7 @@ macro_rules! with_net {
 /// `with_runtime!` for the runtimes that are one thread.
 macro_rules! with_one_thread {
     ($name:expr, $runtime:ident => $body:expr) => {{
+        #[allow(unused_imports)]
         use $crate::runtime::OneThread as _;
         match $name {
             $crate::runtimes::MONOIO => {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
 use monoio::net::udp::UdpSocket;
@@ -21,17 +22,25 @@ impl OneThread for Monoio {
     type Socket = UdpSocket;
 
     fn run<F: Future>(future: F) -> F::Output {
-        let mut ring = io_uring_of_monoio::IoUring::builder();
-        ring.setup_single_issuer().setup_defer_taskrun().setup_coop_taskrun();
-        let mut runtime = RuntimeBuilder::<IoUringDriver>::new()
-            .uring_builder(ring)
-            .build()
-            .expect("monoio starts");
-        runtime.block_on(future)
+        builder().build().expect("monoio starts").block_on(future)
+    }
+
+    fn run_with_timers<F: Future>(future: F) -> F::Output {
+        builder().enable_timer().build().expect("monoio starts").block_on(future)
     }
 
     fn spawn<F: Future<Output = io::Result<()>> + 'static>(future: F) {
         drop(monoio::spawn(future));
+    }
+
+    fn spawn_awaited<F: Future<Output: 'static> + 'static>(
+        future: F,
+    ) -> impl Future<Output = F::Output> + 'static {
+        monoio::spawn(future)
+    }
+
+    fn sleep(wait: Duration) -> impl Future<Output: 'static> + 'static {
+        monoio::time::sleep(wait)
     }
 
     async fn listen() -> io::Result<(TcpListener, SocketAddr)> {
@@ -77,4 +86,10 @@ impl OneThread for Monoio {
         let (result, buffer) = socket.send_to(buffer, to).await;
         (result.map(drop), buffer)
     }
+}
+
+fn builder() -> RuntimeBuilder<IoUringDriver> {
+    let mut ring = io_uring_of_monoio::IoUring::builder();
+    ring.setup_single_issuer().setup_defer_taskrun().setup_coop_taskrun();
+    RuntimeBuilder::<IoUringDriver>::new().uring_builder(ring)
 }

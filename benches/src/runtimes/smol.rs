@@ -79,6 +79,10 @@ impl Runtime for Smol {
         };
         smol::future::or(output, over)
     }
+
+    fn sleep(wait: Duration) -> impl Future<Output: Send> + Send + 'static {
+        smol::Timer::after(wait)
+    }
 }
 
 impl Groups for Smol {

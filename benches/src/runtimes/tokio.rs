@@ -59,6 +59,10 @@ macro_rules! runtime {
             {
                 tokio::time::timeout(wait, future)
             }
+
+            fn sleep(wait: Duration) -> impl Future<Output: Send> + Send + 'static {
+                tokio::time::sleep(wait)
+            }
         }
     };
 }

@@ -24,6 +24,10 @@ impl Event for Listened {
         waiter.listen().await;
     }
 
+    fn wait_owned(waiter: Self::Waiter) -> impl Future<Output: Send> + Send + 'static {
+        waiter.listen()
+    }
+
     fn pulse(&self) {
         self.0.notify(usize::MAX);
     }

@@ -81,6 +81,10 @@ impl Event for Notified {
         waiter.notified().await;
     }
 
+    fn wait_owned(waiter: Self::Waiter) -> impl Future<Output: Send> + Send + 'static {
+        waiter.notified_owned()
+    }
+
     fn pulse(&self) {
         self.0.notify_waiters();
     }
@@ -104,6 +108,10 @@ impl Event for Watched {
 
     async fn wait(waiter: &mut Self::Waiter) {
         waiter.changed().await.expect("the sender lives");
+    }
+
+    fn wait_owned(mut waiter: Self::Waiter) -> impl Future<Output: Send> + Send + 'static {
+        async move { waiter.changed().await.expect("the sender lives") }
     }
 
     fn pulse(&self) {

@@ -20,6 +20,10 @@ impl Event for Arc<filch_sync::Event> {
         filch_sync::Event::wait(waiter).await;
     }
 
+    fn wait_owned(waiter: Self) -> impl Future<Output: Send> + Send + 'static {
+        filch_sync::Event::wait_owned(waiter)
+    }
+
     fn pulse(&self) {
         self.set();
         self.clear();
