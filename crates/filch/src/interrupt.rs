@@ -1,11 +1,11 @@
 //! SIGINT: what a program does that is interrupted from the keyboard.
 
+use crate::handlers::{Changes, Posted, changes};
 use filch_sched::Interrupter;
 use std::io::Write;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 use std::{io, process, thread};
 
@@ -21,12 +21,14 @@ pub enum Interrupt {
     Leave,
 }
 
-/// Whom the handler tells.
-static TARGET: AtomicPtr<Interrupter> = AtomicPtr::new(ptr::null_mut());
-/// How many handlers are at it.
-static INSIDE: AtomicUsize = AtomicUsize::new(0);
-/// Held by whoever looks at what is installed, and changes it.
-static CHANGES: Mutex<()> = Mutex::new(());
+/// Whom the handler asks.
+static TARGET: Posted<Target> = Posted::nothing();
+
+struct Target {
+    interrupter: Interrupter,
+    /// A child, between its fork and its program, has the same handler, and is not the one that is meant.
+    process: u32,
+}
 
 /// So long may it take to write what is left for standard output.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -43,16 +45,14 @@ impl Installed {
             return None;
         }
         // Another main future has been told, so that the default is in place again, and is still at its end.
-        // Relaxed: changed under the lock only.
-        if !TARGET.load(Ordering::Relaxed).is_null() {
+        if has_target() {
             return None;
         }
-        // SeqCst: pairs with the load in `on_interrupt`.
-        TARGET.store(Box::into_raw(Box::new(interrupter)), Ordering::SeqCst);
-        if exchange(handler()).is_some() {
+        drop(TARGET.replace(Some(Box::new(Target { interrupter, process: process::id() }))));
+        if exchange(&action(handler())).is_some() {
             return Some(Self(()));
         }
-        drop(take_target());
+        drop(TARGET.replace(None));
         None
     }
 }
@@ -63,26 +63,17 @@ impl Drop for Installed {
         // If ours has run it is the default already. Another one since, a listener's say, stays; also one that comes
         // between the look and the change: that is put back.
         if present() == Some(handler())
-            && let Some(former) = exchange(libc::SIG_DFL)
+            && let Some(former) = exchange(&action(libc::SIG_DFL))
             && former.sa_sigaction != handler()
         {
-            // SAFETY: it was installed just now.
-            unsafe { libc::sigaction(libc::SIGINT, &raw const former, ptr::null_mut()) };
+            exchange(&former);
         }
-        drop(take_target());
+        drop(TARGET.replace(None));
     }
 }
 
-/// Takes the target out of the handler's reach.
-fn take_target() -> Box<Interrupter> {
-    // SeqCst, both: a handler counts itself and then loads the target; here it is the other way round. So
-    // one that has found the target is found in the count.
-    let target = TARGET.swap(ptr::null_mut(), Ordering::SeqCst);
-    while INSIDE.load(Ordering::SeqCst) != 0 {
-        thread::yield_now();
-    }
-    // SAFETY: from `Box::into_raw` (`new`), taken out once, and no handler has it any more.
-    unsafe { Box::from_raw(target) }
+fn has_target() -> bool {
+    TARGET.read(|target| target.is_some())
 }
 
 /// Ends the process as SIGINT does where nobody handles it, so that whoever started it can tell. What is still on
@@ -97,7 +88,7 @@ pub(crate) fn die() -> ! {
     if thread::Builder::new().spawn(flush).is_ok() {
         let _ = is_done.recv_timeout(LAST_WORDS);
     }
-    exchange(libc::SIG_DFL);
+    exchange(&action(libc::SIG_DFL));
     // SAFETY: plain calls; the set is filled before it is used.
     unsafe {
         let mut set = MaybeUninit::uninit();
@@ -112,50 +103,49 @@ pub(crate) fn die() -> ! {
 
 /// The first SIGINT. Installed with SA_RESETHAND: the second one finds the default in its place.
 ///
-/// Reads and writes atomics and makes one system call; no lock, no memory, no panic.
+/// Reads and writes atomics and makes a few system calls; no lock, no memory, no panic.
 extern "C" fn on_interrupt(_: libc::c_int) {
     // SAFETY: each thread has one, always.
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above.
     let before = unsafe { *errno };
-    ask();
+    // Nobody is asked where the main future has ended while this was on its way, and in a child that is about to be
+    // another program: as if it had come after that. Not if somebody else calls this, and so has handled it.
+    if !ask() && present() == Some(libc::SIG_DFL) {
+        // SAFETY: a plain number.
+        unsafe { libc::raise(libc::SIGINT) };
+    }
     // SAFETY: as above.
     unsafe { *errno = before };
 }
 
 /// Asks the main future to end, if there is one to be asked. In a handler.
 pub(crate) fn ask() -> bool {
-    // SeqCst, all three: see `take_target`.
-    INSIDE.fetch_add(1, Ordering::SeqCst);
-    // SAFETY: while this handler is counted, what it found is not freed (`take_target`).
-    let target = unsafe { TARGET.load(Ordering::SeqCst).as_ref() };
-    if let Some(interrupter) = target {
-        interrupter.interrupt();
-    }
-    let asked = target.is_some();
-    INSIDE.fetch_sub(1, Ordering::SeqCst);
-    asked
+    TARGET.read(|target| {
+        let target = target.filter(|target| target.process == process::id());
+        if let Some(target) = target {
+            target.interrupter.interrupt();
+        }
+        target.is_some()
+    })
 }
 
-/// Whether that is the handler of this module.
-pub(crate) fn is_handler(action: &libc::sigaction) -> bool {
-    action.sa_sigaction == handler()
-}
-
-/// Keeps others from looking at what is installed, and from changing it.
-pub(crate) fn changes() -> MutexGuard<'static, ()> {
-    CHANGES.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
-/// Installs it again where somebody had put another in its place; or the default, if its main future is over by now.
-pub(crate) fn reinstate(_changes: &MutexGuard<'static, ()>) {
-    // Relaxed: changed under the lock only.
-    let is_over = TARGET.load(Ordering::Relaxed).is_null();
-    exchange(if is_over { libc::SIG_DFL } else { handler() });
+/// What is to be installed where somebody had put another in its place: its handler, or the default if its main future is
+/// over by now.
+pub(crate) fn due(_changes: &Changes<'_>) -> libc::sigaction {
+    action(if has_target() { handler() } else { libc::SIG_DFL })
 }
 
 pub(crate) fn handler() -> libc::sighandler_t {
     on_interrupt as extern "C" fn(libc::c_int) as libc::sighandler_t
+}
+
+fn action(handler: libc::sighandler_t) -> libc::sigaction {
+    // SAFETY: numbers and pointers, for which zero is fine.
+    let mut action = unsafe { MaybeUninit::<libc::sigaction>::zeroed().assume_init() };
+    action.sa_sigaction = handler;
+    action.sa_flags = libc::SA_RESETHAND | libc::SA_RESTART | libc::SA_ONSTACK;
+    action
 }
 
 /// What is installed for SIGINT.
@@ -168,15 +158,10 @@ fn present() -> Option<libc::sighandler_t> {
 }
 
 /// Installs that for SIGINT. What was there before.
-fn exchange(handler: libc::sighandler_t) -> Option<libc::sigaction> {
-    // SAFETY: numbers and pointers, for which zero is fine.
-    let mut action = unsafe { MaybeUninit::<libc::sigaction>::zeroed().assume_init() };
-    action.sa_sigaction = handler;
-    action.sa_flags = libc::SA_RESETHAND | libc::SA_RESTART | libc::SA_ONSTACK;
+fn exchange(action: &libc::sigaction) -> Option<libc::sigaction> {
     let mut former = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: the handler keeps to what one may do, and the place is there.
-    let told =
-        unsafe { libc::sigaction(libc::SIGINT, &raw const action, former.as_mut_ptr()) == 0 };
+    // SAFETY: the handler keeps to what one may do, or was installed before, and the place is there.
+    let told = unsafe { libc::sigaction(libc::SIGINT, action, former.as_mut_ptr()) == 0 };
     // SAFETY: it was filled.
     told.then(|| unsafe { former.assume_init() })
 }

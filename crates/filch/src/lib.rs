@@ -49,6 +49,8 @@ mod half;
 #[cfg(not(filch_loom))]
 mod handle;
 #[cfg_attr(filch_loom, allow(dead_code, reason = "models use a part"))]
+mod handlers;
+#[cfg_attr(filch_loom, allow(dead_code, reason = "models use a part"))]
 mod home;
 #[cfg(not(filch_loom))]
 mod interrupt;

@@ -1,4 +1,9 @@
-//! What the models reach: the parts of streams and listeners that outlive their futures, as they are.
+//! What the models reach: the parts of streams and listeners that outlive their futures, as they are; and what
+//! signals' handlers read.
+
+mod handlers;
+
+pub use handlers::{Action, Board, Machine};
 
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 use crate::half::Role;

@@ -268,9 +268,10 @@ impl Builder {
     ///
     /// A worker with short slices gets as much of the processor as any other thread, only sooner when it is
     /// woken on a core that is busy: behind one that burns processor time, answers come after a third of
-    /// the time. It makes no difference while each worker has a core to itself. Threads and processes that
-    /// are started by a task inherit it. Before Linux 6.12, for threads with a real-time policy, and where a
-    /// sandbox forbids it, nothing is changed.
+    /// the time. It makes no difference while each worker has a core to itself. Threads that are started by a
+    /// task inherit it; what a [`Command`](crate::process::Command) starts has the slice that the program was
+    /// given. Before Linux 6.12, for threads with a real-time policy, and where a sandbox forbids it, nothing
+    /// is changed.
     pub fn time_slice(mut self, slice: Option<Duration>) -> Self {
         self.slice = Some(slice);
         self

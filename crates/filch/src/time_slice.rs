@@ -7,15 +7,22 @@
 //! waits with it. A shorter slice changes nothing about how much of the processor a thread gets, only how
 //! soon. Since Linux 6.12 any thread may ask for its own; earlier kernels take no notice.
 //!
+//! What a thread starts inherits its slice. For other programs that would be wrong: they are started with the slice that
+//! this one was given.
+//!
 //! The figures that this rests on are in `docs/decisions/2026-11-22-short-slices.md`.
 
 use std::io;
 use std::marker::PhantomData;
 use std::mem;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// The shortest that Linux gives.
 pub(crate) const SHORTEST: Duration = Duration::from_micros(100);
+
+/// The slice, in nanoseconds, of the first thread that was to have another: what the program was given.
+static GIVEN: OnceLock<u64> = OnceLock::new();
 
 /// This thread's slice is as was asked for, until this goes.
 #[derive(Debug)]
@@ -30,12 +37,22 @@ impl TimeSlice {
     /// Asks for slices of this length for this thread. None if there are none to be had, which is no reason
     /// not to go on: the thread has no ordinary policy, or a sandbox forbids it.
     pub(crate) fn ask_for(slice: Duration) -> Option<Self> {
-        let before = attributes().ok()?;
-        // Whoever chose another policy knows why.
-        if !matches!(before.sched_policy as i32, libc::SCHED_OTHER | libc::SCHED_BATCH) {
-            return None;
-        }
         let nanos = u64::try_from(slice.as_nanos()).unwrap_or(u64::MAX);
+        let before = ordinary()?;
+        GIVEN.get_or_init(|| before.sched_runtime);
+        Self::exchange(before, nanos)
+    }
+
+    /// The slice that the program was given, for what this thread starts meanwhile. None if it has that already.
+    ///
+    /// One system call, and two more where it has another.
+    pub(crate) fn as_given() -> Option<Self> {
+        let given = *GIVEN.get()?;
+        let before = ordinary()?;
+        if before.sched_runtime == given { None } else { Self::exchange(before, given) }
+    }
+
+    fn exchange(before: libc::sched_attr, nanos: u64) -> Option<Self> {
         set_attributes(&libc::sched_attr { sched_runtime: nanos, ..before }).ok()?;
         Some(Self { before, _not_send: PhantomData })
     }
@@ -46,6 +63,12 @@ impl Drop for TimeSlice {
         // What was possible a while ago is now; if not, a thread with short slices is as good as another.
         let _ = set_attributes(&self.before);
     }
+}
+
+/// What this thread has, if its policy is an ordinary one. Whoever chose another knows why.
+fn ordinary() -> Option<libc::sched_attr> {
+    let policies = [libc::SCHED_OTHER, libc::SCHED_BATCH];
+    attributes().ok().filter(|attributes| policies.contains(&(attributes.sched_policy as i32)))
 }
 
 /// This thread's policy, its nice value and its slice.

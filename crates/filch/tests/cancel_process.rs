@@ -1,5 +1,5 @@
 //! Processes and pipes: wherever a future is dropped, no byte and no status is lost, and no child, descriptor or
-//! thread stays (C1, PROC-2, PROC-6, PROC-7).
+//! thread stays (C1, PROC-2, PROC-6, PROC-7, PROC-8).
 
 mod support;
 
@@ -40,6 +40,17 @@ async fn starts_and_waits(cut: Cut) {
 #[test]
 fn a_child_of_nobody_is_reaped() {
     everywhere(3, starts_and_waits);
+}
+
+async fn starts_to_be_killed(cut: Cut) {
+    // Whoever has it when it is dropped: nobody yet, the thread that starts it, or we.
+    drop(cut.run(async { sh("exec sleep 1000").kill_on_drop(true).spawn().await }).await);
+    no_children().await;
+}
+
+#[test]
+fn a_start_that_nobody_wants_is_killed() {
+    everywhere(2, starts_to_be_killed);
 }
 
 async fn waits_again(cut: Cut) {
@@ -187,6 +198,43 @@ async fn writes(cut: Cut) {
 #[test]
 fn what_a_dropped_write_has_written_is_known() {
     everywhere(4, writes);
+}
+
+async fn writes_to_a_child(cut: Cut) {
+    let mut command = Command::new("cat");
+    let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().await;
+    let mut child = started.expect("it starts");
+    let (to, mut from) =
+        (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+    let (to, all) = (Arc::new(to), Arc::new(pattern(0, 300_000)));
+    let acknowledged = Arc::new(Mutex::new(0));
+    let writer = {
+        let (to, all, acknowledged) = (to.clone(), all.clone(), acknowledged.clone());
+        async move {
+            for _ in 0..3 {
+                let known = *acknowledged.lock().unwrap();
+                let written = to.write(&all[known..]).await.expect("it is read");
+                *acknowledged.lock().unwrap() += written;
+            }
+        }
+    };
+    let next = async {
+        cut.run(writer).await;
+        let settled = to.settle().await.expect("it is read");
+        let known = *acknowledged.lock().unwrap() + settled;
+        to.write_all_owned(all[known..].to_vec()).await.0.expect("it is read");
+        to.finish().await.expect("it may");
+    };
+    let mut received = Vec::new();
+    let ((), read) = filch::join!(next, from.read_to_end(&mut received));
+    read.expect("it reads");
+    assert!(received == **all, "each byte once");
+    assert!(child.wait().await.expect("it ends").success());
+}
+
+#[test]
+fn what_a_dropped_write_to_a_child_has_written_is_known() {
+    everywhere(2, writes_to_a_child);
 }
 
 async fn writes_owned(cut: Cut) {

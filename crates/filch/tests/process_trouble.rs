@@ -1,13 +1,16 @@
 //! Processes where something is missing: descriptors at every step, pidfds, a signal that is ignored.
 
 use filch::Runtime;
+use filch::io::{BufRead, BufReader};
 use filch::process::{Command, Stdio};
 use filch_testkit::child;
 use filch_testkit::leaks::{descriptors, has_children};
 use filch_testkit::limits::watchdog;
 use std::fs::File;
-use std::io::ErrorKind;
-use std::os::fd::BorrowedFd;
+use std::io::{ErrorKind, Read};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 const PATIENCE: u64 = 120;
@@ -242,5 +245,172 @@ fn a_child_that_is_gone_is_not_killed_by_number() {
             let error = gone.kill().await.unwrap_err().to_string();
             assert!(error.contains("os error 10"), "{error}");
         });
+    });
+}
+
+/// Waits for the end of a process that is a child of this one, by its number.
+fn wait_for(id: u32) -> ExitStatus {
+    let mut status = 0;
+    // SAFETY: there is room for a number.
+    let told = unsafe { libc::waitpid(id as i32, &raw mut status, 0) };
+    assert_eq!(told, id as i32, "{}", std::io::Error::last_os_error());
+    ExitStatus::from_raw(status)
+}
+
+/// PROC-5, PROC-7, PROC-9: of a tree that is killed midway no process and no zombie stays, and all that it has written is
+/// there.
+#[test]
+fn a_tree_that_is_killed_midway_leaves_its_output() {
+    child::run("a_tree_that_is_killed_midway_leaves_its_output", || {
+        let _watchdog = watchdog(PATIENCE);
+        // Those whose parents end are this process's then, which can tell how they ended, and whether any is left.
+        // SAFETY: plain numbers.
+        assert_eq!(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) }, 0);
+        run(async {
+            for _ in 0..3 {
+                let script = "echo $$; sh -c 'echo $$; sh -c \"echo \\$\\$; \
+                    head -c 50000 /dev/zero; echo all >&2; exec sleep 1000\" & wait' & wait";
+                let mut tree = Command::new("/bin/sh");
+                tree.args(["-c", script]).process_group(0);
+                let mut tree = tree.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().await;
+                let tree = tree.as_mut().unwrap();
+                let mut said = BufReader::new(tree.stderr.take().unwrap()).lines();
+                assert_eq!(said.next_line().await.unwrap().as_deref(), Some("all"));
+                // Nothing has been read so far of what they have written.
+                tree.signal_group(libc::SIGKILL).unwrap();
+                let output = tree.stdout.take().unwrap();
+                let mut output = BufReader::new(output);
+                let mut ids = Vec::new();
+                for _ in 0..3 {
+                    let mut line = String::new();
+                    output.read_line(&mut line).await.unwrap();
+                    ids.push(line.trim_end().parse::<u32>().unwrap());
+                }
+                let mut rest = Vec::new();
+                filch::io::Read::read_to_end(&mut output, &mut rest).await.unwrap();
+                assert!(rest == vec![0; 50_000], "{} bytes", rest.len());
+                assert_eq!(ids[0], tree.id());
+                assert_eq!(tree.wait().await.unwrap().signal(), Some(libc::SIGKILL));
+                for &id in &ids[1..] {
+                    assert_eq!(wait_for(id).signal(), Some(libc::SIGKILL));
+                }
+                assert!(!has_children());
+            }
+        });
+    });
+}
+
+/// PROC-2: a debugger hears first of the end of who it has; until it has, a wait goes on, also on an executor that is not
+/// ours.
+#[test]
+fn an_end_that_a_debugger_hears_of_first_is_waited_for() {
+    child::run("an_end_that_a_debugger_hears_of_first_is_waited_for", || {
+        let _watchdog = watchdog(PATIENCE);
+        let runtime = Runtime::builder().workers(1).build().unwrap();
+        let mut child = runtime.block_on(async { cat().spawn().await.unwrap() });
+        let (mut is_ready, ready) = std::io::pipe().unwrap();
+        let (wait, go) = std::io::pipe().unwrap();
+        // SAFETY: the child does nothing but system calls.
+        let debugger = unsafe { libc::fork() };
+        assert_ne!(debugger, -1);
+        if debugger == 0 {
+            let (go, nothing) = (go.as_raw_fd(), std::ptr::null_mut::<libc::c_void>());
+            // SAFETY: plain calls; there is room for a byte.
+            unsafe {
+                libc::close(go);
+                let id = child.id() as libc::pid_t;
+                let has_it = libc::ptrace(libc::PTRACE_SEIZE, id, nothing, nothing) == 0;
+                let mut byte = u8::from(has_it);
+                libc::write(ready.as_raw_fd(), (&raw const byte).cast(), 1);
+                libc::read(wait.as_raw_fd(), (&raw mut byte).cast(), 1);
+                libc::_exit(0);
+            }
+        }
+        drop(ready);
+        let mut has_it = [0];
+        is_ready.read_exact(&mut has_it).unwrap();
+        if has_it == [0] {
+            eprintln!("SKIPPED: no process may be debugged here");
+        }
+        child.start_kill().unwrap();
+        smol::block_on(async {
+            let mut end = std::pin::pin!(child.wait());
+            if has_it == [1] {
+                let later = smol::Timer::after(Duration::from_millis(20));
+                let first = smol::future::or(async { Some(end.as_mut().await) }, async {
+                    later.await;
+                    None
+                });
+                assert!(first.await.is_none(), "the debugger has not asked");
+            }
+            drop(go);
+            assert_eq!(end.await.unwrap().signal(), Some(libc::SIGKILL));
+        });
+        assert!(wait_for(debugger as u32).success());
+    });
+}
+
+/// PROC-4, PROC-13: another process has the number of a child that somebody else has waited for. It gets no signal, and its
+/// status is not taken away.
+#[test]
+fn a_number_that_another_has_by_now_is_left_alone() {
+    const INSIDE: &str = "FILCH_NUMBERS_OF_ITS_OWN";
+    let test = "a_number_that_another_has_by_now_is_left_alone";
+    if std::env::var_os(INSIDE).is_none() {
+        // Where nobody else takes one.
+        let mut unshare = std::process::Command::new("unshare");
+        unshare.args(["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--"]);
+        unshare.arg(std::env::current_exe().unwrap());
+        unshare.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(INSIDE, "1");
+        let output = unshare.output();
+        match output {
+            Ok(output) if child::text(&output).contains("running 1 test") => {
+                assert!(output.status.success(), "{}", child::text(&output));
+            }
+            other => eprintln!("SKIPPED: no numbers of its own to be had: {other:?}"),
+        }
+        return;
+    }
+    let _watchdog = watchdog(PATIENCE);
+    run(async {
+        let start = || async {
+            let mut command = Command::new("true");
+            command.process_group(0).kill_on_drop(true).spawn().await.unwrap()
+        };
+        // One that nobody asks for before the number is another's, and one that is.
+        for is_asked_for in [false, true] {
+            let mut gone = start().await;
+            assert!(wait_for(gone.id()).success());
+            if is_asked_for {
+                gone.try_wait().unwrap_err();
+            }
+            let mut other = loop {
+                let last = (gone.id() - 1).to_string();
+                if let Err(error) = std::fs::write("/proc/sys/kernel/ns_last_pid", last) {
+                    return eprintln!("SKIPPED: numbers cannot be chosen: {error}");
+                }
+                let mut other = std::process::Command::new("sleep");
+                let mut other = other.arg("1000").process_group(0).spawn().unwrap();
+                if other.id() == gone.id() {
+                    break other;
+                }
+                other.kill().unwrap();
+                other.wait().unwrap();
+            };
+            for sent in [gone.signal(libc::SIGKILL), gone.signal_group(libc::SIGKILL)] {
+                assert!(sent.unwrap_err().to_string().contains("os error 3"));
+            }
+            gone.start_kill().unwrap();
+            assert_eq!(other.try_wait().unwrap(), None);
+            if is_asked_for {
+                let error = gone.wait().await.unwrap_err().to_string();
+                assert!(error.contains("os error 10"), "{error}");
+            }
+            drop(gone);
+            assert_eq!(other.try_wait().unwrap(), None);
+            // It ends by us, and so we are told.
+            other.kill().unwrap();
+            assert_eq!(other.wait().unwrap().signal(), Some(libc::SIGKILL));
+        }
     });
 }

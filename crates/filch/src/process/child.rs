@@ -4,12 +4,11 @@ use super::{ChildStderr, ChildStdin, ChildStdout, pidfd, reaper};
 use crate::home::Home;
 use crate::io::{Interest, PipeReader, PipeWriter, failed, ready};
 use filch_uring::SharedFd;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::panic::Location;
 use std::process::{self, ExitStatus, Output};
 use std::sync::OnceLock;
-use std::time::Duration;
-use std::{fmt, io};
+use std::{fmt, io, ptr};
 
 /// A process that was started: by [`Command::spawn`](super::Command::spawn).
 ///
@@ -122,7 +121,7 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// The system's.
+    /// Those of [`wait`](Self::wait): if somebody else has waited for it, there is nothing to kill, and nothing to be told.
     ///
     /// # Cancel safety
     ///
@@ -232,7 +231,29 @@ impl Process {
                 return Ok(status);
             }
             // A debugger that has it hears of it first.
-            crate::time::sleep(Duration::from_millis(1)).await;
+            self.pause(at).await.map_err(|error| self.failed("wait for", error))?;
+        }
+    }
+
+    /// Waits for a millisecond: by the ring, as for all else here, so that it needs no runtime on this thread; and by the
+    /// system's clock, whatever that of the runtime is.
+    async fn pause(&self, at: &'static Location<'static>) -> io::Result<()> {
+        // SAFETY: plain numbers.
+        let timer = match unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_CLOEXEC) }
+        {
+            -1 => return Err(io::Error::last_os_error()),
+            // SAFETY: new and ours.
+            timer => SharedFd::new(unsafe { OwnedFd::from_raw_fd(timer) }),
+        };
+        let never = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let soon = libc::timespec { tv_nsec: 1_000_000, ..never };
+        let once = libc::itimerspec { it_interval: never, it_value: soon };
+        // SAFETY: it is open, and the time is there.
+        match unsafe {
+            libc::timerfd_settime(timer.as_raw_fd(), 0, &raw const once, ptr::null_mut())
+        } {
+            -1 => Err(io::Error::last_os_error()),
+            _ => ready(&timer, &self.home, Interest::READABLE, at).await.map(drop),
         }
     }
 

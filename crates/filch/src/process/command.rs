@@ -5,6 +5,7 @@ use crate::handle::Handle;
 use crate::home::Home;
 use crate::io::failed;
 use crate::task::JoinHandle;
+use crate::time_slice::TimeSlice;
 use filch_sched::task::Meta;
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
@@ -333,6 +334,8 @@ impl Settings {
         if !self.stderr {
             command.stderr(stderr);
         }
+        // A worker's short slices are not for other programs; a thread that a worker has started has them, too.
+        let _slice = TimeSlice::as_given();
         // Room for the child's own, so that there is no child where there is no such room, or no such thing.
         let room = pidfd::open(process::id())?;
         let child = command.spawn();

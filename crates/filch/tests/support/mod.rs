@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod server;
+pub mod signals;
 
 use filch::net::TcpStream;
 use filch::task::Report;
