@@ -34,6 +34,7 @@ fn what_is_read_is_not_freed() {
             })
         });
         let old = board.replace(Some(shown(2))).expect("it was there");
+        // It is there until the readers are done, so that a model that fails does so by this.
         // SAFETY: nobody else has it, if all is well.
         old.0.with_mut(|number| unsafe { *number = 3 });
         for reader in readers {

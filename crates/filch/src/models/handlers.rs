@@ -24,8 +24,8 @@ impl<T: Send + Sync> Board<T> {
     }
 
     /// Puts that in its place; gives what was there.
-    pub fn replace(&self, new: Option<T>) -> Option<T> {
-        self.0.replace(new.map(Box::new)).map(|old| *old)
+    pub fn replace(&self, new: Option<T>) -> Option<Box<T>> {
+        self.0.replace(new.map(Box::new))
     }
 }
 

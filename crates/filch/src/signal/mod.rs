@@ -21,7 +21,9 @@
 //! # Beside others
 //!
 //! A handler that the program, or a library, has installed before is called as well. One that is installed while
-//! somebody listens has to call the one before it, as it should, or nothing is heard here; it is left in its place.
+//! somebody listens has to call the one before it, as it should, or nothing is heard here; it is left in its place. Of the
+//! flags of the earlier one `SA_RESETHAND` and `SA_NOCLDWAIT` are kept to; so where `SIGCHLD` is ignored children are
+//! forgotten also while somebody listens for it. `SA_NOCLDSTOP` is not: listeners, and it, hear of children that stop.
 //!
 //! [`run`](crate::run) has a handler of its own for Ctrl-C, which cancels the main future. While somebody listens for
 //! `SIGINT` that is not called: whoever listens handles it. After that it is back.
@@ -47,8 +49,8 @@ use std::task::{Context, Poll, ready};
 
 /// Waits for the next Ctrl-C (`SIGINT`), from the first poll on.
 ///
-/// Between two of these nobody listens, and Ctrl-C does what it does by default. A program that wants to handle each
-/// one keeps a listener: `signal(SignalKind::interrupt())`.
+/// Between two of these nobody listens: Ctrl-C ends the process, or in a [`run`](crate::run) asks its main future to end. A
+/// program that wants to handle each one keeps a listener: `signal(SignalKind::interrupt())`.
 ///
 /// # Errors
 ///
