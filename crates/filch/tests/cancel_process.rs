@@ -206,12 +206,12 @@ async fn writes_to_a_child(cut: Cut) {
     let mut child = started.expect("it starts");
     let (to, mut from) =
         (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
-    let (to, all) = (Arc::new(to), Arc::new(pattern(0, 300_000)));
+    let (to, all) = (Arc::new(to), Arc::new(pattern(0, 200_000)));
     let acknowledged = Arc::new(Mutex::new(0));
     let writer = {
         let (to, all, acknowledged) = (to.clone(), all.clone(), acknowledged.clone());
         async move {
-            for _ in 0..3 {
+            for _ in 0..2 {
                 let known = *acknowledged.lock().unwrap();
                 let written = to.write(&all[known..]).await.expect("it is read");
                 *acknowledged.lock().unwrap() += written;

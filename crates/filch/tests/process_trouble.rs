@@ -1,4 +1,5 @@
-//! Processes where something is missing: descriptors at every step, pidfds, a signal that is ignored.
+//! Processes where something is missing or in the way: descriptors at every step, pidfds, a signal that is ignored, a
+//! debugger, a number that is another's, a start that stands still.
 
 use filch::Runtime;
 use filch::io::{BufRead, BufReader};
@@ -6,8 +7,9 @@ use filch::process::{Command, Stdio};
 use filch_testkit::child;
 use filch_testkit::leaks::{descriptors, has_children};
 use filch_testkit::limits::watchdog;
+use futures_util::FutureExt;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::ExitStatus;
@@ -411,6 +413,86 @@ fn a_number_that_another_has_by_now_is_left_alone() {
             // It ends by us, and so we are told.
             other.kill().unwrap();
             assert_eq!(other.wait().unwrap().signal(), Some(libc::SIGKILL));
+        }
+    });
+}
+
+/// PROC-1: a start that was dropped stands still in its midst. What is set then is set at once, and for the next start.
+#[test]
+fn a_command_is_set_while_a_dropped_start_stands_still() {
+    let _watchdog = watchdog(PATIENCE);
+    run(async {
+        let (mut has_begun, begins) = std::io::pipe().unwrap();
+        let (wait, mut go) = std::io::pipe().unwrap();
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "echo $NAME $0"]);
+        let stand_still = move || {
+            let mut byte = 0u8;
+            // SAFETY: there is room for a byte.
+            unsafe {
+                libc::write(begins.as_raw_fd(), (&raw const byte).cast(), 1);
+                libc::read(wait.as_raw_fd(), (&raw mut byte).cast(), 1);
+            }
+            Ok(())
+        };
+        // SAFETY: those calls are fine there.
+        unsafe { command.env("NAME", "one").pre_exec(stand_still) };
+        let mut start = Box::pin(command.output());
+        assert!((&mut start).now_or_never().is_none());
+        has_begun.read_exact(&mut [0]).unwrap();
+        drop(start);
+        // None of this waits.
+        command.env("NAME", "two").arg("zero").current_dir("/");
+        assert_eq!(format!("{command:?}"), "a command that is being started");
+        let mut given_up = Box::pin(command.output());
+        assert!((&mut given_up).now_or_never().is_none());
+        drop(given_up);
+        command.env("NAME", "three");
+        go.write_all(&[0; 2]).unwrap();
+        assert_eq!(command.output().await.unwrap().stdout, b"three zero\n");
+        has_begun.read_exact(&mut [0]).unwrap();
+        assert!(format!("{command:?}").contains("three"));
+        // The one that was given up before it had its turn has not begun, or there would be a third.
+        drop(command);
+        assert_eq!(has_begun.read(&mut [0]).unwrap(), 0);
+    });
+}
+
+/// The time slice of a process, or of this thread, in nanoseconds; 0 where there is no such thing.
+fn slice_of(id: u32) -> u64 {
+    // SAFETY: all zeroes is a value of it.
+    let mut attributes = unsafe { std::mem::zeroed::<libc::sched_attr>() };
+    let (size, call) = (size_of::<libc::sched_attr>(), libc::SYS_sched_getattr);
+    // SAFETY: it writes to a whole `sched_attr`, whose size it is told.
+    assert_eq!(unsafe { libc::syscall(call, id, &raw mut attributes, size, 0) }, 0);
+    attributes.sched_runtime
+}
+
+/// PROC-11: a worker's short time slices are not a child's, whoever starts it; and the worker keeps them.
+#[test]
+fn a_child_has_the_slice_that_the_program_was_given() {
+    let given = slice_of(0);
+    if given == 0 {
+        eprintln!("SKIPPED: this kernel has no slices of a thread's own");
+        return;
+    }
+    let _watchdog = watchdog(PATIENCE);
+    run(async move {
+        let worker = slice_of(0);
+        assert_ne!(worker, given, "a worker asks for another");
+        let inherited = filch::spawn_blocking(|| slice_of(0)).await.unwrap();
+        assert_eq!(inherited, worker, "threads have that, too");
+        let mut copies = Command::new("cat");
+        // SAFETY: it does nothing. With it the child is made by a fork.
+        unsafe { copies.pre_exec(|| Ok(())) };
+        for mut command in [Command::new("cat"), copies] {
+            command.stdin(Stdio::piped()).stdout(Stdio::null());
+            let children = [command.spawn().await.unwrap(), command.spawn_here().unwrap()];
+            for mut child in children {
+                assert_eq!(slice_of(child.id()), given);
+                assert!(child.wait().await.unwrap().success());
+            }
+            assert_eq!(slice_of(0), worker);
         }
     });
 }

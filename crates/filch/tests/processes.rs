@@ -300,44 +300,6 @@ fn a_tree_is_killed_as_a_group() {
     });
 }
 
-/// The time slice of a process, or of this thread, in nanoseconds; 0 where there is no such thing.
-fn slice_of(id: u32) -> u64 {
-    // SAFETY: all zeroes is a value of it.
-    let mut attributes = unsafe { std::mem::zeroed::<libc::sched_attr>() };
-    let (size, call) = (size_of::<libc::sched_attr>(), libc::SYS_sched_getattr);
-    // SAFETY: it writes to a whole `sched_attr`, whose size it is told.
-    assert_eq!(unsafe { libc::syscall(call, id, &raw mut attributes, size, 0) }, 0);
-    attributes.sched_runtime
-}
-
-/// PROC-11: a worker's short time slices are not a child's, whoever starts it; and the worker keeps them.
-#[test]
-fn a_child_has_the_slice_that_the_program_was_given() {
-    let given = slice_of(0);
-    if given == 0 {
-        eprintln!("SKIPPED: this kernel has no slices of a thread's own");
-        return;
-    }
-    tidy(async move {
-        let worker = slice_of(0);
-        assert_ne!(worker, given, "a worker asks for another");
-        let inherited = filch::spawn_blocking(|| slice_of(0)).await.unwrap();
-        assert_eq!(inherited, worker, "threads have that, too");
-        let mut copies = Command::new("cat");
-        // SAFETY: it does nothing. With it the child is made by a fork.
-        unsafe { copies.pre_exec(|| Ok(())) };
-        for mut command in [Command::new("cat"), copies] {
-            command.stdin(Stdio::piped()).stdout(Stdio::null());
-            let children = [command.spawn().await.unwrap(), command.spawn_here().unwrap()];
-            for mut child in children {
-                assert_eq!(slice_of(child.id()), given);
-                assert!(child.wait().await.unwrap().success());
-            }
-            assert_eq!(slice_of(0), worker);
-        }
-    });
-}
-
 /// PROC-6: a child that is dropped goes on; or it is killed, and it alone.
 #[test]
 fn a_dropped_child_goes_on_or_is_killed() {

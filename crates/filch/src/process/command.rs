@@ -6,12 +6,14 @@ use crate::home::Home;
 use crate::io::failed;
 use crate::task::JoinHandle;
 use crate::time_slice::TimeSlice;
+use filch_atomic::sync::{Mutex, MutexGuard};
 use filch_sched::task::Meta;
 use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{fmt, io};
 
 /// As many are started at a time, by each runtime. More would get none of them started sooner, and take up a thread
@@ -59,10 +61,51 @@ const AT_A_TIME: usize = 16;
 /// long (S5). A runtime starts 16 at a time, and others wait in line: also while 16 stand still because their program or
 /// directory is on a file system that does not answer. Such a thread may end at any time, so a child that asks to be killed with its *parent's thread*
 /// (`PR_SET_PDEATHSIG`, in `pre_exec`) is to be started by [`spawn_here`](Self::spawn_here).
+///
+/// # While it is being started
+///
+/// Who awaits a start borrows the command. A start that was dropped midway goes on without that: what is set meanwhile is
+/// kept, and set for the next start; nobody stands still for it, but for [`with_std`](Self::with_std) and
+/// [`spawn_here`](Self::spawn_here), until the process that is being started runs its program. Of what is set a copy is
+/// made.
 #[doc(alias = "create_subprocess_exec")]
+#[doc(alias = "create_subprocess_shell")]
 pub struct Command {
-    command: Arc<Mutex<process::Command>>,
+    command: Arc<Shared>,
     settings: Settings,
+}
+
+/// What starts that were dropped midway have, too.
+struct Shared {
+    /// Held while a process is started, by a thread that may stand still meanwhile; by nobody else for long.
+    command: Mutex<process::Command>,
+    /// What was set meanwhile, in order.
+    later: Mutex<Vec<Setting>>,
+}
+
+type Setting = Box<dyn FnOnce(&mut process::Command) + Send>;
+
+impl Shared {
+    /// The command as it was set; once it is not being started.
+    fn lock(&self) -> MutexGuard<'_, process::Command> {
+        self.settled(self.command.lock())
+    }
+
+    /// As [`lock`](Self::lock), unless it is being started.
+    fn try_lock(&self) -> Option<MutexGuard<'_, process::Command>> {
+        self.command.try_lock().map(|command| self.settled(command))
+    }
+
+    fn settled<'a>(
+        &self,
+        mut command: MutexGuard<'a, process::Command>,
+    ) -> MutexGuard<'a, process::Command> {
+        let later = std::mem::take(&mut *self.later.lock());
+        for set in later {
+            set(&mut command);
+        }
+        command
+    }
 }
 
 /// What the standard library's command does not tell.
@@ -92,22 +135,28 @@ impl Command {
 
     /// Adds an argument.
     pub fn arg(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
-        self.with_std(|command| command.arg(arg))
+        let arg = arg.as_ref().to_owned();
+        self.set(move |command| command.arg(arg))
     }
 
     /// Adds arguments.
     pub fn args(&mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> &mut Self {
-        self.with_std(|command| command.args(args))
+        for arg in args {
+            self.arg(arg);
+        }
+        self
     }
 
     /// Sets what the program finds as its own name.
     pub fn arg0(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
-        self.with_std(|command| command.arg0(arg))
+        let arg = arg.as_ref().to_owned();
+        self.set(move |command| command.arg0(arg))
     }
 
     /// Sets an environment variable.
     pub fn env(&mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> &mut Self {
-        self.with_std(|command| command.env(name, value))
+        let (name, value) = (name.as_ref().to_owned(), value.as_ref().to_owned());
+        self.set(move |command| command.env(name, value))
     }
 
     /// Sets environment variables.
@@ -115,43 +164,51 @@ impl Command {
         &mut self,
         variables: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
     ) -> &mut Self {
-        self.with_std(|command| command.envs(variables))
+        for (name, value) in variables {
+            self.env(name, value);
+        }
+        self
     }
 
     /// Removes an environment variable.
     pub fn env_remove(&mut self, name: impl AsRef<OsStr>) -> &mut Self {
-        self.with_std(|command| command.env_remove(name))
+        let name = name.as_ref().to_owned();
+        self.set(move |command| command.env_remove(name))
     }
 
     /// Removes all environment variables.
     pub fn env_clear(&mut self) -> &mut Self {
-        self.with_std(process::Command::env_clear)
+        self.set(process::Command::env_clear)
     }
 
     /// Sets the directory in which it is started.
     #[doc(alias = "cwd")]
     pub fn current_dir(&mut self, directory: impl AsRef<Path>) -> &mut Self {
-        self.with_std(|command| command.current_dir(directory))
+        let directory = directory.as_ref().to_owned();
+        self.set(move |command| command.current_dir(directory))
     }
 
     /// Sets where its input comes from: by default from where this process has it, and from nowhere for
     /// [`output`](Self::output).
     pub fn stdin(&mut self, stdin: impl Into<Stdio>) -> &mut Self {
         self.settings.stdin = true;
-        self.with_std(|command| command.stdin(stdin))
+        let stdin = stdin.into();
+        self.set(move |command| command.stdin(stdin))
     }
 
     /// Sets where its output goes: by default to where this process has it, and into the answer of
     /// [`output`](Self::output).
     pub fn stdout(&mut self, stdout: impl Into<Stdio>) -> &mut Self {
         self.settings.stdout = true;
-        self.with_std(|command| command.stdout(stdout))
+        let stdout = stdout.into();
+        self.set(move |command| command.stdout(stdout))
     }
 
     /// Sets where its error messages go. As [`stdout`](Self::stdout).
     pub fn stderr(&mut self, stderr: impl Into<Stdio>) -> &mut Self {
         self.settings.stderr = true;
-        self.with_std(|command| command.stderr(stderr))
+        let stderr = stderr.into();
+        self.set(move |command| command.stderr(stderr))
     }
 
     /// Whether the process is to be killed when its [`Child`] is dropped before its end was waited for. By default
@@ -165,17 +222,17 @@ impl Command {
 
     /// Sets the user that it runs as.
     pub fn uid(&mut self, user: u32) -> &mut Self {
-        self.with_std(|command| command.uid(user))
+        self.set(move |command| command.uid(user))
     }
 
     /// Sets the group that it runs as.
     pub fn gid(&mut self, group: u32) -> &mut Self {
-        self.with_std(|command| command.gid(group))
+        self.set(move |command| command.gid(group))
     }
 
     /// Sets the process group that it is in: 0 for one of its own, which it leads.
     pub fn process_group(&mut self, group: i32) -> &mut Self {
-        self.with_std(|command| command.process_group(group))
+        self.set(move |command| command.process_group(group))
     }
 
     /// Has the child call a closure before it runs the program.
@@ -190,16 +247,36 @@ impl Command {
         call: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
     ) -> &mut Self {
         // SAFETY: the caller's promise.
-        self.with_std(|command| unsafe { command.pre_exec(call) })
+        self.set(move |command| unsafe { command.pre_exec(call) })
     }
 
     /// Gets at the standard library's command, for all that has no method here. What is set there of input and
-    /// output is replaced by defaults, unless it is set here as well.
+    /// output is replaced by defaults, unless it is set here as well. Stands still while a start that was dropped is in its
+    /// midst: see [above](Self#while-it-is-being-started).
     pub fn with_std(
         &mut self,
         set: impl FnOnce(&mut process::Command) -> &mut process::Command,
     ) -> &mut Self {
-        set(&mut lock(&self.command));
+        set(&mut self.command.lock());
+        self
+    }
+
+    /// Now; or, if it is being started, before the next start.
+    fn set(
+        &mut self,
+        set: impl FnOnce(&mut process::Command) -> &mut process::Command + Send + 'static,
+    ) -> &mut Self {
+        match self.command.try_lock() {
+            Some(mut command) => {
+                set(&mut command);
+            }
+            None => {
+                let set = move |command: &mut process::Command| {
+                    set(command);
+                };
+                self.command.later.lock().push(Box::new(set));
+            }
+        }
         self
     }
 
@@ -213,8 +290,8 @@ impl Command {
     /// # Cancel safety
     ///
     /// Dropped before it has begun, no process is started. Dropped later, there may be one, which is then dropped as
-    /// a [`Child`] is; and until it runs its program the command is in use: to change it, or to write it out, stands
-    /// still for as long, and another start waits.
+    /// a [`Child`] is. Until it runs its program another start waits: see
+    /// [above](Self#while-it-is-being-started).
     #[track_caller]
     pub fn spawn(&mut self) -> impl Future<Output = io::Result<Child>> + Send + use<'_> {
         self.start(Otherwise::Inherit)
@@ -228,7 +305,8 @@ impl Command {
     ///
     /// As [`spawn`](Self::spawn).
     pub fn spawn_here(&mut self) -> io::Result<Child> {
-        self.settings.start(&self.command, Otherwise::Inherit, Home::current()?)
+        let home = Home::current()?;
+        self.settings.start(&mut self.command.lock(), Otherwise::Inherit, home)
     }
 
     /// Starts it, waits for its end, and says how it ended.
@@ -277,19 +355,34 @@ impl Command {
         async move {
             let home = Home::current()?;
             let places = home.starting(AT_A_TIME).clone();
-            let start = move || settings.start(&command, otherwise, home);
-            let starting = Handle::try_current()?.spawn_blocking_as(start, meta, Some(&places))?;
-            (&mut Starting(starting).0).await.map_err(io::Error::other)?
+            let is_given_up = Arc::new(AtomicBool::new(false));
+            let theirs = is_given_up.clone();
+            let start = move || {
+                let mut command = command.lock();
+                // Relaxed: who gives it up and then changes the command does that by the lock that is held here. Who
+                // cannot, since it is held, changes nothing of this start.
+                if theirs.load(Ordering::Relaxed) {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
+                settings.start(&mut command, otherwise, home)
+            };
+            let handle = Handle::try_current()?.spawn_blocking_as(start, meta, Some(&places))?;
+            (&mut Starting { handle, is_given_up }.handle).await.map_err(io::Error::other)?
         }
     }
 }
 
 /// One that has not begun never does when this is dropped.
-struct Starting(JoinHandle<io::Result<Child>>);
+struct Starting {
+    handle: JoinHandle<io::Result<Child>>,
+    is_given_up: Arc<AtomicBool>,
+}
 
 impl Drop for Starting {
     fn drop(&mut self) {
-        self.0.abort();
+        // Relaxed: see `Command::start`.
+        self.is_given_up.store(true, Ordering::Relaxed);
+        self.handle.abort();
     }
 }
 
@@ -297,13 +390,12 @@ impl Settings {
     /// Starts it, on this thread.
     fn start(
         self,
-        command: &Mutex<process::Command>,
+        command: &mut process::Command,
         otherwise: Otherwise,
         home: Home,
     ) -> io::Result<Child> {
         reaper::help();
-        let mut command = lock(command);
-        let started = self.try_start(&mut command, otherwise);
+        let started = self.try_start(command, otherwise);
         let started = started.map_err(|error| {
             let program = Path::new(command.get_program()).display();
             match command.get_current_dir() {
@@ -344,22 +436,20 @@ impl Settings {
     }
 }
 
-/// It is held while a process is started, by a thread that may stand still meanwhile; by nobody else for long. Nobody
-/// stands in line for it but behind a start that was dropped midway: the others borrow the command.
-fn lock(command: &Mutex<process::Command>) -> MutexGuard<'_, process::Command> {
-    command.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// What is set there of input and output is replaced by defaults, unless it is set here as well.
 impl From<process::Command> for Command {
     fn from(command: process::Command) -> Self {
-        Self { command: Arc::new(Mutex::new(command)), settings: Settings::default() }
+        let shared = Shared { command: Mutex::new(command), later: Mutex::default() };
+        Self { command: Arc::new(shared), settings: Settings::default() }
     }
 }
 
 /// As a shell would have it.
 impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&*lock(&self.command), f)
+        match self.command.try_lock() {
+            Some(command) => fmt::Debug::fmt(&*command, f),
+            None => f.write_str("a command that is being started"),
+        }
     }
 }
