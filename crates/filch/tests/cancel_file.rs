@@ -8,6 +8,7 @@ use filch_testkit::leaks::descriptors;
 use std::io::{SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use support::{Bytes, TempFile, breathe, everywhere, pattern};
 
@@ -167,4 +168,28 @@ async fn the_error_of_a_dropped_write_is_heard_of() {
     let error = file.sync_all().await.unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EBADF));
     file.sync_all().await.unwrap();
+}
+
+/// FS-6: the system's word for what may not be changed is its word for what it does not know, too.
+#[filch::test]
+async fn the_error_of_a_dropped_change_of_length_is_heard_of() {
+    let temp = TempFile::new("set_len", b"contents");
+    let leave = async |file: &File| {
+        let mut change = Box::pin(file.set_len(3));
+        let polled = std::future::poll_fn(|cx| Poll::Ready(change.as_mut().poll(cx))).await;
+        assert!(polled.is_pending(), "the ring has it");
+    };
+    // Not open for writing.
+    let file = File::open(&temp.0).await.unwrap();
+    leave(&file).await;
+    assert_eq!(file.sync_all().await.unwrap_err().raw_os_error(), Some(libc::EINVAL));
+    file.sync_all().await.expect("it was told");
+    leave(&file).await;
+    assert_eq!(file.close().await.unwrap_err().raw_os_error(), Some(libc::EINVAL));
+    assert_eq!(std::fs::read(&temp.0).unwrap(), b"contents");
+    // One that may be. (Older rings do not know the operation; that is no failure.)
+    let file = OpenOptions::new().write(true).open(&temp.0).await.unwrap();
+    leave(&file).await;
+    file.sync_all().await.unwrap();
+    file.close().await.unwrap();
 }

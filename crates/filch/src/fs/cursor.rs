@@ -1,5 +1,6 @@
 //! Reading and writing a file at its cursor: what of it outlives the future that began it.
 
+use super::file::known;
 use crate::half::{Site, Unheard, was_given_up};
 use crate::home::lost_its_ring;
 use filch_atomic::scope;
@@ -105,11 +106,9 @@ impl Cursor {
         let Some(op) = &mut self.resizing else { return Poll::Ready(()) };
         let resized = ready!(poll_left(op, site, cx));
         self.resizing = None;
-        // A ring that does not know the operation: nothing was tried.
-        let is_unknown = |error: &io::Error| error.raw_os_error() == Some(libc::EINVAL);
         if let Err(error) = resized
             && !was_given_up(&error)
-            && !is_unknown(&error)
+            && !is_unknown(site.fd, &error)
         {
             self.failed = Some(error);
         }
@@ -307,6 +306,18 @@ pub(super) fn poll_left<T: Operation>(
         op.cancel();
     }
     scope::outside(|| site.poll(op, cx))
+}
+
+/// Whether a change of length was refused by a ring that does not know it: nothing was tried. The system refuses in
+/// the same words what is no regular file, and one that is not open for writing.
+fn is_unknown(fd: &SharedFd, error: &io::Error) -> bool {
+    if error.raw_os_error() != Some(libc::EINVAL) {
+        return false;
+    }
+    // SAFETY: no pointers.
+    let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
+    let may_write = flags & libc::O_ACCMODE != libc::O_RDONLY;
+    may_write && known(fd).is_ok_and(|known| known.kind == libc::S_IFREG)
 }
 
 /// Where the file ends, also for block devices. The file's own position is moved, and used for nothing
