@@ -318,6 +318,8 @@ pub(crate) struct Known {
     /// Of `S_IFMT`; 0 if it says nothing.
     pub(crate) kind: u32,
     pub(crate) len: u64,
+    /// Which one it is: the numbers of its device, and its own there.
+    pub(crate) which: (u32, u32, u64),
 }
 
 /// What is known of an open file. Without waiting (S5): a file system on a network, or one that a program serves, is
@@ -325,14 +327,18 @@ pub(crate) struct Known {
 pub(crate) fn known(fd: &SharedFd) -> io::Result<Known> {
     let mut found = mem::MaybeUninit::<libc::statx>::uninit();
     let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
-    let mask = libc::STATX_TYPE | libc::STATX_SIZE;
+    let mask = libc::STATX_TYPE | libc::STATX_SIZE | libc::STATX_INO;
     // SAFETY: a text that ends with a NUL, and room for a `statx`.
     if unsafe { libc::statx(fd.as_raw_fd(), c"".as_ptr(), flags, mask, found.as_mut_ptr()) } != 0 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the call has filled it in.
     let found = unsafe { found.assume_init() };
-    Ok(Known { kind: u32::from(found.stx_mode) & libc::S_IFMT, len: found.stx_size })
+    Ok(Known {
+        kind: u32::from(found.stx_mode) & libc::S_IFMT,
+        len: found.stx_size,
+        which: (found.stx_dev_major, found.stx_dev_minor, found.stx_ino),
+    })
 }
 
 by_shared_reference!(File: Read);

@@ -229,7 +229,7 @@ impl WriteBuffer {
     }
 
     /// The stream's own vector.
-    pub(super) fn into_vec(self) -> Vec<u8> {
+    pub(crate) fn into_vec(self) -> Vec<u8> {
         self.give_back()
     }
 }

@@ -16,7 +16,7 @@ pub(crate) use now::{recv_now, send_now};
 pub(crate) use reading::{Now, Reading, Want};
 pub(crate) use ready::{readable, try_io, try_read, try_write};
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
-pub(crate) use turn::{Polled, Role};
+pub(crate) use turn::{Due, Polled, Role};
 pub(crate) use turn::{Taken, Turn};
 pub(crate) use unheard::Unheard;
 pub(crate) use writing::Writing;

@@ -174,6 +174,11 @@ impl<T: Inward> Reading<T> {
         matches!(self, Self::Idle(_))
     }
 
+    /// Whether an operation is in flight, or one that waits before it.
+    pub(crate) fn is_under_way(&self) -> bool {
+        matches!(self, Self::Pending(..) | Self::Waiting(..))
+    }
+
     /// Has the kernel fill `buffer`.
     pub(crate) fn begin(&mut self, site: Site<'_>, buffer: ReadBuffer, want: Want) {
         debug_assert!(self.is_idle(), "one operation at a time");

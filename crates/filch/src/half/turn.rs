@@ -4,7 +4,7 @@
 mod pollers;
 
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
-pub(crate) use pollers::{Polled, Role};
+pub(crate) use pollers::{Due, Polled, Role};
 
 use filch_sync::{Guard, Lock};
 use std::fmt;

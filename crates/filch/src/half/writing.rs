@@ -109,7 +109,7 @@ impl<T: Outward> Writing<T> {
 
     /// Forgets a write that did not begin, or not go on, as its scope was cancelled: it did not happen (C2), and
     /// must not happen now. What it had written before is to be heard of.
-    pub(super) fn forget_unbegun(&mut self) {
+    pub(crate) fn forget_unbegun(&mut self) {
         let cut = self.pending.take_if(|pending| !pending.goes_on && !pending.is_in_flight());
         if let Some(Pending { written: written @ 1.., .. }) = cut {
             self.unheard.note(Vec::new(), written);
@@ -152,9 +152,17 @@ impl<T: Outward> Writing<T> {
         self.unheard.note(mem::take(&mut self.buffer), written);
     }
 
-    #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
-    pub(super) fn is_pending(&self) -> bool {
+    pub(crate) fn is_pending(&self) -> bool {
         self.pending.is_some()
+    }
+
+    pub(crate) fn is_whole(&self) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.whole)
+    }
+
+    /// Whether the kernel has been given something of what is pending.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.written > 0 || pending.is_in_flight())
     }
 
     /// Hands the beginning of `bufs` to the kernel, and what goes beside it. Settled before.
@@ -241,6 +249,31 @@ impl<T: Outward> Writing<T> {
                 }
             }
         }
+    }
+
+    /// Gives up what is pending and waits until the kernel has, too. How much it has written, or how it failed before,
+    /// and its buffer.
+    pub(crate) fn poll_recall(
+        &mut self,
+        site: Site<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<(io::Result<usize>, WriteBuffer)>> {
+        if let Some(Pending { stage: Stage::Begun(op), written, .. }) = &mut self.pending {
+            op.cancel();
+            let (sent, buffer, _) = ready!(op.poll(site, cx));
+            let sent = match sent {
+                Err(error) if !was_given_up(&error) && !would_block(&error) => Err(error),
+                sent => Ok(*written + sent.unwrap_or(0)),
+            };
+            self.pending = None;
+            return Poll::Ready(Some((sent, buffer)));
+        }
+        Poll::Ready(match self.pending.take() {
+            Some(Pending { stage: Stage::Waiting(_, buffer, _), written, .. }) => {
+                Some((Ok(written), buffer))
+            }
+            _ => None,
+        })
     }
 
     /// Gives up what is in flight and waits until the kernel has, too.

@@ -11,10 +11,10 @@
 //!
 //! # The traits of other runtimes
 //!
-//! With the feature `futures-io`, streams, their halves, [`File`](crate::fs::File), pipes, [`Duplex`] and
-//! [`BufReader`] are read and written by the traits of the `futures` crates; with `tokio-io`, by those of
-//! tokio; each also by shared reference. The other way, `FuturesIo` and `TokioIo` make what has those
-//! traits a [`Read`] and [`Write`].
+//! With the feature `futures-io`, streams, their halves, [`File`](crate::fs::File), pipes, [`Duplex`],
+//! [`BufReader`] and the standard streams are read and written by the traits of the `futures` crates; with
+//! `tokio-io`, by those of tokio; all but [`Stdout`] and [`Stderr`] also by shared reference. The other way,
+//! `FuturesIo` and `TokioIo` make what has those traits a [`Read`] and [`Write`].
 //!
 //! *Reading.* A poll takes over a read that is pending, whoever began it: one that was polled, or a future
 //! that was dropped (C1). A file's pending read finds the file as it was when that began.
@@ -32,11 +32,15 @@
 //!   other bytes come after them. A seek, or a write that is no poll, in between makes all bytes other
 //!   bytes.
 //!
+//! * To standard output and error it is as to a `File`, for each handle by itself: whoever else writes to the
+//!   stream meanwhile, and be it a future, a handle is told of its own bytes, and of no others.
+//!
 //! *Flushing* waits for what is on its way. *Closing*, or shutting down, does that and then sends the end
 //! of a stream; a file is closed when it is dropped.
 //!
 //! One task may read and another write; of several that poll for the same, the last is woken. (A seek counts
-//! as a write.) Futures and polls of one object may be mixed: a poll waits when it is a future's turn.
+//! as a write.) Futures and polls of one object may be mixed: a poll waits when it is a future's turn. The standard
+//! streams are everybody's: there any number of tasks may poll, and all are woken.
 //!
 //! # An example
 //!

@@ -6,6 +6,11 @@
 //! which would do the same to it in every process that has it, the shell included.
 
 mod call;
+mod common;
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+mod crowd;
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+mod polled;
 mod sink;
 mod source;
 mod stdin;
@@ -51,14 +56,29 @@ enum Kind {
     Device,
 }
 
-impl Kind {
-    /// Of what is there now, which is not waited for (S5). The program may put something else in its place at any time.
-    fn of(fd: &SharedFd) -> io::Result<Self> {
-        Ok(match known(fd)?.kind {
-            libc::S_IFIFO | libc::S_IFSOCK => Self::Stream,
-            libc::S_IFREG | libc::S_IFBLK | libc::S_IFDIR => Self::File,
-            _ => Self::Device,
-        })
+/// What is in a descriptor's place. The program may put something else there at any time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct What {
+    kind: Kind,
+    /// Its numbers.
+    which: (u32, u32, u64),
+}
+
+impl What {
+    /// What is there now, which is not waited for (S5).
+    fn now(fd: &SharedFd) -> io::Result<Self> {
+        let known = known(fd)?;
+        let kind = match known.kind {
+            libc::S_IFIFO | libc::S_IFSOCK => Kind::Stream,
+            libc::S_IFREG | libc::S_IFBLK | libc::S_IFDIR => Kind::File,
+            _ => Kind::Device,
+        };
+        Ok(Self { kind, which: known.which })
+    }
+
+    /// Whether it is there still.
+    fn is_there(self, fd: &SharedFd) -> bool {
+        Self::now(fd).is_ok_and(|now| now == self)
     }
 }
 

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 /// Writes in each way.
-async fn hello(mut to: impl Write + Copy, number: i32, by: BorrowedFd<'_>) {
+async fn hello(mut to: impl Write + Clone, number: i32, by: BorrowedFd<'_>) {
     let _in_place = InPlace::of(number, by);
     let before = flags(number);
     assert_eq!(to.write(b"").await.unwrap(), 0);
@@ -25,7 +25,7 @@ async fn hello(mut to: impl Write + Copy, number: i32, by: BorrowedFd<'_>) {
     to.flush().await.unwrap();
     to.finish().await.unwrap();
     assert_eq!(to.settle().await.unwrap(), 0, "it was told");
-    let mut buffered = BufWriter::new(to);
+    let mut buffered = BufWriter::new(to.clone());
     buffered.write_all(b"and").await.unwrap();
     buffered.write_all(b" so on\n").await.unwrap();
     buffered.flush().await.unwrap();

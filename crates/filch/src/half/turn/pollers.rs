@@ -105,7 +105,7 @@ const BOTH: [Role; 2] = [Role::Reads, Role::Writes];
 
 /// A waker that is woken when this is dropped, whatever others before it have done: they are anybody's code, and
 /// may panic.
-struct Due(Option<Waker>);
+pub(crate) struct Due(pub(crate) Option<Waker>);
 
 impl Drop for Due {
     fn drop(&mut self) {

@@ -2,7 +2,10 @@
 
 use super::{PollRead, PollWrite, adapter, for_all, write_through};
 use crate::fs::File;
-use crate::io::{BufReader, Duplex, PipeReader, PipeWriter, Read, Seek, Write, fill};
+use crate::io::{
+    BufRead, BufReader, Duplex, PipeReader, PipeWriter, Read, Seek, Stderr, Stdin, StdinLock,
+    Stdout, Write, fill,
+};
 use crate::net::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::net::{TcpStream, UnixStream};
 use futures_io::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite};
@@ -27,6 +30,26 @@ macro_rules! reads {
 }
 
 for_all!(reads, poll_close, {});
+
+impl AsyncRead for StdinLock {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<Result<usize>> {
+        Self::poll_read(self.get_mut(), cx, buf.len(), &mut fill(buf))
+    }
+}
+
+impl AsyncBufRead for StdinLock {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<&[u8]>> {
+        self.get_mut().poll_ahead(cx)
+    }
+
+    fn consume(self: Pin<&mut Self>, amount: usize) {
+        BufRead::consume(self.get_mut(), amount);
+    }
+}
 
 impl AsyncSeek for File {
     fn poll_seek(self: Pin<&mut Self>, cx: &mut Context<'_>, to: SeekFrom) -> Poll<Result<u64>> {

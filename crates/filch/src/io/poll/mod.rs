@@ -47,6 +47,42 @@ macro_rules! for_all {
         for_all!($reads, $finish, $also: TcpStream UnixStream File Duplex);
         for_all!($reads, $finish, $also, halves: TcpStream UnixStream);
         for_all!($reads, $finish, $also, one way: PipeReader, PipeWriter);
+        $reads!(Stdin, this => this);
+        $reads!(&Stdin, this => *this);
+        for_all!(of handles: $finish, $also: Stdout Stderr);
+    };
+    (of handles: $finish:ident, $also:tt: $($type:ty)*) => {
+        $(for_all!(of a handle: $type, $finish, $also);)*
+    };
+    // Not by shared reference: whose bytes were written would not be known.
+    (of a handle: $type:ty, $finish:ident, { $($also:tt)* }) => {
+        impl AsyncWrite for $type {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &[u8],
+            ) -> Poll<Result<usize>> {
+                <$type>::poll_write(self.get_mut(), cx, &[IoSlice::new(buf)])
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                bufs: &[IoSlice<'_>],
+            ) -> Poll<Result<usize>> {
+                <$type>::poll_write(self.get_mut(), cx, bufs)
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+                <$type>::poll_flush(self.get_mut(), cx)
+            }
+
+            fn $finish(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+                <$type>::poll_flush(self.get_mut(), cx)
+            }
+
+            $($also)*
+        }
     };
     ($reads:ident, $finish:ident, $also:tt, one way: $reader:ty, $writer:ty) => {
         $reads!($reader, this => this);

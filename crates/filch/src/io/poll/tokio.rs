@@ -2,7 +2,10 @@
 
 use super::{PollRead, PollWrite, adapter, for_all, write_through};
 use crate::fs::File;
-use crate::io::{BufReader, Duplex, PipeReader, PipeWriter, Read, Write};
+use crate::io::{
+    BufRead, BufReader, Duplex, PipeReader, PipeWriter, Read, Stderr, Stdin, StdinLock, Stdout,
+    Write,
+};
 use crate::net::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::net::{TcpStream, UnixStream};
 use std::future::poll_fn;
@@ -40,6 +43,28 @@ for_all!(reads, poll_shutdown, {
         true
     }
 });
+
+impl AsyncRead for StdinLock {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<Result<()>> {
+        let (this, room) = (self.get_mut(), buf.remaining());
+        ready!(Self::poll_read(this, cx, room, &mut |part| put(part, buf)))?;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncBufRead for StdinLock {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<&[u8]>> {
+        self.get_mut().poll_ahead(cx)
+    }
+
+    fn consume(self: Pin<&mut Self>, amount: usize) {
+        BufRead::consume(self.get_mut(), amount);
+    }
+}
 
 impl<R: AsyncRead + Unpin> AsyncRead for BufReader<R> {
     fn poll_read(

@@ -23,7 +23,12 @@ impl<T: Send + 'static> Call<T> {
         Ok(Self(here.handle.spawn_blocking_as(call, meta, None)?))
     }
 
-    /// An error says that its runtime has ended before it had begun: nothing has happened.
+    /// If it has not begun it never does.
+    pub(super) fn take_back(&self) {
+        self.0.abort();
+    }
+
+    /// An error says that it was taken back, or that its runtime has ended, before it had begun: nothing has happened.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
         Pin::new(&mut self.0).poll(cx)
     }

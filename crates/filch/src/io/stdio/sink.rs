@@ -1,12 +1,15 @@
 //! What standard output and error are written to.
 
 use super::call::Call;
-use super::{Here, Kind, standard};
+use super::common::{Common, Taken};
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+use super::polled::Owner;
+use super::{Here, Kind, What, standard};
 use crate::half::{self, Site, WriteBuffer, Writing, would_block};
 use crate::home::lost_its_ring;
 use filch_atomic::scope;
-use filch_sync::Lock;
 use filch_uring::{Op, SharedFd, op};
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::mem;
@@ -15,18 +18,25 @@ use std::panic::Location;
 use std::task::{Context, Poll, ready};
 
 /// As much as one write hands over: a longer buffer takes several.
-const MOST: usize = 128 * 1024;
+pub(super) const MOST: usize = 128 * 1024;
 
 /// Standard output or error. Nothing is kept back. At most one write is in flight, and one whose future is dropped
 /// stays here: the next one first waits for its end (C1).
 pub(super) struct Sink {
     fd: SharedFd,
+    /// What was there when something was last begun.
+    on: Option<What>,
     /// By the ring.
     writing: Writing<half::Write>,
     /// By a call. While one of the two is under way the other is settled.
     called: Option<Called>,
-    /// What a call has written that nobody was told of.
+    /// What a write has written that nobody was told of.
     unheard: usize,
+    /// What the pieces of a `write_all` before that one have, for whoever settles when it is dropped.
+    before: usize,
+    /// Who is told of the write that is under way, if a poll has begun it.
+    #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+    pub(super) owner: Owner,
 }
 
 /// A write by calls.
@@ -38,6 +48,9 @@ struct Called {
     written: usize,
 }
 
+/// How a write ended, and its bytes, unless they are lost with its runtime.
+pub(super) type Ended = (io::Result<usize>, Vec<u8>);
+
 enum Stage {
     Due(Vec<u8>),
     /// Until there is room; or, in a scope that is cancelled, for ever: nothing begins there (C2).
@@ -47,9 +60,17 @@ enum Stage {
 }
 
 impl Sink {
-    pub(super) fn new(number: RawFd) -> Lock<Self> {
-        let (fd, writing) = (standard(number), Writing::new());
-        Lock::new(Self { fd, writing, called: None, unheard: 0 })
+    pub(super) fn new(number: RawFd) -> Common<Self> {
+        Common::new(Self {
+            fd: standard(number),
+            on: None,
+            writing: Writing::new(),
+            called: None,
+            unheard: 0,
+            before: 0,
+            #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+            owner: Owner::default(),
+        })
     }
 
     /// Waits for what an earlier write left behind.
@@ -57,56 +78,138 @@ impl Sink {
     /// # Errors
     ///
     /// That write's, if nobody has heard of it.
-    fn poll_settled(&mut self, here: &Here, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_settled(
+        &mut self,
+        here: &Here,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         // What has not begun is not begun for somebody who has gone.
         self.called.take_if(|called| called.is_unbegun());
-        if self.called.is_some() {
-            // Nor is it stopped by the scope of somebody else.
-            self.unheard = ready!(scope::outside(|| self.poll_called(here, false, cx)))?;
+        self.writing.forget_unbegun();
+        let is_left = self.called.is_some() || self.writing.is_pending();
+        #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+        if !is_left {
+            self.owner.forget();
         }
+        let settled = if is_left { ready!(self.poll_left(here, cx)) } else { Ok(()) };
         let Self { fd, writing, .. } = self;
-        writing.poll_settled(site(fd, here), cx)
+        let settled = settled.and(ready!(writing.poll_settled(site(fd, here), cx)));
+        if settled.is_err() {
+            self.before = 0;
+        }
+        Poll::Ready(settled)
+    }
+
+    /// Waits for the end of what was begun. It goes on, whoever is cancelled here: it is not theirs. But not to what has
+    /// come in the descriptor's place since.
+    pub(super) fn poll_left(&mut self, here: &Here, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let is_same = self.is_same();
+        let (written, bytes) = match &mut self.called {
+            Some(Called { stage: Stage::Waiting(_, bytes), written, .. }) if !is_same => {
+                (Ok(*written), mem::take(bytes))
+            }
+            Some(_) => ready!(scope::outside(|| self.poll_called(here, false, cx))),
+            None if !is_same => {
+                let Self { fd, writing, .. } = self;
+                let Some((written, buffer)) = ready!(writing.poll_recall(site(fd, here), cx))
+                else {
+                    return Poll::Ready(Ok(()));
+                };
+                (written, buffer.into_vec())
+            }
+            None if self.writing.is_whole() => ready!(self.poll_whole(here, cx)),
+            // Of one that is not whole the half itself takes note.
+            None => return Poll::Ready(Ok(())),
+        };
+        self.called = None;
+        #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+        let Some((written, _)) = self.owner.tell((written, bytes)) else {
+            return Poll::Ready(Ok(()));
+        };
+        #[cfg(not(any(feature = "futures-io", feature = "tokio-io")))]
+        drop(bytes);
+        self.unheard = written?;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether what was begun was begun on what is there now.
+    pub(super) fn is_same(&self) -> bool {
+        self.on.is_some_and(|what| what.is_there(&self.fd))
     }
 
     /// Begins to write. Settled before.
-    fn begin(&mut self, here: &Here, bytes: &[u8], is_whole: bool) -> io::Result<()> {
-        let kind = Kind::of(&self.fd)?;
-        self.unheard = 0;
+    pub(super) fn begin(
+        &mut self,
+        here: &Here,
+        bytes: Cow<'_, [u8]>,
+        is_whole: bool,
+    ) -> io::Result<()> {
+        let what = What::now(&self.fd)?;
+        self.on = Some(what);
+        (self.unheard, self.before) = (0, 0);
+        self.writing.unheard.take();
+        #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+        self.owner.forget();
         let Self { fd, writing, .. } = self;
-        match kind {
+        match what.kind {
             Kind::Stream if is_whole => {
-                writing.begin_whole(site(fd, here), WriteBuffer::of(bytes.to_vec()));
+                writing.begin_whole(site(fd, here), WriteBuffer::of(bytes.into_owned()));
             }
-            Kind::Stream => writing.begin(site(fd, here), &[IoSlice::new(bytes)], ()),
+            Kind::Stream => writing.begin(site(fd, here), &[IoSlice::new(&bytes)], ()),
             Kind::File | Kind::Device => {
-                writing.unheard.take();
-                let stage = Stage::Due(bytes.to_vec());
+                let stage = Stage::Due(bytes.into_owned());
                 self.called = Some(Called { stage, is_whole, written: 0 });
             }
         }
         Ok(())
     }
 
-    /// Waits for what [`begin`](Self::begin) began.
-    fn poll_begun(&mut self, here: &Here, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.called.is_some() {
-            return self.poll_called(here, true, cx);
-        }
-        let Self { fd, writing, .. } = self;
-        writing.poll(site(fd, here), cx)
-    }
-
-    /// Waits for a write by calls. `is_own` says whether it was begun by this very future.
-    fn poll_called(
+    /// Waits for what [`begin`](Self::begin) began. `is_own` says whether that was this very future.
+    pub(super) fn poll_begun(
         &mut self,
         here: &Here,
         is_own: bool,
         cx: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
+    ) -> Poll<Ended> {
+        if self.called.is_some() {
+            return self.poll_called(here, is_own, cx);
+        }
+        if self.writing.is_whole() {
+            return self.poll_whole(here, cx);
+        }
+        let Self { fd, writing, .. } = self;
+        writing.poll(site(fd, here), cx).map(|written| (written, Vec::new()))
+    }
+
+    /// Waits for a whole write by the ring. Once it has begun no scope stops it: half of a line would be worse than one
+    /// more. Who is cancelled is dropped, and does not wait for it.
+    fn poll_whole(&mut self, here: &Here, cx: &mut Context<'_>) -> Poll<Ended> {
+        let Self { fd, writing, .. } = self;
+        let goes_on = writing.has_begun() || !scope::here_is_cancelled();
+        let mut poll = || writing.poll_begun(site(fd, here), cx);
+        let polled = if goes_on { scope::outside(poll) } else { poll() };
+        polled.map(|(written, buffer)| (written, buffer.into_vec()))
+    }
+
+    /// Waits for a write by calls.
+    fn poll_called(&mut self, here: &Here, is_own: bool, cx: &mut Context<'_>) -> Poll<Ended> {
         let called = self.called.as_mut().expect("called when it has begun");
         let ended = ready!(called.poll(&self.fd, here, is_own, cx));
         self.called = None;
         Poll::Ready(ended)
+    }
+}
+
+/// A write whose future is dropped in a scope that is cancelled: a call that has not begun never does (C2).
+struct Cut<'a>(&'a mut Sink);
+
+impl Drop for Cut<'_> {
+    fn drop(&mut self) {
+        if let Some(Called { stage: Stage::Writes(call), written: 0, .. }) = &self.0.called
+            && scope::here_is_cancelled()
+        {
+            call.take_back();
+        }
     }
 }
 
@@ -122,7 +225,7 @@ impl Called {
         here: &Here,
         is_own: bool,
         cx: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
+    ) -> Poll<Ended> {
         loop {
             match &mut self.stage {
                 Stage::Due(bytes) => {
@@ -133,28 +236,34 @@ impl Called {
                     }
                     let (fd, from, is_whole) = (fd.as_raw_fd(), self.written, self.is_whole);
                     let call = move || write_now(fd, bytes, from, is_whole);
-                    self.stage = Stage::Writes(Call::begin(here, call)?);
+                    match Call::begin(here, call) {
+                        Ok(call) => self.stage = Stage::Writes(call),
+                        Err(error) => return Poll::Ready((Err(error), Vec::new())),
+                    }
                 }
                 Stage::Waiting(op, bytes) => {
                     let ready = ready!(here.home.poll(op, here.at, cx));
-                    self.stage = Stage::Due(mem::take(bytes));
+                    let bytes = mem::take(bytes);
                     if let Err(error) = ready
                         && !lost_its_ring(&error)
                     {
-                        return Poll::Ready(Err(error));
+                        return Poll::Ready((Err(error), bytes));
                     }
+                    self.stage = Stage::Due(bytes);
                 }
                 Stage::Writes(call) => {
                     let (bytes, written, ended) = match ready!(call.poll(cx)) {
                         Ok(done) => done,
-                        Err(ended) if is_own => return Poll::Ready(Err(io::Error::other(ended))),
-                        // That of another runtime, which has ended.
-                        Err(_) => return Poll::Ready(Ok(self.written)),
+                        Err(ended) if is_own => {
+                            return Poll::Ready((Err(io::Error::other(ended)), Vec::new()));
+                        }
+                        // That of another runtime, which has ended; or it was taken back.
+                        Err(_) => return Poll::Ready((Ok(self.written), Vec::new())),
                     };
                     self.written = written;
                     match ended {
                         Err(error) if would_block(&error) => self.wait(fd, bytes),
-                        ended => return Poll::Ready(ended.map(|()| written)),
+                        ended => return Poll::Ready((ended.map(|()| written), bytes)),
                     }
                 }
             }
@@ -202,50 +311,73 @@ fn site<'a>(fd: &'a SharedFd, here: &'a Here) -> Site<'a> {
 
 /// Writes some of `buf`, when it is its turn.
 pub(super) async fn write(
-    sink: &Lock<Sink>,
+    sink: &'static Common<Sink>,
     at: &'static Location<'static>,
     buf: &[u8],
 ) -> io::Result<usize> {
     if buf.is_empty() {
         return Ok(0);
     }
-    let here = Here::at(at)?;
-    let mut sink = sink.lock_at(at).await;
+    let (here, mut sink) = turn(sink, at).await?;
+    let Cut(sink) = &mut Cut(&mut sink);
     poll_fn(|cx| sink.poll_settled(&here, cx)).await?;
-    sink.begin(&here, &buf[..buf.len().min(MOST)], false)?;
-    poll_fn(|cx| sink.poll_begun(&here, cx)).await
+    sink.begin(&here, Cow::Borrowed(&buf[..buf.len().min(MOST)]), false)?;
+    poll_fn(|cx| sink.poll_begun(&here, true, cx)).await.0
 }
 
 /// Writes all of `buf`, in one turn.
 pub(super) async fn write_all(
-    sink: &Lock<Sink>,
+    sink: &'static Common<Sink>,
     at: &'static Location<'static>,
     buf: &[u8],
 ) -> io::Result<()> {
     if buf.is_empty() {
         return Ok(());
     }
-    let here = Here::at(at)?;
-    let mut sink = sink.lock_at(at).await;
-    for piece in buf.chunks(MOST) {
-        poll_fn(|cx| sink.poll_settled(&here, cx)).await?;
-        sink.begin(&here, piece, true)?;
-        poll_fn(|cx| sink.poll_begun(&here, cx)).await?;
+    let (here, mut sink) = turn(sink, at).await?;
+    let Cut(sink) = &mut Cut(&mut sink);
+    let written = write_pieces(sink, &here, buf).await;
+    // That is told.
+    sink.before = 0;
+    written
+}
+
+async fn write_pieces(sink: &mut Sink, here: &Here, buf: &[u8]) -> io::Result<()> {
+    for (number, piece) in buf.chunks(MOST).enumerate() {
+        poll_fn(|cx| sink.poll_settled(here, cx)).await?;
+        sink.begin(here, Cow::Borrowed(piece), true)?;
+        // What those before it have written is told to nobody yet.
+        sink.before = number * MOST;
+        poll_fn(|cx| sink.poll_begun(here, true, cx)).await.0?;
     }
     Ok(())
 }
 
 /// Waits for the end of a write that was dropped.
-pub(super) async fn flush(sink: &Lock<Sink>, at: &'static Location<'static>) -> io::Result<()> {
-    let here = Here::at(at)?;
-    let mut sink = sink.lock_at(at).await;
+pub(super) async fn flush(
+    sink: &'static Common<Sink>,
+    at: &'static Location<'static>,
+) -> io::Result<()> {
+    let (here, mut sink) = turn(sink, at).await?;
     poll_fn(|cx| sink.poll_settled(&here, cx)).await
 }
 
 /// As [`flush`], and tells how much that write has written.
-pub(super) async fn settle(sink: &Lock<Sink>, at: &'static Location<'static>) -> io::Result<usize> {
-    let here = Here::at(at)?;
-    let mut sink = sink.lock_at(at).await;
+pub(super) async fn settle(
+    sink: &'static Common<Sink>,
+    at: &'static Location<'static>,
+) -> io::Result<usize> {
+    let (here, mut sink) = turn(sink, at).await?;
     poll_fn(|cx| sink.poll_settled(&here, cx)).await?;
-    Ok(sink.writing.unheard.take() + mem::take(&mut sink.unheard))
+    let last = sink.writing.unheard.take() + mem::take(&mut sink.unheard);
+    Ok(mem::take(&mut sink.before) + last)
+}
+
+/// The stream, in its turn.
+async fn turn(
+    sink: &'static Common<Sink>,
+    at: &'static Location<'static>,
+) -> io::Result<(Here, Taken<Sink>)> {
+    let here = Here::at(at)?;
+    Ok((here, sink.lock_at(at).await))
 }

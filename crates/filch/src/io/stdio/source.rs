@@ -1,7 +1,7 @@
 //! What standard input is read from.
 
 use super::call::Call;
-use super::{Here, Kind, standard};
+use super::{Here, Kind, What, standard};
 use crate::half::{self, Reading, Site, Want, would_block};
 use crate::home::lost_its_ring;
 use crate::io::Read;
@@ -21,6 +21,8 @@ const MOST: usize = 64 * 1024;
 /// leaves it, and what it brings, to the next one (C1).
 pub(super) struct Source {
     fd: SharedFd,
+    /// What was there when something was last begun.
+    on: Option<What>,
     /// Where in the user's source it is waited for.
     pub(super) at: &'static Location<'static>,
     /// By the ring.
@@ -44,10 +46,38 @@ impl Source {
     pub(super) fn new() -> Self {
         Self {
             fd: standard(libc::STDIN_FILENO),
+            on: None,
             at: Location::caller(),
             reading: Reading::new(),
             called: Called::Idle,
         }
+    }
+
+    /// Gives up a wait, or an operation, that a dropped read has left, if something else is in the descriptor's place
+    /// by now. What it has brought stays. (A call cannot be given up.)
+    fn poll_left(&mut self, here: &Here, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let waits = matches!(self.called, Called::Waiting(_));
+        if !waits && !self.reading.is_under_way() || self.is_same() {
+            return Poll::Ready(Ok(()));
+        }
+        if waits {
+            self.called = Called::Idle;
+        }
+        let Self { fd, reading, .. } = self;
+        let site = Site { fd, home: &here.home, at: here.at, is_device: false };
+        reading.poll_recall(site, cx)
+    }
+
+    /// As a read of its own.
+    #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+    pub(super) fn poll_once(
+        &mut self,
+        buf: &mut [u8],
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let here = Here::at(self.at)?;
+        ready!(self.poll_left(&here, cx))?;
+        self.poll_read(&here, &mut false, buf, cx)
     }
 
     /// `is_own` says whether the call that is under way was begun by this very future.
@@ -77,7 +107,7 @@ impl Source {
                         Ok((bytes, Ok(()))) => self.called = Called::Left(bytes, 0),
                         Ok((_, Err(error))) if would_block(&error) => self.wait(),
                         Ok((_, Err(error))) => return Poll::Ready(Err(error)),
-                        // That of another runtime, which has ended.
+                        // That of another runtime, which has ended; or it was taken back.
                         Err(_) if !*is_own => {}
                         Err(ended) => return Poll::Ready(Err(io::Error::other(ended))),
                     }
@@ -87,7 +117,9 @@ impl Source {
                     self.called = Called::Idle;
                     match ready {
                         Ok(_) if scope::here_is_cancelled() => self.wait(),
-                        Ok(_) => *is_own = self.call(here, buf.len())?,
+                        Ok(_) if self.is_same() => *is_own = self.call(here, buf.len())?,
+                        // That has come to what was there before.
+                        Ok(_) => {}
                         Err(error) if lost_its_ring(&error) => {}
                         Err(error) => return Poll::Ready(Err(error)),
                     }
@@ -109,8 +141,17 @@ impl Source {
     }
 
     /// How to go on.
-    fn kind(&self) -> io::Result<Kind> {
-        if self.reading.is_idle() { Kind::of(&self.fd) } else { Ok(Kind::Stream) }
+    fn kind(&mut self) -> io::Result<Kind> {
+        if !self.reading.is_idle() {
+            return Ok(Kind::Stream);
+        }
+        let what = What::now(&self.fd)?;
+        self.on = Some(what);
+        Ok(what.kind)
+    }
+
+    fn is_same(&self) -> bool {
+        self.on.is_some_and(|what| what.is_there(&self.fd))
     }
 
     fn wait(&mut self) {
@@ -154,8 +195,23 @@ impl Read for Source {
             return Ok(0);
         }
         let here = Here::at(self.at)?;
+        let source = Cut(self);
+        poll_fn(|cx| source.0.poll_left(&here, cx)).await?;
         let mut is_own = false;
-        poll_fn(|cx| self.poll_read(&here, &mut is_own, buf, cx)).await
+        poll_fn(|cx| source.0.poll_read(&here, &mut is_own, buf, cx)).await
+    }
+}
+
+/// A read that is dropped in a scope that is cancelled: a call that has not begun never does (C2).
+struct Cut<'a>(&'a mut Source);
+
+impl Drop for Cut<'_> {
+    fn drop(&mut self) {
+        if let Called::Reads(call) = &self.0.called
+            && scope::here_is_cancelled()
+        {
+            call.take_back();
+        }
     }
 }
 

@@ -1,16 +1,16 @@
 //! Standard input.
 
+use super::common::{Common, Taken};
 use super::source::Source;
 use crate::io::{BufRead, BufReader, Read};
-use filch_sync::{Guard, Lock};
 use std::fmt;
 use std::io::Result;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::panic::Location;
 use std::sync::LazyLock;
 
-static INPUT: LazyLock<Lock<BufReader<Source>>> =
-    LazyLock::new(|| Lock::new(BufReader::new(Source::new())));
+static INPUT: LazyLock<Common<BufReader<Source>>> =
+    LazyLock::new(|| Common::new(BufReader::new(Source::new())));
 
 /// Standard input.
 ///
@@ -59,6 +59,35 @@ pub fn stdin() -> Stdin {
 /// # Deadlocks
 ///
 /// Who has a [`StdinLock`] has to let it go before the same task reads by any other way.
+///
+/// # The traits of other runtimes
+///
+/// With the features `futures-io` and `tokio-io` it is an `AsyncRead`. A poll gives out what was read ahead, and has its
+/// turn for no longer than itself: any number of handles may be polled, by any number of tasks, and what comes goes to
+/// whoever is the first to poll then. What a poll has begun and nobody has come back for is kept as that of a dropped
+/// future is.
+///
+/// What reads ahead by itself, as a buffered reader of theirs does, has taken that away from everybody else. A
+/// [`StdinLock`] is an `AsyncBufRead`, and reads ahead into what is common to all:
+///
+#[cfg_attr(feature = "tokio-io", doc = "```no_run")]
+#[cfg_attr(not(feature = "tokio-io"), doc = "```ignore")]
+/// # filch::run(async {
+/// use tokio::io::{AsyncBufReadExt, BufReader};
+///
+/// // For itself alone, up to the end.
+/// let mut lines = BufReader::new(filch::io::stdin()).lines();
+/// // Or in turns with others: what it has not taken is there for the next.
+/// let mut lock = filch::io::stdin().lock().await;
+/// let mut line = String::new();
+/// AsyncBufReadExt::read_line(&mut lock, &mut line).await?;
+/// # drop(lock);
+/// # while let Some(line) = lines.next_line().await? {
+/// #     println!("{line}");
+/// # }
+/// # Ok::<(), std::io::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Stdin(());
 
@@ -169,6 +198,42 @@ impl Read for Stdin {
     }
 }
 
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+mod polled {
+    use super::super::polled::{poll_ahead, poll_read};
+    use super::{INPUT, Stdin, StdinLock};
+    use crate::io::PollRead;
+    use std::io;
+    use std::panic::Location;
+    use std::task::{Context, Poll};
+
+    impl PollRead for Stdin {
+        fn poll_read(
+            &self,
+            cx: &mut Context<'_>,
+            room: usize,
+            put: &mut dyn FnMut(&[u8]) -> usize,
+        ) -> Poll<io::Result<usize>> {
+            INPUT.poll(cx, |input, cx| poll_read(input, Location::caller(), room, put, cx))
+        }
+    }
+
+    impl StdinLock {
+        pub(crate) fn poll_read(
+            &mut self,
+            cx: &mut Context<'_>,
+            room: usize,
+            put: &mut dyn FnMut(&[u8]) -> usize,
+        ) -> Poll<io::Result<usize>> {
+            poll_read(&mut self.0, Location::caller(), room, put, cx)
+        }
+
+        pub(crate) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+            poll_ahead(&mut self.0, Location::caller(), cx)
+        }
+    }
+}
+
 impl AsFd for Stdin {
     fn as_fd(&self) -> BorrowedFd<'_> {
         // SAFETY: nobody owns it: it is there as long as the process, as with the standard library's.
@@ -206,7 +271,7 @@ impl StdinLines {
 }
 
 /// Standard input, for whoever has it alone: from [`Stdin::lock`].
-pub struct StdinLock(Guard<'static, BufReader<Source>>);
+pub struct StdinLock(Taken<BufReader<Source>>);
 
 impl Read for StdinLock {
     async fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
