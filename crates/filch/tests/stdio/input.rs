@@ -1,6 +1,8 @@
 //! Standard input.
 
-use crate::kit::{InPlace, flags, in_child, is_pending, pipe, run, set_nonblocking, terminal};
+use crate::kit::{
+    InPlace, flags, in_child, is_pending, pipe, run, set_nonblocking, terminal, unread,
+};
 use crate::support::{TempFile, breathe, watched};
 use filch::io::{BufRead, Read, stdin, stdout};
 use filch::process::Command;
@@ -137,14 +139,6 @@ fn who_has_the_lock_reads_alone() {
     });
 }
 
-/// How much of a pipe nobody has read.
-fn unread() -> i32 {
-    let mut unread = 0;
-    // SAFETY: there is room for the number.
-    assert_eq!(unsafe { libc::ioctl(0, libc::FIONREAD, &raw mut unread) }, 0);
-    unread
-}
-
 /// STDIO-3, STDIO-10
 #[test]
 fn what_comes_for_a_dropped_read_goes_to_the_next_runtime() {
@@ -162,7 +156,7 @@ fn what_comes_for_a_dropped_read_goes_to_the_next_runtime() {
                 }
                 if comes_before_the_end {
                     to.write_all(b"first\nsec").unwrap();
-                    while unread() > 0 {
+                    while unread(stdin()) > 0 {
                         sleep(Duration::from_millis(1)).await;
                     }
                 }
@@ -433,5 +427,25 @@ fn without_a_runtime_there_is_an_error() {
         assert!(error.to_string().contains("runtime"), "{error}");
         exec::block_on(stdout().flush()).unwrap_err();
         assert_eq!(exec::block_on(stdin().read(&mut [])).unwrap(), 0);
+    });
+}
+
+/// STDIO-9
+#[test]
+fn what_was_read_ahead_takes_no_runtime() {
+    in_child("input::what_was_read_ahead_takes_no_runtime", || {
+        let (from, mut to) = pipe();
+        let _in_place = InPlace::of(0, from);
+        to.write_all(b"one\ntwo\nthr").unwrap();
+        assert_eq!(run(1, stdin().lines().next_line()).unwrap().unwrap(), "one");
+        exec::block_on(async {
+            assert_eq!(stdin().lines().next_line().await.unwrap().unwrap(), "two");
+            let mut buf = [0; 2];
+            stdin().read_exact(&mut buf).await.unwrap();
+            assert_eq!(&buf, b"th");
+            let error = stdin().lines().next_line().await.unwrap_err();
+            assert!(error.to_string().contains("runtime"), "{error}");
+            assert_eq!(stdin().read(&mut buf).await.unwrap(), 1, "it was not taken");
+        });
     });
 }

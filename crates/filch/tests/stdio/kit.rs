@@ -1,6 +1,7 @@
 //! What the tests share.
 
 use crate::support::{PATIENCE, watched};
+use filch::time::{Duration, sleep};
 use filch_testkit::child;
 use filch_testkit::limits::watchdog;
 use std::future::{Future, poll_fn};
@@ -8,6 +9,7 @@ use std::io::{PipeReader, PipeWriter, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::ptr;
+use std::sync::mpsc;
 use std::task::Poll;
 
 /// Runs a test in a process of its own.
@@ -86,6 +88,43 @@ pub(crate) fn terminal() -> (std::fs::File, OwnedFd) {
     assert_eq!(made, 0, "a terminal");
     // SAFETY: they are new and ours.
     unsafe { (std::fs::File::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) }
+}
+
+/// How much of a pipe, or of what a terminal shows, nobody has read.
+pub(crate) fn unread(fd: impl AsFd) -> usize {
+    let mut unread = 0;
+    // SAFETY: there is room for the number.
+    let asked = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::FIONREAD, &raw mut unread) };
+    assert_eq!(asked, 0);
+    usize::try_from(unread).expect("a count")
+}
+
+/// Has the only thread for what blocks until this is dropped, once it has begun: what is given to it waits behind.
+pub(crate) struct Gate(mpsc::Receiver<()>, Option<mpsc::Sender<()>>);
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        let ((open, opened), (begun, has_begun)) = (mpsc::channel::<()>(), mpsc::channel());
+        drop(filch::spawn_blocking(move || {
+            let _nobody_asks = begun.send(());
+            opened.recv().unwrap_err();
+        }));
+        Self(has_begun, Some(open))
+    }
+
+    /// Waits until it has begun.
+    pub(crate) fn wait(&self) {
+        self.0.recv().expect("it begins");
+    }
+
+    pub(crate) fn open(mut self) {
+        self.1 = None;
+    }
+}
+
+/// Lets some time go by.
+pub(crate) async fn pause() {
+    sleep(Duration::from_millis(2)).await;
 }
 
 /// The status flags of a descriptor.

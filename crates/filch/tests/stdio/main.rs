@@ -1,11 +1,14 @@
 //! The standard streams, each rule by its number in `docs/semantics.md`. They are the process's, so each test is in a
 //! process of its own.
 
+mod cut;
 mod dropped;
 mod ends;
 mod input;
 mod kit;
 mod output;
+mod replaced;
+mod stuck;
 #[path = "../support/mod.rs"]
 mod support;
 mod terminal;
