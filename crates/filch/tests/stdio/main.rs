@@ -7,6 +7,8 @@ mod ends;
 mod input;
 mod kit;
 mod output;
+#[cfg(feature = "tokio-io")]
+mod polled;
 mod replaced;
 mod stuck;
 #[path = "../support/mod.rs"]
