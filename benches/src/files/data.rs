@@ -69,7 +69,7 @@ pub fn make_large(quick: bool) -> io::Result<()> {
         return Ok(());
     }
     fs::create_dir_all(folder()?)?;
-    eprintln!("writing {} ({} MiB)", path.display(), blocks * Page::SIZE as u64 >> 20);
+    eprintln!("writing {} ({} MiB)", path.display(), (blocks * Page::SIZE as u64) >> 20);
     let mut file = BufWriter::with_capacity(1 << 20, File::create(&path)?);
     let mut block = Page::new();
     for number in 0..blocks {

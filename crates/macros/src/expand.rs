@@ -119,7 +119,7 @@ fn setup(filch: &Path, function: &ItemFn, options: &Options) -> Option<TokenStre
 
 /// Whether there is a `#[should_panic]`, as an expression: `cfg_attr` may say so. `None` if there is none for sure.
 fn should_panic(attributes: &[Attribute]) -> Option<TokenStream> {
-    let expected = attributes.iter().find_map(|attribute| {
+    attributes.iter().find_map(|attribute| {
         if attribute.path().is_ident("should_panic") {
             return Some(quote! { true });
         }
@@ -131,8 +131,7 @@ fn should_panic(attributes: &[Attribute]) -> Option<TokenStream> {
         let condition = parts.next()?;
         let is_there = parts.any(|part| part.path().is_ident("should_panic"));
         is_there.then(|| quote! { ::core::cfg!(#condition) })
-    });
-    expected
+    })
 }
 
 /// Refuses what cannot become a plain function without arguments.
