@@ -251,10 +251,9 @@ impl Local {
     pub(crate) fn in_flight(&self) -> (usize, bool) {
         let own = usize::from(self.event_armed.get()) + usize::from(self.alarm_armed.get());
         let operations = self.in_flight.get() - own;
-        let mut running = if operations > 0 { self.owner.running() } else { Vec::new() };
-        running.retain(|key| self.owner.runs_to_its_end(*key));
         let has_mail = self.home().has_mail();
-        (operations + usize::from(has_mail), has_mail || !running.is_empty())
+        let ends = has_mail || (operations > 0 && self.owner.has_one_that_runs_to_its_end());
+        (operations + usize::from(has_mail), ends)
     }
 
     fn with_ring<R>(&self, f: impl FnOnce(&mut Ring) -> R) -> R {

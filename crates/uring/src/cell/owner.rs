@@ -98,6 +98,16 @@ impl Owner {
         matches!(state, State::Wanted { to_end: true } | State::Dropped { to_end: true })
     }
 
+    /// Whether [`runs_to_its_end`](Self::runs_to_its_end) is true of any operation that is not over.
+    pub fn has_one_that_runs_to_its_end(&self) -> bool {
+        let mut has_one = false;
+        self.home.for_each_used(|_, word| {
+            let is_running = word & (word::CLAIMED | word::DONE | word::LOST) == 0;
+            has_one |= is_running && word & word::TO_END != 0;
+        });
+        has_one
+    }
+
     /// Every operation that is not over. A rescuer may complete some of them meanwhile.
     pub fn running(&self) -> Vec<Key> {
         let mut keys = Vec::new();
