@@ -4,11 +4,11 @@ mod alone;
 mod watchdog;
 
 use crate::{Builder, Handle};
-use std::any::Any;
+use filch_atomic::panics::{Payload, caught};
 use std::env;
 use std::fmt::{Debug, Write};
 use std::ops::{Range, RangeInclusive};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 /// Replaces the seeds of all tests that have one.
@@ -134,8 +134,7 @@ impl Setup {
         };
         let mut output = F::Output::passed();
         for seed in seeds {
-            let run = || self.run_once(builder().seed(seed), test(), Some(seed));
-            match catch_unwind(AssertUnwindSafe(run)) {
+            match caught(|| self.run_once(builder().seed(seed), test(), Some(seed))) {
                 Ok(given) => output = given,
                 Err(panic) => self.tell(seed, Some(panic)),
             }
@@ -157,7 +156,7 @@ impl Setup {
     }
 
     /// Says how.
-    fn tell(&self, seed: u64, panic: Option<Box<dyn Any + Send>>) {
+    fn tell(&self, seed: u64, panic: Option<Payload>) {
         eprintln!("{}", self.replay(seed));
         if let Some(panic) = panic {
             resume_unwind(panic);

@@ -6,8 +6,7 @@ use crate::keeper::Keeper;
 use crate::metrics::WorkerMetrics;
 use crate::shared::{Shard, Shared};
 use crate::task::{
-    self, AskedBy, JoinHandle, Marked, Meta, OwnedTasks, Report, Who, spawn_task,
-    spawn_task_asked_by,
+    self, AskedBy, JoinHandle, Marked, Meta, OwnedTasks, Report, Who, spawn_task_asked_by,
 };
 use crate::timer::Timers;
 use filch_atomic::deque::Steal;
@@ -94,25 +93,32 @@ impl Handle {
                 }
                 handle
             }
-            _ => {
-                // Relaxed: any shard will do.
-                let next = self.0.next_shard.fetch_add(1, Ordering::Relaxed);
-                let shard = &self.0.shards[next % self.0.shards.len()];
-                // Only what is to end may still need tasks: what others want would never come to an end.
-                let is_refused = self.shared().is_ending();
-                let (task, handle) = spawn_task_asked_by(future, shard.clone(), meta, asked_by);
-                match task {
-                    Some(task) if is_refused => {
-                        task.shutdown();
-                        // It was in the list: somebody may have looked, and left it to us.
-                        self.close_if_no_tasks();
-                    }
-                    Some(task) => self.shared().inject(task),
-                    None => {}
-                }
-                handle
-            }
+            _ => self.spawn_outside(future, meta, asked_by),
         })
+    }
+
+    /// Spawns a task for whichever worker is free first. Not when the scheduler ends: only what is to end may still
+    /// need tasks, and what others want would never come to an end.
+    fn spawn_outside<F>(&self, future: F, meta: Meta, asked_by: AskedBy) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        // Relaxed: any shard will do.
+        let next = self.0.next_shard.fetch_add(1, Ordering::Relaxed);
+        let shard = &self.0.shards[next % self.0.shards.len()];
+        let is_refused = self.shared().is_ending();
+        let (task, handle) = spawn_task_asked_by(future, shard.clone(), meta, asked_by);
+        match task {
+            Some(task) if is_refused => {
+                task.shutdown();
+                // It was in the list: somebody may have looked, and left it to us.
+                self.close_if_no_tasks();
+            }
+            Some(task) => self.shared().inject(task),
+            None => {}
+        }
+        handle
     }
 
     /// As [`spawn`](Self::spawn), for whichever worker is free first: also on a worker's thread the task is
@@ -123,21 +129,7 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        // Relaxed: as in `spawn`.
-        let next = self.0.next_shard.fetch_add(1, Ordering::Relaxed);
-        let shard = &self.0.shards[next % self.0.shards.len()];
-        let is_refused = self.shared().is_ending();
-        let (task, handle) = spawn_task(future, shard.clone(), meta);
-        match task {
-            Some(task) if is_refused => {
-                task.shutdown();
-                // As in `spawn`.
-                self.close_if_no_tasks();
-            }
-            Some(task) => self.shared().inject(task),
-            None => {}
-        }
-        handle
+        self.spawn_outside(future, meta, AskedBy::Runtime)
     }
 
     /// Runs a closure that blocks on a thread made for that.

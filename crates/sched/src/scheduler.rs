@@ -26,7 +26,7 @@ use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::pin::pin;
 use std::process;
 use std::sync::Arc;
@@ -269,13 +269,13 @@ where
         }
     };
     let mut output = None;
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
+    let outcome = caught(|| {
         // On the stack of this call, and gone before the scheduler is, whatever its destructor does.
         let mut main = Main { future: pin!(Some(main)), output: &mut output };
         let mut main = MainTask::new(handle.shared().clone(), &mut main);
         let _prepared = prepare(main.interrupter());
         worker.run(Some(&mut main))
-    }));
+    });
     let outcome = match (outcome, ask(&handle, grace)) {
         (outcome, None) | (outcome @ Ok(Err(_)), _) => outcome,
         (outcome, Some(_)) => match worker.run_out() {
@@ -455,7 +455,7 @@ fn work<P, F>(
     let local = local_of(&handle, worker, seat.queue, seat.seed);
     let mut worker = Worker::new(local, park, Rng::new(seat.seed));
     let entered = worker.enter();
-    match catch_unwind(AssertUnwindSafe(|| worker.run(None))) {
+    match caught(|| worker.run(None)) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => broken(seat.worker, &error),
         // Tasks catch their own panics, and so do wakers: this is a mistake of ours.

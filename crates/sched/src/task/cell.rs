@@ -10,7 +10,6 @@ use filch_atomic::cell::UnsafeCell;
 use filch_atomic::{current, scope};
 use std::future::Future;
 use std::mem::{self, ManuallyDrop};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::task::{Context, Poll};
@@ -197,7 +196,7 @@ where
         // SAFETY: the waker borrows the life's reference, which lasts at least as long as this
         // poll; it is never dropped, so it gives up none.
         let waker = ManuallyDrop::new(unsafe { waker::from_header(header) });
-        let polled = catch_unwind(AssertUnwindSafe(|| {
+        let polled = caught(|| {
             self.stage.with_mut(|stage| {
                 // SAFETY: RUNNING gives this thread the stage (S3).
                 let Stage::Future(future) = (unsafe { &mut *stage }) else {
@@ -207,7 +206,7 @@ where
                 let future = unsafe { Pin::new_unchecked(future) };
                 future.poll(&mut Context::from_waker(&waker))
             })
-        }));
+        });
         let output = match polled {
             Ok(Poll::Pending) => return None,
             Ok(Poll::Ready(output)) => Ok(output),
@@ -293,7 +292,7 @@ where
             // SAFETY: RUNNING gives this thread the stage. The future is dropped in place, so it
             // was never moved; the stage is overwritten without being dropped again, whether or not
             // the destructor panicked.
-            let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { stage.drop_in_place() }));
+            let dropped = caught(|| unsafe { stage.drop_in_place() });
             // SAFETY: as above.
             unsafe { stage.write(Stage::Empty) };
             dropped

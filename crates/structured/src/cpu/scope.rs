@@ -2,14 +2,14 @@
 
 use super::current::{current, within};
 use super::jobs::{AbortOnUnwind, Crew, Helper, Job, Work};
-use filch_atomic::panics::drop_caught;
+use filch_atomic::panics::{caught, drop_caught};
 use filch_sched::scope::Witness;
 use filch_sched::task::{Meta, yield_now};
 use filch_sched::{Handle, deliberately};
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::panic::{Location, resume_unwind};
 use std::sync::Arc;
 
 /// Runs `body`, which may begin jobs that borrow from outside of it, on this worker and whichever others are free,
@@ -106,7 +106,7 @@ where
 {
     let scope = Scope { work, scope: PhantomData, env: PhantomData };
     let work = &scope.work;
-    let output = catch_unwind(AssertUnwindSafe(|| within(work, || body(&scope))));
+    let output = caught(|| within(work, || body(&scope)));
     let abort = AbortOnUnwind;
     work.wait();
     mem::forget(abort);

@@ -4,15 +4,14 @@ use super::BoxError;
 use super::context;
 use super::core::{Core, Leave, Place};
 use super::error::{Cause, Failure};
+use filch_atomic::panics::{Payload, caught};
 use filch_atomic::scope;
 use filch_atomic::sync::Arc;
 use filch_sched::task;
 use pin_project_lite::pin_project;
-use std::any::Any;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -120,8 +119,7 @@ where
         };
         let polled = if is_first {
             // Most children come to their end in this poll, and are never listed.
-            let caught = || catch_unwind(AssertUnwindSafe(poll));
-            let (polled, place) = context::enter_first(this.core, caught);
+            let (polled, place) = context::enter_first(this.core, || caught(poll));
             match (place, &polled) {
                 (Some(place), _) => *this.place = place,
                 (None, Ok(Poll::Pending)) => *this.place = this.core.list(),
@@ -153,8 +151,8 @@ where
 }
 
 /// Runs code of the group's.
-fn inside<R>(core: &Arc<Core>, run: impl FnOnce() -> R) -> Result<R, Box<dyn Any + Send>> {
-    context::enter(core, || catch_unwind(AssertUnwindSafe(run)))
+fn inside<R>(core: &Arc<Core>, run: impl FnOnce() -> R) -> Result<R, Payload> {
+    context::enter(core, || caught(run))
 }
 
 /// Drops the future.

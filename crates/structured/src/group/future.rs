@@ -6,14 +6,14 @@ use super::core::{Core, Supervisor};
 use super::error::{Cause, Failure, GroupError};
 use super::handle::TaskGroup;
 use filch_atomic::current::{WaitKind, note_wait};
+use filch_atomic::panics::{Payload, caught};
 use filch_atomic::scope::{self, Inside, Kind, Scope};
 use filch_atomic::sync::Arc;
 use filch_sched::scope::{Cancellable, around, cancellable, is_cancelled};
 use pin_project_lite::pin_project;
-use std::any::Any;
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -257,9 +257,8 @@ impl Open {
     }
 
     /// Runs code of the body's.
-    fn run<R>(&self, run: impl FnOnce() -> R) -> Result<R, Box<dyn Any + Send>> {
-        let caught = || catch_unwind(AssertUnwindSafe(run));
-        scope::enter(self.inside.scope(), || context::enter(&self.core, caught))
+    fn run<R>(&self, run: impl FnOnce() -> R) -> Result<R, Payload> {
+        scope::enter(self.inside.scope(), || context::enter(&self.core, || caught(run)))
     }
 
     /// Drops the body.
