@@ -118,8 +118,9 @@ pub trait OneThread: 'static {
     /// Spawns a task on this thread.
     fn spawn<F: Future<Output = io::Result<()>> + 'static>(future: F);
 
-    /// As [`run`](Self::run), with whatever sleeping takes.
-    fn run_with_timers<F: Future>(future: F) -> F::Output;
+    /// Runs `future` on this thread *as a task*, with whatever sleeping takes. (The future that [`run`](Self::run) is given
+    /// keeps some runtimes from their tasks as long as it wakes itself.)
+    fn run_with_timers<F: Future<Output: 'static> + 'static>(future: F) -> F::Output;
 
     /// Spawns a task on this thread, to be awaited.
     fn spawn_awaited<F: Future<Output: 'static> + 'static>(

@@ -34,8 +34,8 @@ impl OneThread for Compio {
         compio::runtime::spawn(future).detach();
     }
 
-    fn run_with_timers<F: Future>(future: F) -> F::Output {
-        Self::run(future)
+    fn run_with_timers<F: Future<Output: 'static> + 'static>(future: F) -> F::Output {
+        Self::run(async { Self::spawn_awaited(future).await })
     }
 
     fn spawn_awaited<F: Future<Output: 'static> + 'static>(

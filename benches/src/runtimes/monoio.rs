@@ -25,8 +25,9 @@ impl OneThread for Monoio {
         builder().build().expect("monoio starts").block_on(future)
     }
 
-    fn run_with_timers<F: Future>(future: F) -> F::Output {
-        builder().enable_timer().build().expect("monoio starts").block_on(future)
+    fn run_with_timers<F: Future<Output: 'static> + 'static>(future: F) -> F::Output {
+        let mut runtime = builder().enable_timer().build().expect("monoio starts");
+        runtime.block_on(async { monoio::spawn(future).await })
     }
 
     fn spawn<F: Future<Output = io::Result<()>> + 'static>(future: F) {
