@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 /// How many times a task may make progress in one poll before it has to yield.
@@ -63,7 +63,7 @@ pub unsafe fn enter<R>(task: *const (), record: &WaitRecord, poll: impl FnOnce()
         }
     }
     // Relaxed: pairs with the loads in `WaitRecord::get`, and orders nothing: the record is advisory.
-    record.kind.store(WaitKind::None as u8, Ordering::Relaxed);
+    record.what.store(WaitKind::None as usize, Ordering::Relaxed);
     let _restore = CURRENT.with(|current| Restore {
         task: current.task.replace(task),
         record: current.record.replace(record),
@@ -117,7 +117,8 @@ pub fn unconstrained<R>(poll: impl FnOnce() -> R) -> R {
 
 /// Tells what the current task waits for, just before a leaf returns `Pending`.
 ///
-/// `resource` tells instances of a kind apart: an address or a descriptor, 0 for none.
+/// `resource` tells instances of a kind apart: an address or a descriptor, 0 for none. The highest 8 bits of the word are
+/// not kept; addresses of programs have none there.
 #[inline]
 pub fn note_wait(kind: WaitKind, resource: usize, location: &'static Location<'static>) {
     CURRENT.with(|current| {
@@ -139,53 +140,61 @@ pub fn note_outer_wait(kind: WaitKind, resource: usize, location: &'static Locat
         if !record.is_null() {
             // SAFETY: as in `note_wait`.
             let record = unsafe { &*record };
-            // Relaxed: its own thread wrote it.
-            if record.kind.load(Ordering::Relaxed) == WaitKind::None as u8 {
+            if record.kind() == WaitKind::None {
                 record.set(kind, resource, location);
             }
         }
     });
 }
 
-/// What a task waits for. Written by its leaves while it is polled, read by anybody at any time: three
+/// What a task waits for. Written by its leaves while it is polled, read by anybody at any time: two
 /// words that may be of different waits when read in between, which for a look at a running process is
 /// accurate enough.
 #[derive(Debug)]
 pub struct WaitRecord {
     location: AtomicPtr<Location<'static>>,
-    resource: AtomicUsize,
-    kind: AtomicU8,
+    /// The kind in the lowest [`KIND_BITS`], the resource above: every task has one of these, so it counts.
+    what: AtomicUsize,
 }
+
+/// As many bits of a word are for the kind.
+const KIND_BITS: u32 = u8::BITS;
 
 impl WaitRecord {
     /// A record of no wait.
     pub const fn new() -> Self {
         Self {
             location: AtomicPtr::new(ptr::null_mut()),
-            resource: AtomicUsize::new(0),
-            kind: AtomicU8::new(WaitKind::None as u8),
+            what: AtomicUsize::new(WaitKind::None as usize),
         }
     }
 
-    // Relaxed, all three; read in `get`: nothing is decided by what a reader sees.
+    // Relaxed, both; read in `get`: nothing is decided by what a reader sees.
+    #[inline]
     fn set(&self, kind: WaitKind, resource: usize, location: &'static Location<'static>) {
         self.location.store(ptr::from_ref(location).cast_mut(), Ordering::Relaxed);
-        self.resource.store(resource, Ordering::Relaxed);
-        self.kind.store(kind as u8, Ordering::Relaxed);
+        self.what.store(resource << KIND_BITS | kind as usize, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn kind(&self) -> WaitKind {
+        // Relaxed: as in `get`.
+        WaitKind::from_u8(self.what.load(Ordering::Relaxed) as u8)
     }
 
     /// What the task waited for when it was last suspended: the kind, which one, and where in the
     /// source. `None` while it runs or before its first wait.
     pub fn get(&self) -> Option<(WaitKind, usize, &'static Location<'static>)> {
-        // Relaxed, all three: pair with the stores in `set` and order nothing; `set` may be half done.
-        let kind = WaitKind::from_u8(self.kind.load(Ordering::Relaxed));
+        // Relaxed, both: pair with the stores in `set` and order nothing; `set` may be half done.
+        let what = self.what.load(Ordering::Relaxed);
+        let kind = WaitKind::from_u8(what as u8);
         if kind == WaitKind::None {
             return None;
         }
         let location = self.location.load(Ordering::Relaxed);
         // SAFETY: only `set` writes the pointer, from a `&'static Location`.
         let location = unsafe { location.as_ref() }?;
-        Some((kind, self.resource.load(Ordering::Relaxed), location))
+        Some((kind, what >> KIND_BITS, location))
     }
 }
 
