@@ -54,11 +54,12 @@ impl<T: Send + Sync> Posted<T> {
     /// Puts that in its place; gives what was there, which nobody reads any more. Waits for those who do.
     pub(crate) fn replace(&self, new: Option<Box<T>>) -> Option<Box<T>> {
         let new = new.map_or(ptr::null_mut(), Box::into_raw);
-        // AcqRel: Release gives it to the readers (`read`), Acquire brings what is in the old one, from the swap before.
+        // AcqRel: pairs with the load in `read`, which finds the new one, and with the swap before, which made the old.
         let old = self.value.swap(new, Ordering::AcqRel);
         let mut tries = 0;
         // A change of the count, though it adds nothing: so it is before or after each of the readers' own, and whoever
-        // comes after it has seen the swap. AcqRel: pairs with the Acquire in `read` and the Release in `Inside`.
+        // comes after it has seen the swap.
+        // AcqRel: pairs with the Acquire in `read`, and with the Release in `Inside`.
         while self.inside.fetch_add(0, Ordering::AcqRel) != 0 {
             let_others_run(&mut tries);
         }

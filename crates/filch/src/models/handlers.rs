@@ -97,6 +97,7 @@ impl Machine {
                 Action::Ours => {
                     if let Some(earlier) = self.slot.handle(&delivery) {
                         assert_eq!(earlier, Action::Other);
+                        // Relaxed: as above.
                         self.called.fetch_add(1, Ordering::Relaxed);
                     }
                 }
