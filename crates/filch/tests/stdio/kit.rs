@@ -3,6 +3,7 @@
 use crate::support::{PATIENCE, watched};
 use filch::time::{Duration, sleep};
 use filch_testkit::child;
+use filch_testkit::leaks::threads;
 use filch_testkit::limits::watchdog;
 use std::future::{Future, poll_fn};
 use std::io::{PipeReader, PipeWriter, Write};
@@ -119,6 +120,17 @@ impl Gate {
 
     pub(crate) fn open(mut self) {
         self.1 = None;
+    }
+}
+
+/// Waits until a thread for what blocks is in a system call, with this first argument.
+pub(crate) async fn until_a_thread_is_in(call: libc::c_long, argument: RawFd) {
+    let is_in = |thread: &i32| {
+        let now = std::fs::read_to_string(format!("/proc/self/task/{thread}/syscall"));
+        now.expect("it is there").starts_with(&format!("{call} {argument:#x} "))
+    };
+    while !threads("filch-blocking").keys().any(is_in) {
+        pause().await;
     }
 }
 

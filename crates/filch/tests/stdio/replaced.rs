@@ -1,14 +1,15 @@
 //! Something else comes in a descriptor's place while something is left of an operation (STDIO-1).
 
 use crate::kit::{
-    InPlace, in_child, is_pending, pause, pipe, run, set_nonblocking, small_pipe, terminal, unread,
+    Gate, InPlace, in_child, is_pending, pause, pipe, run, set_nonblocking, small_pipe, terminal,
+    unread,
 };
-use crate::support::TempFile;
+use crate::support::{TempFile, watched};
 use filch::io::{stdin, stdout};
 use filch_testkit::leaks::threads;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// Polls a read once that finds nothing, and drops it.
 async fn leave_a_read() {
@@ -43,7 +44,12 @@ fn what_a_dropped_read_waits_for_is_given_up() {
                 assert_eq!(line, "new\n");
                 // Nobody takes away what comes there.
                 to_old.write_all(b"old\n").unwrap();
-                pause().await;
+                while unread(&old) < 4 {
+                    pause().await;
+                }
+                for _ in 0..5 {
+                    pause().await;
+                }
                 assert_eq!(unread(&old), 4);
                 drop(in_place);
                 line.clear();
@@ -111,18 +117,21 @@ fn the_rest_of_a_line_does_not_go_elsewhere() {
     in_child("replaced::the_rest_of_a_line_does_not_go_elsewhere", || {
         let ((mut from, to), (mut master, slave)) = (small_pipe(), terminal());
         set_nonblocking(&slave);
+        let copies = [from.as_fd(), master.as_fd()].map(|fd| fd.try_clone_to_owned().unwrap());
         let kinds: [(OwnedFd, &mut (dyn Read + Send)); 2] =
             [(to.into(), &mut from), (slave, &mut master)];
-        for (old, from) in kinds {
+        for ((old, from), copy) in kinds.into_iter().zip(copies) {
             let temp = TempFile::new("stdout", b"");
             let _before = InPlace::of(1, &old);
             let written = run(1, async {
                 // Neither takes so much at once.
                 let line = [b'x'; 100_000];
                 let mut write = Box::pin(stdout().write_all(&line));
-                for _ in 0..10 {
+                let mut looks = 0;
+                while looks < 10 {
                     assert!(is_pending(&mut write).await);
                     pause().await;
+                    looks += usize::from(unread(&copy) > 0);
                 }
                 drop(write);
                 let _in_place = InPlace::of(1, File::create(&temp.0).unwrap());
@@ -141,6 +150,35 @@ fn the_rest_of_a_line_does_not_go_elsewhere() {
             assert_eq!(&last, b"|");
             assert!(beginning == vec![b'x'; written]);
         }
+    });
+}
+
+/// STDIO-1
+#[test]
+fn a_call_that_no_thread_has_begun_is_taken_back() {
+    in_child("replaced::a_call_that_no_thread_has_begun_is_taken_back", || {
+        let temps = ["old", "new"].map(|text| TempFile::new("file", text.as_bytes()));
+        let open = |temp: &TempFile| File::options().read(true).write(true).open(&temp.0).unwrap();
+        let [old, new] = [open(&temps[0]), open(&temps[1])];
+        let (_in, _out) = (InPlace::of(0, &old), InPlace::of(1, &old));
+        let main = async {
+            let gate = Gate::new();
+            let mut buf = [0; 8];
+            assert!(is_pending(&mut Box::pin(stdin().read(&mut buf))).await);
+            assert!(is_pending(&mut Box::pin(stdout().write_all(b"never"))).await);
+            let in_place = (InPlace::of(0, &new), InPlace::of(1, &new));
+            let mut line = String::new();
+            let mut read = Box::pin(stdin().read_line(&mut line));
+            let mut settle = Box::pin(stdout().settle());
+            assert!(is_pending(&mut read).await && is_pending(&mut settle).await);
+            drop(in_place);
+            gate.open();
+            assert_eq!((read.await.unwrap(), settle.await.unwrap()), (3, 0));
+            assert_eq!(line, "old");
+        };
+        watched(1).max_blocking_threads(1).run(main).unwrap();
+        assert_eq!(std::fs::read(&temps[0].0).unwrap(), b"old");
+        assert_eq!(std::fs::read(&temps[1].0).unwrap(), b"new");
     });
 }
 

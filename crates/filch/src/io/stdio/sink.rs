@@ -108,7 +108,13 @@ impl Sink {
             Some(Called { stage: Stage::Waiting(_, bytes), written, .. }) if !is_same => {
                 (Ok(*written), mem::take(bytes))
             }
-            Some(_) => ready!(scope::outside(|| self.poll_called(here, false, cx))),
+            Some(called) => {
+                if !is_same && let Stage::Writes(call) = &called.stage {
+                    // If it has begun, it goes on.
+                    call.take_back();
+                }
+                ready!(scope::outside(|| self.poll_called(here, false, cx)))
+            }
             None if !is_same => {
                 let Self { fd, writing, .. } = self;
                 let Some((written, buffer)) = ready!(writing.poll_recall(site(fd, here), cx))

@@ -53,12 +53,20 @@ impl Source {
         }
     }
 
-    /// Gives up a wait, or an operation, that a dropped read has left, if something else is in the descriptor's place
-    /// by now. What it has brought stays. (A call cannot be given up.)
+    /// Gives up what a dropped read has left, if something else is in the descriptor's place by now. What it has brought
+    /// stays, and a call that a thread is in goes on.
     fn poll_left(&mut self, here: &Here, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let waits = matches!(self.called, Called::Waiting(_));
-        if !waits && !self.reading.is_under_way() || self.is_same() {
+        let (waits, calls) = match &self.called {
+            Called::Waiting(_) => (true, None),
+            Called::Reads(call) => (false, Some(call)),
+            Called::Idle | Called::Left(..) => (false, None),
+        };
+        let is_left = waits || calls.is_some() || self.reading.is_under_way();
+        if !is_left || self.is_same() {
             return Poll::Ready(Ok(()));
+        }
+        if let Some(call) = calls {
+            call.take_back();
         }
         if waits {
             self.called = Called::Idle;
