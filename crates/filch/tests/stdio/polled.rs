@@ -5,6 +5,7 @@ use crate::kit::{
 };
 use crate::support::{Bytes, TempFile, breathe, everywhere, pattern, watched};
 use filch::io::{BufReader, Stdout, stderr, stdin, stdout};
+use filch::sync::Lock;
 use filch::{cancellable, is_cancelled};
 use filch_testkit::{Cut, child};
 use std::fs::File;
@@ -92,6 +93,45 @@ async fn reads(cut: Cut) {
 #[test]
 fn a_dropped_read_loses_no_byte() {
     child::run("polled::a_dropped_read_loses_no_byte", || everywhere(4, reads));
+}
+
+async fn writes(cut: Cut) {
+    let (from, to) = small_pipe();
+    let in_place = InPlace::of(1, to);
+    let all = Arc::new(pattern(0, 30_000));
+    let own = Arc::new(Lock::new((stdout(), 0)));
+    // The same bytes are offered again, in pieces of other sizes.
+    let write_on = |most: usize| {
+        let (all, own) = (all.clone(), own.clone());
+        async move {
+            let mut own = own.lock().await;
+            while own.1 < all.len() {
+                let end = all.len().min(own.1 + most);
+                let from = own.1;
+                own.1 += via(&mut own.0).write(&all[from..end]).await.unwrap();
+            }
+        }
+    };
+    let writing = async {
+        cut.run(write_on(9000)).await;
+        write_on(1700).await;
+        drop(in_place);
+    };
+    let reading = async {
+        breathe().await;
+        let mut from = filch::io::PipeReader::from_std(from).unwrap();
+        let mut received = Vec::new();
+        from.read_to_end(&mut received).await.unwrap();
+        received
+    };
+    let ((), received) = filch::join!(writing, reading);
+    assert!(received == **all, "each byte once, in order");
+}
+
+/// STDIO-12
+#[test]
+fn a_dropped_write_is_told_of_or_comes_once() {
+    child::run("polled::a_dropped_write_is_told_of_or_comes_once", || everywhere(4, writes));
 }
 
 /// STDIO-12
