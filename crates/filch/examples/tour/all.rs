@@ -3,6 +3,7 @@
 use super::leftovers::Holdings;
 use super::parts::{BROKEN, Log, Places};
 use super::units;
+use filch::task::Report;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -68,6 +69,11 @@ impl All {
         (laps >= FEW).then(|| (self.holdings[1 + laps / 4], self.holdings[laps]))
     }
 
+    /// What it took up in memory after each lap, in bytes.
+    pub(crate) fn memory(&self) -> impl Iterator<Item = u64> {
+        self.holdings.iter().skip(1).map(|it| it.memory)
+    }
+
     /// Of each kind of fault a few words.
     pub(crate) fn faults(&self) -> Vec<String> {
         let mut faults: Vec<_> = self.log.faults.iter().take(TOLD).cloned().collect();
@@ -113,15 +119,21 @@ impl Drop for Folder {
     }
 }
 
-/// What nobody else was there to be told of.
+/// What the runtime had to report, and should not have had to.
 #[derive(Clone, Default)]
 pub(crate) struct Reports(Arc<Mutex<Vec<String>>>);
 
 impl Reports {
-    /// Adds one, unless it is to be expected: a group that is aborted leaves its children's errors to this.
-    pub(crate) fn add(&self, report: String) {
-        if !report.ends_with(BROKEN) {
-            self.0.lock().expect("nobody panics with it").push(report);
+    pub(crate) fn add(&self, report: &Report) {
+        let is_expected = match report {
+            // What the hog is there for; and a machine may have other things to do.
+            Report::TaskStuck { .. } | Report::WorkerStuck { .. } => true,
+            // A group that is aborted leaves its children's errors to this.
+            Report::TaskFailed { error, .. } => error == BROKEN,
+            _ => false,
+        };
+        if !is_expected {
+            self.0.lock().expect("nobody panics with it").push(report.to_string());
         }
     }
 

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 pub(crate) const DESCRIPTORS: usize = 3;
 
 /// A client that waits so long for one answer gives up: something is broken.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Where the clients go, what they ask for, and for how long.
 #[derive(Debug, Clone)]

@@ -47,6 +47,7 @@ fn value(report: &Report) -> Value {
         "latency_p99_9": percentile(99.9),
         "wrong": tally.wrong,
         "failed": tally.failed,
+        "example": tally.example,
         "tasks_left": report.tasks_left,
         "all_is_right": report.all_is_right(),
         "workers": workers.collect::<Vec<_>>(),
@@ -65,6 +66,7 @@ fn all(all: &All) -> Value {
         "visits": visits.collect::<serde_json::Map<_, _>>(),
         "warm": all.warm_and_last().map(|(warm, _)| holdings(warm)),
         "last": all.warm_and_last().map(|(_, last)| holdings(last)),
+        "memory": all.memory().collect::<Vec<_>>(),
         "faults": all.faults(),
     })
 }

@@ -95,7 +95,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>, out: &mut impl Write) ->
     let reports = all::Reports::default();
     if options.all {
         let reports = reports.clone();
-        runtime = runtime.on_error(move |report| reports.add(report.to_string()));
+        runtime = runtime.on_error(move |report| reports.add(report));
     }
     // This thread is worker 0 for as long as the tour takes.
     let mut report = match runtime.run(tour(&options)) {
@@ -153,15 +153,15 @@ async fn tour(options: &Options) -> Result<Report, Box<dyn Error + Send + Sync>>
     let bar = filch::spawn(progress::serving(options.duration(), Arc::clone(&answers)));
     let hog = filch::spawn(hog::burn(dice.another()));
     let mut tally = Tally::default();
-    for _ in 0..options.laps() {
+    while let Some(lap) = options.lap(begun.elapsed()) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let errand = Errand {
             server: listener.local_addr()?,
             catalogue: catalogue.clone(),
-            time: options.lap(),
+            time: lap,
             answers: answers.clone(),
         };
-        let until = Instant::now() + options.lap();
+        let until = Instant::now() + lap;
         let visits = all
             .as_ref()
             .map(|all| filch::spawn(parts::visit_all(all.places(), until, dice.another())));
@@ -171,8 +171,9 @@ async fn tour(options: &Options) -> Result<Report, Box<dyn Error + Send + Sync>>
         let (seen, troubles) = server.await?;
         tally.merge(&seen?);
         troubles.iter().for_each(|trouble| tally.trouble(trouble));
-        if let (Some(all), Some(visits)) = (&mut all, visits) {
-            all.end_lap(visits.await?).await;
+        match (&mut all, visits) {
+            (Some(all), Some(visits)) => all.end_lap(visits.await?).await,
+            _ => break,
         }
     }
     let serving = begun.elapsed();

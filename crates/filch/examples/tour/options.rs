@@ -8,8 +8,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// At most so many seconds.
-const LAP: u64 = 5;
+/// So long is a lap at most.
+const LAP: Duration = Duration::from_secs(5);
 
 /// Reads files through io_uring, serves them to a thousand clients, checks every byte.
 #[derive(Debug, Parser)]
@@ -75,21 +75,15 @@ impl Options {
         [program.into()].into_iter().chain(self.echo_args.iter().cloned()).collect()
     }
 
-    /// With `--all` everything ends so often on the way, to see what is left.
-    pub(crate) fn laps(&self) -> u32 {
-        if self.all {
-            u32::try_from(self.seconds.div_ceil(LAP)).expect("a day is short")
-        } else {
-            1
-        }
-    }
-
-    pub(crate) fn lap(&self) -> Duration {
-        self.duration() / self.laps()
-    }
-
     pub(crate) fn duration(&self) -> Duration {
         Duration::from_secs(self.seconds)
+    }
+
+    /// How long the next lap is, when so much time has passed. With `--all` there are several, and in between everything
+    /// ends: one sees what is left.
+    pub(crate) fn lap(&self, passed: Duration) -> Option<Duration> {
+        let left = self.duration().checked_sub(passed).filter(|left| !left.is_zero())?;
+        Some(if self.all { left.min(LAP) } else { left })
     }
 
     pub(crate) fn limits(&self) -> Limits {
