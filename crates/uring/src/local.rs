@@ -158,7 +158,7 @@ impl Local {
     /// Puts an operation into a cell and stages it.
     pub(crate) fn submit<T: Operation>(&self, operation: T, waker: Waker) -> Handle<T> {
         let handle = self.owner.fill(operation, waker);
-        self.stage(self.owner.entry(handle.key()));
+        self.stage(self.owner.entry_of(&handle));
         handle
     }
 

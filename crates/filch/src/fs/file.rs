@@ -197,7 +197,10 @@ impl File {
                     let mut cursor = settled(cursor, site).await;
                     poll_fn(|cx| cursor.poll_read(site, buf.len(), fill(buf), cx)).await
                 }
-                Access::Halves(reading, _) => half::read(reading, site, buf).await,
+                Access::Halves(reading, _) => {
+                    let want = half::Want::bytes(buf.len());
+                    half::read(reading, site, buf, want).await
+                }
             }
         }
     }

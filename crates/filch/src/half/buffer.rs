@@ -65,15 +65,6 @@ impl ReadBuffer {
         };
         given.unwrap_or_else(B::stand_in)
     }
-
-    /// What is left of it when its bytes are taken: memory for the next operation, unless it is more than
-    /// `most`.
-    pub(super) fn into_memory(self, most: usize) -> Vec<u8> {
-        match self {
-            Self::Vec(vec) if vec.capacity() <= most => vec,
-            _ => Vec::new(),
-        }
-    }
 }
 
 // SAFETY: each of the two keeps the promise, and a box's contents stay where they are.
@@ -230,7 +221,10 @@ impl WriteBuffer {
 
     /// The stream's own vector.
     pub(crate) fn into_vec(self) -> Vec<u8> {
-        self.give_back()
+        match self.bytes {
+            Bytes::Vec(vec) => vec,
+            bytes => Self { bytes, ..self }.give_back(),
+        }
     }
 }
 

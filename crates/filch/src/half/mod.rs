@@ -12,6 +12,7 @@ mod unheard;
 mod writing;
 
 pub(crate) use buffer::{ReadBuffer, WriteBuffer};
+use now::LARGE;
 pub(crate) use now::{recv_now, send_now};
 pub(crate) use reading::{Now, Reading, Want};
 pub(crate) use ready::{readable, try_io, try_read, try_write};
@@ -40,9 +41,23 @@ pub(crate) async fn read<T: Inward>(
     half: &Turn<Reading<T>>,
     site: Site<'_>,
     buf: &mut [u8],
+    want: Want,
 ) -> io::Result<usize> {
-    let want = Want::bytes(buf.len());
-    read_with(half, site, &mut [IoSliceMut::new(buf)], want, None).await
+    if want.room == 0 {
+        return Ok(0);
+    }
+    let mut reading = match half.lock_now() {
+        Some(reading) => reading,
+        None => half.lock_at(site.at).await,
+    };
+    if T::IS_PLAIN
+        && buf.len() >= LARGE
+        && let Some(read) = poll_fn(|cx| reading.poll_flow(site, buf, cx)).await
+    {
+        return read;
+    }
+    poll_fn(|cx| reading.poll(site, want, cx)).await?;
+    Ok(reading.take_one(buf))
 }
 
 /// Reads some bytes into `bufs`, one after the other, and takes what came beside them, if there is a place
@@ -83,7 +98,10 @@ pub(crate) async fn read_owned<T: Inward, B: IoBufMut>(
     if want.room == 0 {
         return (Ok(0), buf);
     }
-    let mut reading = half.lock_at(site.at).await;
+    let mut reading = match half.lock_now() {
+        Some(reading) => reading,
+        None => half.lock_at(site.at).await,
+    };
     if reading.is_idle() {
         reading.begin(site, ReadBuffer::of(buf), want);
         let (received, buffer) = poll_fn(|cx| reading.poll_begun(site, want, cx)).await;
@@ -122,7 +140,22 @@ pub(crate) async fn write<T: Outward>(
     site: Site<'_>,
     buf: &[u8],
 ) -> io::Result<usize> {
-    write_with(half, site, &[IoSlice::new(buf)], T::Beside::default()).await
+    if buf.is_empty() {
+        return Ok(0);
+    }
+    let mut writing = match half.lock_now() {
+        Some(writing) => writing,
+        None => half.lock_at(site.at).await,
+    };
+    poll_fn(|cx| writing.poll_settled(site, cx)).await?;
+    if T::IS_PLAIN
+        && buf.len() >= LARGE
+        && let Some(sent) = poll_fn(|cx| writing.poll_flow(site, buf, cx)).await
+    {
+        return sent;
+    }
+    writing.begin(site, &[IoSlice::new(buf)], T::Beside::default());
+    poll_fn(|cx| writing.poll(site, cx)).await
 }
 
 /// Writes some of `bufs`, one after the other, with something beside the bytes.
@@ -157,7 +190,10 @@ pub(crate) async fn write_all_owned<T: Outward, B: IoBuf>(
     if buf.is_empty() {
         return (Ok(()), buf);
     }
-    let mut writing = half.lock_at(site.at).await;
+    let mut writing = match half.lock_now() {
+        Some(writing) => writing,
+        None => half.lock_at(site.at).await,
+    };
     if let Err(error) = poll_fn(|cx| writing.poll_settled(site, cx)).await {
         return (Err(error), buf);
     }

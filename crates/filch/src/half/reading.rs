@@ -181,8 +181,8 @@ impl<T: Inward> Reading<T> {
 
     /// Has the kernel fill `buffer`.
     pub(crate) fn begin(&mut self, site: Site<'_>, buffer: ReadBuffer, want: Want) {
-        debug_assert!(self.is_idle(), "one operation at a time");
-        *self = Self::Pending(Filling::new(site, buffer, want), want);
+        assert!(self.is_idle(), "one operation at a time");
+        self.pass_to(Self::Pending(Filling::new(site, buffer, want), want));
     }
 
     /// Waits for what [`begin`](Self::begin) began, by the same future, and gives the buffer back. What came
@@ -231,7 +231,7 @@ impl<T: Inward> Reading<T> {
         match received {
             Ok(received) => {
                 let (bytes, buffers) = buffer.into_one(received);
-                *self = Self::Left(bytes, 0..received, beside);
+                self.pass_to(Self::Left(bytes, 0..received, beside));
                 // Somebody's own, as in `rest`.
                 drop(buffers);
             }
@@ -243,8 +243,26 @@ impl<T: Inward> Reading<T> {
     /// Nothing is in flight any more, nor left. Keeps the memory. First of all it says so: a buffer that was
     /// handed over goes, and its destructor, anybody's code, may panic.
     fn rest(&mut self, buffer: ReadBuffer) {
-        *self = Self::new();
-        *self = Self::Idle(buffer.into_memory(MOST_KEPT));
+        match buffer {
+            ReadBuffer::Vec(buffer) if buffer.capacity() <= MOST_KEPT => {
+                self.pass_to(Self::Idle(buffer));
+            }
+            buffer => {
+                *self = Self::new();
+                drop(buffer);
+            }
+        }
+    }
+
+    /// Goes over to the next state. As an assignment, but for its cost: as a rule there is nothing in the former that
+    /// has to be dropped, which is found out here and not in a destructor of all that there may be.
+    #[inline]
+    fn pass_to(&mut self, next: Self) {
+        match mem::replace(self, next) {
+            Self::Idle(buffer) | Self::Left(ReadBuffer::Vec(buffer), ..) => drop(buffer),
+            Self::Pending(Filling::One(op), _) => drop(op),
+            rest => drop(rest),
+        }
     }
 
     /// Waits for something to come, before another operation is begun.
@@ -297,6 +315,15 @@ impl<T: Inward> Reading<T> {
                 part = rest;
             }
             all - part.len()
+        })
+    }
+
+    /// As [`take`](Self::take), into one buffer.
+    pub(crate) fn take_one(&mut self, buf: &mut [u8]) -> usize {
+        self.take_by(&mut |part| {
+            let fits = part.len().min(buf.len());
+            buf[..fits].copy_from_slice(&part[..fits]);
+            fits
         })
     }
 

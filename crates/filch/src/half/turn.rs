@@ -6,6 +6,7 @@ mod pollers;
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 pub(crate) use pollers::{Due, Polled, Role};
 
+use filch_atomic::current;
 use filch_sync::{Guard, Lock};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -54,7 +55,15 @@ impl<T> Turn<T> {
         Taken { guard, _over: over }
     }
 
+    /// The turn that [`lock_at`](Self::lock_at) would give at once: the usual one, without a place to wait in.
+    #[inline]
+    pub(crate) fn lock_now(&self) -> Option<Taken<'_, T>> {
+        // Who has used up its budget gives way, as there.
+        if current::has_budget() { self.try_lock() } else { None }
+    }
+
     /// A turn, if nobody has it, and nobody waits for it.
+    #[inline]
     pub(crate) fn try_lock(&self) -> Option<Taken<'_, T>> {
         let guard = self.lock.try_lock()?;
         Some(Taken { guard, _over: Over { turn: self } })

@@ -167,7 +167,8 @@ impl<T: Outward> Writing<T> {
 
     /// Hands the beginning of `bufs` to the kernel, and what goes beside it. Settled before.
     pub(crate) fn begin(&mut self, site: Site<'_>, bufs: &[IoSlice<'_>], beside: T::Beside) {
-        debug_assert!(self.pending.is_none(), "called when it has settled");
+        // Also for the compiler: there is nothing to drop in its place.
+        assert!(self.pending.is_none(), "called when it has settled");
         let mut buffer = self.unheard.forget();
         if buffer.capacity() == 0 {
             buffer = mem::take(&mut self.buffer);
@@ -182,7 +183,7 @@ impl<T: Outward> Writing<T> {
 
     /// Hands all of a buffer to the kernel. Settled before.
     pub(crate) fn begin_whole(&mut self, site: Site<'_>, buffer: WriteBuffer) {
-        debug_assert!(self.pending.is_none(), "called when it has settled");
+        assert!(self.pending.is_none(), "called when it has settled");
         self.unheard.forget();
         self.pending = Some(Pending::begin(site, buffer, T::Beside::default(), true));
     }
@@ -219,10 +220,11 @@ impl<T: Outward> Writing<T> {
                             pending.begin_anew(site, buffer, beside);
                         }
                         sent => {
-                            let pending = self.pending.take().expect("it is there");
+                            let (whole, written) = (pending.whole, pending.written);
+                            self.is_over();
                             let sent = match sent {
-                                Ok(0) if pending.whole => Err(io::ErrorKind::WriteZero.into()),
-                                sent => sent.map(|sent| pending.written + sent),
+                                Ok(0) if whole => Err(io::ErrorKind::WriteZero.into()),
+                                sent => sent.map(|sent| written + sent),
                             };
                             return Poll::Ready((sent, buffer));
                         }
@@ -274,6 +276,16 @@ impl<T: Outward> Writing<T> {
             }
             _ => None,
         })
+    }
+
+    /// Nothing is pending any more. Of the usual operation that is over there is nothing to drop, which is found out
+    /// here and not in a destructor of all that there may be.
+    #[inline]
+    fn is_over(&mut self) {
+        match self.pending.take() {
+            Some(Pending { stage: Stage::Begun(Emptying::One(op)), .. }) => drop(op),
+            rest => drop(rest),
+        }
     }
 
     /// Gives up what is in flight and waits until the kernel has, too.

@@ -14,15 +14,21 @@ macro_rules! by_shared_reference {
     };
     (impl Read for $for:ty, $type:ty) => {
         impl crate::io::Read for $for {
-            async fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-                <$type>::read(self, buf).await
+            fn read(
+                &mut self,
+                buf: &mut [u8],
+            ) -> impl Future<Output = std::io::Result<usize>> + Send {
+                <$type>::read(self, buf)
             }
         }
     };
     (impl Write for $for:ty, $type:ty, $this:ident => $finish:expr) => {
         impl crate::io::Write for $for {
-            async fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
-                <$type>::write(self, buf).await
+            fn write(
+                &mut self,
+                buf: &[u8],
+            ) -> impl Future<Output = std::io::Result<usize>> + Send {
+                <$type>::write(self, buf)
             }
 
             async fn finish(&mut self) -> std::io::Result<()> {

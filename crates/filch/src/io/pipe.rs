@@ -81,7 +81,8 @@ impl PipeReader {
     #[track_caller]
     pub fn read(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
         let site = self.site(Location::caller());
-        async move { half::read(&self.reading, site, buf).await }
+        let want = half::Want::bytes(buf.len());
+        half::read(&self.reading, site, buf, want)
     }
 
     /// Reads some bytes into a buffer that is handed over, from its beginning, at most its capacity, and gives the

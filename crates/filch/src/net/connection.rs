@@ -56,6 +56,16 @@ impl<R: Inward, W: Outward> Connection<R, W> {
         self.descriptors.store(true, Ordering::Relaxed);
     }
 
+    /// Reads into one buffer.
+    pub(super) fn read_one(
+        &self,
+        buf: &mut [u8],
+        at: &'static Location<'static>,
+    ) -> impl Future<Output = io::Result<usize>> + Send {
+        let want = self.want(buf.len());
+        half::read(&self.reading, self.site(at), buf, want)
+    }
+
     /// Reads into `bufs`, and takes what came beside the bytes, if there is a place for it.
     pub(super) async fn read(
         &self,
@@ -137,6 +147,15 @@ impl<R: Inward, W: Outward> Connection<R, W> {
             0 => Ok(0),
             seen => Ok(seen + socket::peek_now(&self.fd, &mut buf[seen..])),
         }
+    }
+
+    /// Writes some of one buffer.
+    pub(super) fn write_one(
+        &self,
+        buf: &[u8],
+        at: &'static Location<'static>,
+    ) -> impl Future<Output = io::Result<usize>> + Send {
+        half::write(&self.writing, self.site(at), buf)
     }
 
     /// Writes some of `bufs`, with something beside the bytes.

@@ -153,8 +153,7 @@ macro_rules! stream {
             /// Nothing is lost: what arrives when nobody reads any more goes to the next read.
             #[track_caller]
             pub fn read(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
-                let at = Location::caller();
-                async move { self.read_from(&mut [IoSliceMut::new(buf)], at).await }
+                self.0.read_one(buf, Location::caller())
             }
 
             /// As [`read`](Self::read), into several buffers, one after the other.
@@ -283,8 +282,7 @@ macro_rules! stream {
             /// next write, which waits for this one to end.
             #[track_caller]
             pub fn write(&self, buf: &[u8]) -> impl Future<Output = io::Result<usize>> + Send {
-                let at = Location::caller();
-                async move { self.write_from(&[IoSlice::new(buf)], at).await }
+                self.0.write_one(buf, Location::caller())
             }
 
             /// As [`write`](Self::write), from several buffers, one after the other.

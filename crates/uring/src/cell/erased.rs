@@ -89,7 +89,7 @@ pub(super) unsafe fn read<T>(payload: *const Payload) -> T {
 /// # Safety
 ///
 /// `payload` holds a `T` that is not submitted yet.
-unsafe fn entry<T: Operation>(payload: *mut Payload) -> squeue::Entry {
+pub(super) unsafe fn entry<T: Operation>(payload: *mut Payload) -> squeue::Entry {
     // SAFETY: nobody else refers to the value before it is submitted.
     unsafe { (*place::<T>(payload)).entry() }
 }

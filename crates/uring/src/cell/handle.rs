@@ -53,7 +53,7 @@ impl<T: Operation> Handle<T> {
         unsafe { self.home.as_ref() }
     }
 
-    fn cell(&self) -> &OpCell {
+    pub(super) fn cell(&self) -> &OpCell {
         // SAFETY: cells live as long as their home.
         unsafe { self.cell.as_ref() }
     }

@@ -1,7 +1,7 @@
 //! The part of the cells that only the ring's own thread uses: its free list, needing no lock.
 
 use super::home::State;
-use super::{Handle, Home, Key, word};
+use super::{Handle, Home, Key, erased, word};
 use crate::Operation;
 use filch_atomic::panics::{caught, drop_caught};
 use filch_atomic::sync::Arc;
@@ -64,6 +64,17 @@ impl Owner {
         // not released during the call; the payload has its final address (D1).
         let entry = cell.payload.with_mut(|payload| unsafe { (cell.erased().entry)(payload) });
         entry.user_data(key.user_data())
+    }
+
+    /// As [`entry`](Self::entry), of one that this thread has just put there: cell and type are at hand.
+    pub(crate) fn entry_of<T: Operation>(&self, handle: &Handle<T>) -> squeue::Entry {
+        if self.home.ward.is_some() {
+            return self.entry(handle.key());
+        }
+        // SAFETY: as there; the handle says what it is.
+        let entry =
+            handle.cell().payload.with_mut(|payload| unsafe { erased::entry::<T>(payload) });
+        entry.user_data(handle.key().user_data())
     }
 
     /// The operation is over. Wakes its future or disposes of the result; user code runs (D8).

@@ -153,7 +153,8 @@ impl<T: Operation> Op<T> {
         };
         match refused {
             Ok(handle) => {
-                self.state = State::Staged(handle);
+                // In place of `Finished`, in which there is nothing to drop.
+                mem::forget(mem::replace(&mut self.state, State::Staged(handle)));
                 self.wait(waker);
                 Poll::Pending
             }
@@ -276,7 +277,20 @@ impl<T: Operation> Future for Op<T> {
 }
 
 impl<T: Operation> Drop for Op<T> {
+    #[inline]
     fn drop(&mut self) {
+        // As a rule it is over, or was never begun.
+        if self.is_in_flight() {
+            self.leave();
+        }
+    }
+}
+
+impl<T: Operation> Op<T> {
+    /// Gives up what is in flight.
+    #[cold]
+    #[inline(never)]
+    fn leave(&mut self) {
         let State::Staged(handle) = mem::replace(&mut self.state, State::Finished) else {
             return;
         };
