@@ -256,12 +256,20 @@ impl<T: Inward> Reading<T> {
 
     /// Goes over to the next state. As an assignment, but for its cost: as a rule there is nothing in the former that
     /// has to be dropped, which is found out here and not in a destructor of all that there may be.
-    #[inline]
+    #[inline(always)]
     fn pass_to(&mut self, next: Self) {
-        match mem::replace(self, next) {
-            Self::Idle(buffer) | Self::Left(ReadBuffer::Vec(buffer), ..) => drop(buffer),
-            Self::Pending(Filling::One(op), _) => drop(op),
-            rest => drop(rest),
+        let is_empty = match self {
+            Self::Idle(buffer) => buffer.capacity() == 0,
+            Self::Left(ReadBuffer::Vec(buffer), ..) => {
+                !mem::needs_drop::<T::Beside>() && buffer.capacity() == 0
+            }
+            Self::Pending(Filling::One(op), _) => op.is_over(),
+            _ => false,
+        };
+        if is_empty {
+            mem::forget(mem::replace(self, next));
+        } else {
+            *self = next;
         }
     }
 

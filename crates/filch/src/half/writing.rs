@@ -278,13 +278,14 @@ impl<T: Outward> Writing<T> {
         })
     }
 
-    /// Nothing is pending any more. Of the usual operation that is over there is nothing to drop, which is found out
-    /// here and not in a destructor of all that there may be.
+    /// Nothing is pending any more. As an assignment, but for its cost: see `Reading::pass_to`.
     #[inline]
     fn is_over(&mut self) {
-        match self.pending.take() {
-            Some(Pending { stage: Stage::Begun(Emptying::One(op)), .. }) => drop(op),
-            rest => drop(rest),
+        match &self.pending {
+            Some(Pending { stage: Stage::Begun(Emptying::One(op)), .. }) if op.is_over() => {
+                mem::forget(self.pending.take());
+            }
+            _ => self.pending = None,
         }
     }
 

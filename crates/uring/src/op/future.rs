@@ -251,6 +251,11 @@ impl<T: Operation> Op<T> {
         }
     }
 
+    /// Whether its output was taken, and nothing is left in it: it may as well be forgotten as dropped.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Finished) && self.leaf.is_none()
+    }
+
     /// Whether it was staged and its output not taken yet.
     pub fn is_in_flight(&self) -> bool {
         matches!(self.state, State::Staged(_))
