@@ -167,9 +167,8 @@ impl Stream {
     /// Reads one byte.
     pub async fn read(&self) -> u8 {
         let mut buf = [0];
-        let read = half::read(&self.reading, self.site(), &mut buf, Want::bytes(1))
-            .await
-            .expect("it works");
+        let read =
+            half::read(&self.reading, self.site(), &mut buf, Want::bytes).await.expect("it works");
         assert_eq!(read, 1, "there is more than this");
         buf[0]
     }

@@ -198,8 +198,7 @@ impl File {
                     poll_fn(|cx| cursor.poll_read(site, buf.len(), fill(buf), cx)).await
                 }
                 Access::Halves(reading, _) => {
-                    let want = half::Want::bytes(buf.len());
-                    half::read(reading, site, buf, want).await
+                    half::read(reading, site, buf, half::Want::bytes).await
                 }
             }
         }

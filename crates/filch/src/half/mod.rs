@@ -36,13 +36,14 @@ use std::task::{Context, Poll};
 /// socket was told to take (the sender's credentials, say), and closes those for which there is no room left.
 const ROOM_BESIDE: usize = 253 + 64;
 
-/// Reads some bytes into `buf`, when the direction has its turn for it.
+/// Reads some bytes into `buf`, when the direction has its turn for it. `want` says what to ask for, for so much room.
 pub(crate) async fn read<T: Inward>(
     half: &Turn<Reading<T>>,
     site: Site<'_>,
     buf: &mut [u8],
-    want: Want,
+    want: impl FnOnce(usize) -> Want,
 ) -> io::Result<usize> {
+    let want = want(buf.len());
     if want.room == 0 {
         return Ok(0);
     }

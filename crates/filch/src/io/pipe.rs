@@ -81,8 +81,7 @@ impl PipeReader {
     #[track_caller]
     pub fn read(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
         let site = self.site(Location::caller());
-        let want = half::Want::bytes(buf.len());
-        half::read(&self.reading, site, buf, want)
+        half::read(&self.reading, site, buf, half::Want::bytes)
     }
 
     /// Reads some bytes into a buffer that is handed over, from its beginning, at most its capacity, and gives the

@@ -62,8 +62,7 @@ impl<R: Inward, W: Outward> Connection<R, W> {
         buf: &mut [u8],
         at: &'static Location<'static>,
     ) -> impl Future<Output = io::Result<usize>> + Send {
-        let want = self.want(buf.len());
-        half::read(&self.reading, self.site(at), buf, want)
+        half::read(&self.reading, self.site(at), buf, |room| self.want(room))
     }
 
     /// Reads into `bufs`, and takes what came beside the bytes, if there is a place for it.
