@@ -139,6 +139,8 @@ async fn opens(cut: Cut) {
         let (read, _) = file.read_at(Vec::with_capacity(100), 0).await;
         assert_eq!(read.expect("it reads"), 8);
         assert_eq!(filch::fs::read(&path).await.expect("it reads"), b"contents");
+        // Of the kernel's own making: that is not read at once.
+        assert!(!filch::fs::read("/proc/self/comm").await.expect("it reads").is_empty());
         file.close().await.expect("it closes");
     })
     .await;

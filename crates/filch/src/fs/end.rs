@@ -30,23 +30,25 @@ impl File {
         let at = Location::caller();
         async move {
             let mut this = self;
-            let is_device = this.is_device;
+            let is_device = this.ways.get().is_some_and(|ways| ways.is_device);
             let site = Site { fd: &this.fd, home: &this.home, at, is_device };
-            let settled = match &mut this.access {
-                Access::Cursor(cursor) => {
+            let settled = match this.ways.get_mut().map(|ways| &mut ways.access) {
+                // Nothing was ever begun there.
+                None => Ok(()),
+                Some(Access::Cursor(cursor)) => {
                     let cursor = cursor.get_mut();
                     poll_fn(|cx| cursor.poll_settled(site, cx)).await;
                     cursor.take_failure()
                 }
-                Access::Halves(reading, writing) => {
+                Some(Access::Halves(reading, writing)) => {
                     let (reading, writing) = (reading.get_mut(), writing.get_mut());
                     poll_fn(|cx| reading.poll_end(site, cx)).await;
                     poll_fn(|cx| writing.poll_end(site, cx)).await
                 }
             };
             this.syncs.hear_ended(site).await;
-            let Self { fd, home, access, .. } = this;
-            drop(access);
+            let Self { fd, home, ways, .. } = this;
+            drop(ways);
             let closed = match fd.try_unwrap() {
                 Ok(fd) => home.run(op::Close::new(fd), at).await,
                 Err(_in_use) => Ok(()),
@@ -71,7 +73,7 @@ impl File {
     pub fn try_clone(&self) -> impl Future<Output = io::Result<Self>> + Send {
         let site = self.site(Location::caller());
         async move {
-            let access = match &self.access {
+            let access = match self.access() {
                 Access::Cursor(cursor) => {
                     let mut cursor = settled(cursor, site).await;
                     cursor.take_failure()?;
@@ -82,14 +84,7 @@ impl File {
                     Turn::new(Writing::<half::Write>::new()),
                 ),
             };
-            Ok(Self {
-                fd: SharedFd::new(self.fd.as_fd().try_clone_to_owned()?),
-                home: self.home.clone(),
-                access,
-                is_device: self.is_device,
-                syncs: self.syncs.clone(),
-                locking: self.locking.clone(),
-            })
+            Ok(self.again(SharedFd::new(self.fd.as_fd().try_clone_to_owned()?), access))
         }
     }
 
@@ -118,7 +113,7 @@ impl File {
 
     async fn hand_on(&mut self, at: &'static Location<'static>) -> io::Result<OwnedFd> {
         let site = self.site(at);
-        match &self.access {
+        match self.access() {
             Access::Cursor(cursor) => {
                 let mut cursor = settled(cursor, site).await;
                 cursor.take_failure()?;
@@ -185,7 +180,7 @@ impl File {
         let at = Location::caller();
         async move {
             let site = self.site(at);
-            let Access::Cursor(cursor) = &self.access else {
+            let Access::Cursor(cursor) = self.access() else {
                 return self.home.run(op::Truncate::new(self.fd.clone(), len), at).await;
             };
             let mut cursor = settled(cursor, site).await;

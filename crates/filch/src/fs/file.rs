@@ -14,6 +14,7 @@ use std::io::{self, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::panic::Location;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::{fmt, mem};
 
 /// From more bytes than this on, a read or write at a place is made by a thread of the kernel's. A worker copies
@@ -45,10 +46,17 @@ const LARGE: usize = 1 << 20;
 pub struct File {
     pub(super) fd: SharedFd,
     pub(super) home: Home,
-    pub(super) access: Access,
-    pub(super) is_device: bool,
+    append: bool,
+    /// Found out when it is first needed: who reads and writes at places alone can do without.
+    pub(super) ways: OnceLock<Ways>,
     pub(super) syncs: Syncs,
     pub(super) locking: Locking,
+}
+
+/// How it is read and written, other than at places.
+pub(super) struct Ways {
+    pub(super) access: Access,
+    pub(super) is_device: bool,
 }
 
 pub(super) enum Access {
@@ -103,23 +111,47 @@ impl File {
         let flags = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) };
         let append = flags != -1 && flags & libc::O_APPEND != 0;
         let mut file = Self::new(SharedFd::new(OwnedFd::from(file)), home, append);
-        if let Access::Cursor(cursor) = &mut file.access {
+        file.access();
+        if let Some(Ways { access: Access::Cursor(cursor), .. }) = file.ways.get_mut() {
             cursor.get_mut().set_position(position);
         }
         Ok(file)
     }
 
     pub(super) fn new(fd: SharedFd, home: Home, append: bool) -> Self {
-        let kind = known(&fd).unwrap_or_default().kind;
-        // Not every descriptor that can be sought in has places: an inotify, say, takes a seek and ignores
-        // it, and what was read from it is gone from it.
-        let access = if matches!(kind, libc::S_IFREG | libc::S_IFBLK | libc::S_IFDIR) {
-            Access::Cursor(Turn::new(Cursor::new(append)))
-        } else {
-            Access::Halves(Turn::new(Reading::new()), Turn::new(Writing::new()))
-        };
-        let is_device = kind == libc::S_IFCHR;
-        Self { fd, home, access, is_device, syncs: Syncs::default(), locking: Locking::default() }
+        let (ways, syncs, locking) = Default::default();
+        Self { fd, home, append, ways, syncs, locking }
+    }
+
+    /// The same file by another descriptor, with what is to be read of it and written to it in `access`.
+    pub(super) fn again(&self, fd: SharedFd, access: Access) -> Self {
+        let ways = Ways { access, is_device: self.ways().is_device };
+        Self {
+            fd,
+            home: self.home.clone(),
+            append: self.append,
+            ways: OnceLock::from(ways),
+            syncs: self.syncs.clone(),
+            locking: self.locking.clone(),
+        }
+    }
+
+    pub(super) fn access(&self) -> &Access {
+        &self.ways().access
+    }
+
+    fn ways(&self) -> &Ways {
+        self.ways.get_or_init(|| {
+            let kind = known(&self.fd).unwrap_or_default().kind;
+            // Not every descriptor that can be sought in has places: an inotify, say, takes a seek and ignores
+            // it, and what was read from it is gone from it.
+            let access = if matches!(kind, libc::S_IFREG | libc::S_IFBLK | libc::S_IFDIR) {
+                Access::Cursor(Turn::new(Cursor::new(self.append)))
+            } else {
+                Access::Halves(Turn::new(Reading::new()), Turn::new(Writing::new()))
+            };
+            Ways { access, is_device: kind == libc::S_IFCHR }
+        })
     }
 
     /// Reads at `offset`, in bytes from the beginning, into `buf`: from its first byte up to its
@@ -191,7 +223,7 @@ impl File {
     pub fn read(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> + Send {
         let site = self.site(Location::caller());
         async move {
-            match &self.access {
+            match self.access() {
                 Access::Cursor(_) if buf.is_empty() => Ok(0),
                 Access::Cursor(cursor) => {
                     let mut cursor = settled(cursor, site).await;
@@ -220,7 +252,7 @@ impl File {
     pub fn write(&self, buf: &[u8]) -> impl Future<Output = io::Result<usize>> + Send {
         let site = self.site(Location::caller());
         async move {
-            match &self.access {
+            match self.access() {
                 Access::Cursor(_) if buf.is_empty() => Ok(0),
                 Access::Cursor(cursor) => {
                     let mut cursor = settled(cursor, site).await;
@@ -247,7 +279,7 @@ impl File {
     pub fn settle(&self) -> impl Future<Output = io::Result<usize>> + Send {
         let site = self.site(Location::caller());
         async move {
-            match &self.access {
+            match self.access() {
                 Access::Cursor(cursor) => {
                     let mut cursor = settled(cursor, site).await;
                     cursor.take_failure()?;
@@ -272,7 +304,7 @@ impl File {
     pub fn seek(&self, to: SeekFrom) -> impl Future<Output = io::Result<u64>> + Send {
         let site = self.site(Location::caller());
         async move {
-            let Access::Cursor(cursor) = &self.access else {
+            let Access::Cursor(cursor) = self.access() else {
                 return Err(io::Error::from_raw_os_error(libc::ESPIPE));
             };
             let mut cursor = settled(cursor, site).await;
@@ -299,11 +331,11 @@ impl File {
     /// Whether so many bytes would hold up the worker that hands them to the kernel: what is in the page cache
     /// is copied at once. Not of what has no positions: there it would be another kind of wait.
     fn is_large(&self, len: usize) -> bool {
-        len > LARGE && matches!(self.access, Access::Cursor(_))
+        len > LARGE && matches!(self.access(), Access::Cursor(_))
     }
 
     pub(super) fn site(&self, at: &'static Location<'static>) -> Site<'_> {
-        Site { fd: &self.fd, home: &self.home, at, is_device: self.is_device }
+        Site { fd: &self.fd, home: &self.home, at, is_device: self.ways().is_device }
     }
 }
 
@@ -326,7 +358,7 @@ pub(crate) struct Known {
 
 /// What is known of an open file. Without waiting (S5): a file system on a network, or one that a program serves, is
 /// not asked, so the length may be out of date there.
-pub(crate) fn known(fd: &SharedFd) -> io::Result<Known> {
+pub(crate) fn known(fd: &impl AsRawFd) -> io::Result<Known> {
     let mut found = mem::MaybeUninit::<libc::statx>::uninit();
     let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
     let mask = libc::STATX_TYPE | libc::STATX_SIZE | libc::STATX_INO;

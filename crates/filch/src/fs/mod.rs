@@ -17,6 +17,7 @@
 //!
 //! What becomes of written data, and when, is in `docs/files.md`, with numbered rules.
 
+mod at_once;
 mod copy;
 mod cursor;
 mod directory;

@@ -19,7 +19,7 @@ impl PollRead for File {
             return Poll::Ready(Ok(0));
         }
         let site = self.site(Location::caller());
-        match &self.access {
+        match self.access() {
             Access::Cursor(cursor) => cursor.poll_common(Role::Reads, cx, |cursor, cx| {
                 // A writer that was told to wait hears of its write when it polls again.
                 let was_writing = cursor.is_writing();
@@ -43,7 +43,7 @@ impl PollWrite for File {
             return Poll::Ready(Ok(0));
         }
         let site = self.site(Location::caller());
-        match &self.access {
+        match self.access() {
             Access::Cursor(cursor) => cursor.poll_common(Role::Writes, cx, |cursor, cx| {
                 // A reader that was told to wait reads again, from behind what is written.
                 let disturbed = cursor.give_up_reading();
@@ -56,7 +56,7 @@ impl PollWrite for File {
 
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let site = self.site(Location::caller());
-        match &self.access {
+        match self.access() {
             Access::Cursor(cursor) => cursor.poll_common(Role::Writes, cx, |cursor, cx| {
                 cursor.poll_written(site, cx).map(|()| cursor.take_failure()).into()
             }),
@@ -77,7 +77,7 @@ impl File {
     #[cfg_attr(not(feature = "futures-io"), expect(dead_code))]
     pub(crate) fn poll_seek(&self, cx: &mut Context<'_>, to: SeekFrom) -> Poll<io::Result<u64>> {
         let site = self.site(Location::caller());
-        let Access::Cursor(cursor) = &self.access else {
+        let Access::Cursor(cursor) = self.access() else {
             return Poll::Ready(Err(io::Error::from_raw_os_error(libc::ESPIPE)));
         };
         // Whoever seeks may read or write next; whoever does, its old waker is of no more use.

@@ -58,7 +58,7 @@ impl File {
 
     async fn sync(&self, data_only: bool, at: &'static Location<'static>) -> io::Result<()> {
         let site = self.site(at);
-        if let Access::Cursor(cursor) = &self.access {
+        if let Access::Cursor(cursor) = self.access() {
             settled(cursor, site).await.take_failure()?;
         }
         self.syncs.run(site, data_only).await

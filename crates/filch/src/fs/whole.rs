@@ -1,13 +1,17 @@
 //! Whole files.
 
 use super::File;
+use super::at_once::Cached;
 use super::file::known;
+use crate::home::Home;
 use crate::io::{Write, failed};
 use filch_uring::IoBuf;
 use std::path::Path;
 use std::{io, mem};
 
 /// Reads a whole file.
+///
+/// What is cached and not large is read at once, without an operation.
 ///
 /// # Errors
 ///
@@ -20,7 +24,14 @@ use std::{io, mem};
 pub fn read(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Vec<u8>>> + Send {
     let path = path.as_ref().to_owned();
     async move {
-        let file = File::open(&path).await?;
+        let home = Home::current()?;
+        let file = match Cached::open(&path).await {
+            Some(cached) => match cached.read_whole() {
+                Some(whole) => return Ok(whole),
+                None => cached.into_file(home)?,
+            },
+            None => File::open(&path).await?,
+        };
         file.read_whole().await.map_err(|error| failed("read", path.display(), error))
     }
 }

@@ -1,5 +1,6 @@
 //! The rules of files, each by its number in `docs/files.md`.
 
+mod cached;
 mod directories;
 mod errors;
 mod handles;
