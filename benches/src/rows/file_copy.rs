@@ -40,15 +40,15 @@ fn work(trial: &Trial) -> io::Result<Sample> {
     let from = data::large(trial.quick)?;
     let to = data::folder()?.join("copy");
     data::fill_cache(&from)?;
-    let (times, quick) = (trial.size, trial.quick);
+    let (times, quick) = ((trial.warm, trial.size), trial.quick);
     let by_call = trial.shape.variant == CALL;
-    let bytes = times * data::blocks(quick) * Page::SIZE as u64;
+    let bytes = trial.size * data::blocks(quick) * Page::SIZE as u64;
     let spent = if trial.contender == RING {
         let mut spent = (Duration::ZERO, Duration::ZERO);
-        for _ in 0..times {
+        for round in 0..times.0 + times.1 {
             let stopwatch = Stopwatch::start();
             ring::copy(&from, &to)?;
-            ended(&mut spent, stopwatch, &to, quick)?;
+            ended(&mut spent, stopwatch, round >= times.0, &to, quick)?;
         }
         spent
     } else {
@@ -62,32 +62,35 @@ fn work(trial: &Trial) -> io::Result<Sample> {
 async fn copies<R: Files>(
     from: PathBuf,
     to: PathBuf,
-    times: u64,
+    times: (u64, u64),
     by_call: bool,
     quick: bool,
 ) -> io::Result<(Duration, Duration)> {
     let mut spent = (Duration::ZERO, Duration::ZERO);
-    for _ in 0..times {
+    for round in 0..times.0 + times.1 {
         let stopwatch = Stopwatch::start();
         if by_call {
             R::copy(&from, &to).await?;
         } else {
             R::copy_by_pieces(&from, &to).await?;
         }
-        ended(&mut spent, stopwatch, &to, quick)?;
+        ended(&mut spent, stopwatch, round >= times.0, &to, quick)?;
     }
     Ok(spent)
 }
 
-/// Takes note of the time, looks at the copy, and removes it.
+/// Takes note of the time, if it counts, looks at the copy, and removes it.
 fn ended(
     spent: &mut (Duration, Duration),
     stopwatch: Stopwatch,
+    counts: bool,
     to: &Path,
     quick: bool,
 ) -> io::Result<()> {
     let (wall, cpu) = stopwatch.stop();
-    *spent = (spent.0 + wall, spent.1 + cpu);
+    if counts {
+        *spent = (spent.0 + wall, spent.1 + cpu);
+    }
     check_copy(to, quick)?;
     fs::remove_file(to)
 }
