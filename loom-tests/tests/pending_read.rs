@@ -7,9 +7,8 @@ mod stream;
 #[allow(dead_code, reason = "each model uses its part")]
 mod waiting;
 
-use filch::models::{Stream, disposed};
-use kernel::{Kernel, descriptor, modelled};
-use loom::sync::Arc;
+use filch::models::disposed;
+use kernel::{Kernel, modelled};
 use loom::thread;
 use std::future::poll_fn;
 use std::task::Poll;

@@ -6,13 +6,11 @@
 #![cfg(filch_loom)]
 
 use filch_atomic::cell::UnsafeCell;
+use filch_atomic::sync::Arc;
 use filch_atomic::sync::atomic::{AtomicUsize, Ordering};
-use filch_atomic::sync::{Arc, Mutex};
 use filch_atomic::thread;
 use filch_loom_tests::{Bench, result};
-use filch_sched::task::{
-    ErrorHook, JoinError, JoinHandle, Meta, OwnedTasks, Schedule, Task, spawn_task,
-};
+use filch_sched::task::{JoinError, JoinHandle};
 use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::AtomicUsize as Count;
