@@ -84,20 +84,14 @@ struct SelfWakes;
 impl Kind for SelfWakes {
     async fn yield_times<R: Runtime>(yields: u64) {
         for _ in 0..yields {
-            SelfWake::new().await;
+            SelfWake { woken: false }.await;
         }
     }
 }
 
 /// Pending once, having woken itself.
-pub(super) struct SelfWake {
+struct SelfWake {
     woken: bool,
-}
-
-impl SelfWake {
-    pub(super) fn new() -> Self {
-        Self { woken: false }
-    }
 }
 
 impl Future for SelfWake {
