@@ -15,7 +15,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::yield_now::SelfWake;
 use super::{EXECUTORS, TOKIO, nothing};
 use crate::measure::{BYTES_TASK, CPU_NS_OP, HEAP_TASK, NS_OP, Sample};
 use crate::plan::{Conduct, Row, Shape, Size, Trial};
@@ -78,9 +77,9 @@ fn anywhere<R: Runtime, E: Event>(trial: &Trial) -> io::Result<Sample> {
     let (workers, tasks, event) = (trial.shape.workers, trial.size, E::new());
     let wait_for_event = move |_: &mut Random| E::wait_owned(event.waiter());
     match trial.shape.variant {
-        NOTHING => R::run(workers, weigh(tasks, |_| pending::<()>(), R::spawn)),
-        EVENT => R::run(workers, weigh(tasks, wait_for_event, R::spawn)),
-        _ => R::run(workers, weigh(tasks, for_long(R::sleep), R::spawn)),
+        NOTHING => R::run(workers, weigh(tasks, |_| pending::<()>(), R::spawn, R::sleep)),
+        EVENT => R::run(workers, weigh(tasks, wait_for_event, R::spawn, R::sleep)),
+        _ => R::run(workers, weigh(tasks, for_long(R::sleep), R::spawn, R::sleep)),
     }
 }
 
@@ -89,9 +88,11 @@ fn here<R: OneThread>(variant: &str, tasks: u64) -> io::Result<Sample> {
     let event = Listened::new();
     let wait_for_event = move |_: &mut Random| Listened::wait_owned(event.waiter());
     match variant {
-        NOTHING => R::run_with_timers(weigh(tasks, |_| pending::<()>(), R::spawn_awaited)),
-        EVENT => R::run_with_timers(weigh(tasks, wait_for_event, R::spawn_awaited)),
-        _ => R::run_with_timers(weigh(tasks, for_long(R::sleep), R::spawn_awaited)),
+        NOTHING => {
+            R::run_with_timers(weigh(tasks, |_| pending::<()>(), R::spawn_awaited, R::sleep))
+        }
+        EVENT => R::run_with_timers(weigh(tasks, wait_for_event, R::spawn_awaited, R::sleep)),
+        _ => R::run_with_timers(weigh(tasks, for_long(R::sleep), R::spawn_awaited, R::sleep)),
     }
 }
 
@@ -101,10 +102,11 @@ fn for_long<F>(sleep: impl Fn(Duration) -> F) -> impl Fn(&mut Random) -> F {
 }
 
 /// Spawns so many tasks that wait, and says what they take.
-async fn weigh<F, H>(
+async fn weigh<F, H, S: Future>(
     tasks: u64,
     wait: impl Fn(&mut Random) -> F,
     spawn: impl Fn(Counted<F>) -> H,
+    sleep: impl Fn(Duration) -> S,
 ) -> io::Result<Sample> {
     let mut random = Random::new(11);
     let mut handles = Vec::with_capacity(tasks as usize);
@@ -116,7 +118,8 @@ async fn weigh<F, H>(
         handles.extend((0..AT_A_TIME).map(|_| spawn(Counted(wait(&mut random)))));
         // Relaxed: a count, and nothing else is told by it.
         while POLLED.load(Ordering::Relaxed) < spawned {
-            SelfWake::new().await;
+            // Not by waking itself: that may put it before all others.
+            sleep(Duration::from_millis(1)).await;
         }
     }
     let times = stopwatch.stop();
