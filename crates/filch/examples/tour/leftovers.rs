@@ -5,8 +5,9 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-/// How long what is on its way out may take, in milliseconds.
-const PATIENCE: u32 = 10_000;
+/// How often to look for what is on its way out, and how long to wait in between.
+const LOOKS: u32 = 1_000;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What the process has at a moment when nothing is under way.
 #[derive(Debug, Clone, Copy)]
@@ -22,11 +23,11 @@ impl Holdings {
     /// When what is on its way out (a child that is waited for by the reaper, a thread) is gone.
     pub(crate) async fn settled(most_descriptors: usize) -> Self {
         let mut now = Self::now();
-        for _ in 0..PATIENCE {
+        for _ in 0..LOOKS {
             if now.children == 0 && now.descriptors <= most_descriptors {
                 break;
             }
-            sleep(Duration::from_millis(1)).await;
+            sleep(PAUSE).await;
             now = Self::now();
         }
         now
@@ -49,11 +50,11 @@ pub(crate) fn threads() -> usize {
         let name = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("comm"));
         threads.filter_map(|thread| name(thread).ok()).filter(|it| it.starts_with("filch")).count()
     };
-    for _ in 0..PATIENCE {
+    for _ in 0..LOOKS {
         if count() == 0 {
             return 0;
         }
-        thread::sleep(Duration::from_millis(1));
+        thread::sleep(PAUSE);
     }
     count()
 }
