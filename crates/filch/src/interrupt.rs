@@ -145,6 +145,9 @@ fn action(handler: libc::sighandler_t) -> libc::sigaction {
     let mut action = unsafe { MaybeUninit::<libc::sigaction>::zeroed().assume_init() };
     action.sa_sigaction = handler;
     action.sa_flags = libc::SA_RESETHAND | libc::SA_RESTART | libc::SA_ONSTACK;
+    // No other handler begins on top of it: the stack for signals is small.
+    // SAFETY: the set is there.
+    unsafe { libc::sigfillset(&raw mut action.sa_mask) };
     action
 }
 

@@ -70,14 +70,25 @@ async fn put(shared: Arc<Shared>, first: u64, mut dice: Dice) -> Result<(), Faul
         let permit = insist!(dice, shared.semaphore.acquire())?;
         // SeqCst: they count each other.
         let others = shared.inside.fetch_add(1, Ordering::SeqCst);
+        let inside = Inside(&shared.inside);
         let put = insist!(dice, shared.queue.put(item));
         task::yield_now().await;
-        shared.inside.fetch_sub(1, Ordering::SeqCst);
+        drop(inside);
         drop(permit);
         ensure(others < PERMITS, "there are more than there are permits")?;
         put?;
     }
     Ok(())
+}
+
+/// One who has a permit. If its task is cut it goes before the permit does.
+struct Inside<'a>(&'a AtomicUsize);
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        // SeqCst: as where it is counted.
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 async fn a_value_that_changes(dice: &mut Dice) -> Outcome {
