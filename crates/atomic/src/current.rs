@@ -97,6 +97,19 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<()> {
     })
 }
 
+/// As [`poll_proceed`], for who goes another way when it may not: false, and nobody is woken.
+#[inline]
+pub fn try_proceed() -> bool {
+    CURRENT.with(|current| match current.budget.get() {
+        UNLIMITED => true,
+        0 => false,
+        left => {
+            current.budget.set(left - 1);
+            true
+        }
+    })
+}
+
 /// Whether the task being polled may still make progress in this poll.
 #[inline]
 pub fn has_budget() -> bool {
@@ -285,7 +298,7 @@ mod tests {
     fn outside_a_task_there_is_no_limit_and_no_record() {
         let mut cx = Context::from_waker(Waker::noop());
         for _ in 0..1_000 {
-            assert!(poll_proceed(&mut cx).is_ready());
+            assert!(poll_proceed(&mut cx).is_ready() && try_proceed());
         }
         note_wait(WaitKind::Timer, 1, Location::caller());
         assert!(task().is_null());
@@ -300,9 +313,12 @@ mod tests {
                 assert!(poll_proceed(&mut cx).is_ready());
             }
             assert!(poll_proceed(&mut cx).is_pending());
-            assert!(!has_budget());
+            assert!(!has_budget() && !try_proceed());
             let poll = || {
-                assert!(has_budget());
+                for _ in 1..BUDGET {
+                    assert!(try_proceed(), "it is a unit each");
+                }
+                assert!(has_budget() && try_proceed() && !has_budget());
                 note_wait(WaitKind::Join, 7, Location::caller());
             };
             // SAFETY: nobody asks for the task here but this test, which only compares.

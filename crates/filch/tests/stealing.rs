@@ -10,7 +10,7 @@ use filch::{Handle, JoinHandle, Runtime};
 use filch_testkit::limits::watchdog;
 use std::collections::HashSet;
 use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -248,6 +248,41 @@ fn what_is_always_ready_takes_turns() {
         runtime.block_on(task).unwrap();
         stop.store(false, Ordering::Relaxed);
     }
+}
+
+/// I6, S6. Nor does what an earlier read has left, when it is taken bit by bit.
+#[test]
+fn what_is_left_of_a_read_takes_turns() {
+    const MUCH: usize = 32 << 10;
+    let _watchdog = watchdog(PATIENCE);
+    let runtime = runtime(1);
+    let task = runtime.handle().spawn(async {
+        let (stream, mut peer) = pair();
+        {
+            let mut read = std::pin::pin!(stream.read_owned(Vec::with_capacity(MUCH)));
+            let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(read.as_mut().poll(&mut cx).is_pending());
+        }
+        peer.write_all(&vec![1; MUCH]).unwrap();
+        // Relaxed, all: one worker does it all.
+        let (turns, is_over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let (counted, ends) = (turns.clone(), is_over.clone());
+        let other = filch::spawn(async move {
+            while !ends.load(Ordering::Relaxed) {
+                counted.fetch_add(1, Ordering::Relaxed);
+                filch::task::yield_now().await;
+            }
+        });
+        for _ in 0..MUCH {
+            assert_eq!(stream.read(&mut [0]).await.unwrap(), 1);
+        }
+        is_over.store(true, Ordering::Relaxed);
+        other.await.unwrap();
+        turns.load(Ordering::Relaxed)
+    });
+    let turns = runtime.block_on(task).unwrap();
+    // 128 reads to a turn.
+    assert!(turns >= MUCH / 128, "{turns} turns");
 }
 
 /// A sender that never lets the reader wait does not keep the worker to itself.

@@ -56,10 +56,13 @@ impl<T> Turn<T> {
     }
 
     /// The turn that [`lock_at`](Self::lock_at) would give at once: the usual one, without a place to wait in.
+    ///
+    /// It costs a unit of the task's budget (I6), for what is read in it may be there already (S6). Who gets none here
+    /// goes there, and pays again: with the next poll's, as a rule.
     #[inline]
     pub(crate) fn lock_now(&self) -> Option<Taken<'_, T>> {
         // Who has used up its budget gives way, as there.
-        if current::has_budget() { self.try_lock() } else { None }
+        if current::try_proceed() { self.try_lock() } else { None }
     }
 
     /// A turn, if nobody has it, and nobody waits for it.

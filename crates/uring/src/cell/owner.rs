@@ -71,6 +71,7 @@ impl Owner {
         if self.home.ward.is_some() {
             return self.entry(handle.key());
         }
+        debug_assert!(self.home.state(handle.key()) != State::Over, "staged after it was over");
         // SAFETY: as there; the handle says what it is.
         let entry =
             handle.cell().payload.with_mut(|payload| unsafe { erased::entry::<T>(payload) });
