@@ -6,7 +6,7 @@ use filch::fs::{File, OpenOptions};
 use filch_testkit::Cut;
 use filch_testkit::leaks::descriptors;
 use std::io::{SeekFrom, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -187,11 +187,49 @@ async fn the_error_of_a_dropped_change_of_length_is_heard_of() {
     assert_eq!(file.sync_all().await.unwrap_err().raw_os_error(), Some(libc::EINVAL));
     file.sync_all().await.expect("it was told");
     leave(&file).await;
+    assert_eq!(file.write(b"lost").await.unwrap_err().raw_os_error(), Some(libc::EINVAL));
+    let own = file.write(b"lost").await.unwrap_err();
+    assert_eq!(own.raw_os_error(), Some(libc::EBADF), "it was told");
+    leave(&file).await;
+    assert_eq!(file.try_clone().await.unwrap_err().raw_os_error(), Some(libc::EINVAL));
+    file.try_clone().await.expect("it was told").close().await.expect("nothing of the other's");
+    leave(&file).await;
     assert_eq!(file.close().await.unwrap_err().raw_os_error(), Some(libc::EINVAL));
     assert_eq!(std::fs::read(&temp.0).unwrap(), b"contents");
     // One that may be. (Older rings do not know the operation; that is no failure.)
     let file = OpenOptions::new().write(true).open(&temp.0).await.unwrap();
     leave(&file).await;
     file.sync_all().await.unwrap();
+    file.close().await.unwrap();
+}
+
+/// Whether this kernel's rings know how to change the length of a file.
+fn rings_change_lengths() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("a kernel has one");
+    let mut numbers = release.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
+    (numbers.next(), numbers.next()) >= (Some(6), Some(9))
+}
+
+/// FS-6: also where that word is about the length, of a file that may be changed.
+#[filch::test]
+async fn the_error_of_a_dropped_bad_length_is_heard_of() {
+    // SAFETY: the name ends with a NUL.
+    let fd =
+        unsafe { libc::memfd_create(c"filch".as_ptr(), libc::MFD_CLOEXEC | libc::MFD_HUGETLB) };
+    if fd == -1 || !rings_change_lengths() {
+        println!("SKIPPED: no files of huge pages here, or no ring that changes lengths");
+        return;
+    }
+    // SAFETY: new and ours.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let file = File::from_std(fd.into()).unwrap();
+    assert_eq!(file.set_len(1).await.unwrap_err().raw_os_error(), Some(libc::EINVAL));
+    {
+        let mut change = Box::pin(file.set_len(1));
+        let polled = std::future::poll_fn(|cx| Poll::Ready(change.as_mut().poll(cx))).await;
+        assert!(polled.is_pending(), "the ring has it");
+    }
+    assert_eq!(file.sync_all().await.unwrap_err().raw_os_error(), Some(libc::EINVAL));
+    file.sync_all().await.expect("it was told");
     file.close().await.unwrap();
 }

@@ -6,6 +6,7 @@ pub(crate) use view::{View, has_deferred_work};
 
 use crate::config::{Config, Features};
 use crate::error::SetupError;
+use crate::op::Truncate;
 use crate::sys::{self, Wait};
 use io_uring::{IoUring, squeue};
 use std::os::fd::{AsRawFd, RawFd};
@@ -78,6 +79,7 @@ impl Ring {
             return Err(SetupError::lacking("waits cannot time out (no FEAT_EXT_ARG)"));
         }
         let no_iowait = parameters.is_feature_no_iowait();
+        Truncate::learn(&ring.submitter());
         let view = View::new(&ring).map_err(|error| SetupError::new("mmap", error))?;
         Ok(Self { view: Arc::new(view), ring, no_iowait, features })
     }

@@ -1,6 +1,6 @@
 //! Reading and writing a file at its cursor: what of it outlives the future that began it.
 
-use super::file::known;
+use super::file::{Known, known};
 use crate::half::{Site, Unheard, was_given_up};
 use crate::home::lost_its_ring;
 use filch_atomic::scope;
@@ -251,8 +251,11 @@ impl Cursor {
         let written = written?;
         self.position += written as u64;
         if self.append {
-            // Wherever the cursor was, the bytes went to the end.
-            self.position = end(site.fd).unwrap_or(self.position);
+            // Wherever the cursor was, the bytes went to the end. No server is asked where that is by now (S5).
+            match known(site.fd) {
+                Ok(Known { kind: libc::S_IFREG, len, .. }) => self.position = len,
+                _ => self.position = end(site.fd).unwrap_or(self.position),
+            }
         }
         Ok(written)
     }
@@ -308,16 +311,22 @@ pub(super) fn poll_left<T: Operation>(
     scope::outside(|| site.poll(op, cx))
 }
 
-/// Whether a change of length was refused by a ring that does not know it: nothing was tried. The system refuses in
-/// the same words what is no regular file, and one that is not open for writing.
+/// Whether a change of length was refused by a ring that does not know it: nothing was tried. The system has the same
+/// word for what is no regular file, for one that is not open for writing, and for a length that cannot be (of huge
+/// pages a file has whole ones): where rings do not know it, the last of these is taken for the former.
 fn is_unknown(fd: &SharedFd, error: &io::Error) -> bool {
-    if error.raw_os_error() != Some(libc::EINVAL) {
+    if !is_refused_unknown(error) {
         return false;
     }
     // SAFETY: no pointers.
     let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
     let may_write = flags & libc::O_ACCMODE != libc::O_RDONLY;
     may_write && known(fd).is_ok_and(|known| known.kind == libc::S_IFREG)
+}
+
+/// Whether a ring that does not know how to change lengths may have said this.
+pub(super) fn is_refused_unknown(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EINVAL) && !op::Truncate::is_known()
 }
 
 /// Where the file ends, also for block devices. The file's own position is moved, and used for nothing

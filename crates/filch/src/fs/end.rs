@@ -1,6 +1,6 @@
 //! What becomes of an open file in the end: it is closed, handed on, or had twice.
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, is_refused_unknown};
 use super::file::{Access, File, settled};
 use super::on_pool::on_pool;
 use crate::half::{self, Reading, Site, Turn, Writing};
@@ -186,7 +186,7 @@ impl File {
             let mut cursor = settled(cursor, site).await;
             match poll_fn(|cx| cursor.poll_resize(site, len, cx)).await {
                 // A ring that does not know the operation says the same as the call to a bad length.
-                Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                Err(error) if is_refused_unknown(&error) => {
                     let Ok(len) = libc::off_t::try_from(len) else { return Err(error) };
                     let fd = self.fd.clone();
                     // SAFETY: no pointers.

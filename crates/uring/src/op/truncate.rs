@@ -4,9 +4,13 @@ use super::{Operation, WaitWithout};
 use crate::fd::SharedFd;
 use crate::sys;
 use filch_atomic::current::WaitKind;
-use io_uring::{opcode, squeue, types};
+use io_uring::{Probe, Submitter, opcode, squeue, types};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::OnceLock;
+
+/// Whether rings know it, which the first one of the process was asked.
+static IS_KNOWN: OnceLock<bool> = OnceLock::new();
 
 /// Makes a file so long: what is behind goes, what is missing reads as zeroes. In a ring since kernel 6.9;
 /// before, that is refused with `EINVAL`.
@@ -20,6 +24,20 @@ impl Truncate {
     /// Makes the file `len` bytes long.
     pub fn new(fd: SharedFd, len: u64) -> Self {
         Self { fd, len }
+    }
+
+    /// Whether the kernel's rings know it. If not, `EINVAL` says that nothing was tried; otherwise that the system has
+    /// refused it. False where no ring could tell, or there has been none yet.
+    pub fn is_known() -> bool {
+        IS_KNOWN.get().copied().unwrap_or(false)
+    }
+
+    /// Asks a ring whether it knows it, if none was asked before: one system call.
+    pub(crate) fn learn(ring: &Submitter<'_>) {
+        IS_KNOWN.get_or_init(|| {
+            let mut probe = Probe::new();
+            ring.register_probe(&mut probe).is_ok() && probe.is_supported(opcode::Ftruncate::CODE)
+        });
     }
 }
 
