@@ -1,12 +1,15 @@
 //! Files that have no positions: pipes, eventfds, terminals (C1, D6).
 
-use filch::fs::File;
+mod support;
+
+use filch::fs::{File, OpenOptions};
 use filch::io::{Read, Write};
 use filch::time::{sleep, timeout};
 use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
+use support::{Bytes, everywhere, make_fifo, temp};
 
 const SHORT: Duration = Duration::from_millis(5);
 
@@ -96,9 +99,7 @@ async fn a_pipe_of_the_standard_library_is_read_to_its_end() {
 #[filch::test]
 async fn a_fifo_to_be_written_waits_for_its_reader() {
     let path = std::env::temp_dir().join(format!("filch-fifo-{}", std::process::id()));
-    let name = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
-    // SAFETY: a path that ends with a NUL.
-    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    make_fifo(&path);
     // So that the kernel knows the path by heart: then it does not wait at its first attempt.
     std::fs::metadata(&path).unwrap();
     let to_write = filch::fs::OpenOptions::new().write(true).open(&path);
@@ -111,6 +112,77 @@ async fn a_fifo_to_be_written_waits_for_its_reader() {
     drop(file);
     assert_eq!(reader.await.unwrap(), "through");
     std::fs::remove_file(&path).unwrap();
+}
+
+/// FS-21. As nobody writes yet, it has no end.
+#[filch::test]
+async fn a_fifo_to_be_read_waits_for_who_writes_to_it() {
+    let path = temp("fifo");
+    make_fifo(&path);
+    // So that the kernel knows the path by heart: then it does not wait at its first attempt.
+    std::fs::metadata(&path).unwrap();
+    let mut whole = Box::pin(filch::fs::read(path.clone()));
+    assert!(timeout(SHORT, &mut whole).await.is_err(), "nobody writes");
+    let mut writer = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    assert!(timeout(SHORT, &mut whole).await.is_err(), "nobody has written");
+    writer.write_all(b"through").unwrap();
+    drop(writer);
+    assert_eq!(whole.await.unwrap(), b"through");
+
+    let read = async |path: &std::path::Path| {
+        let (mut file, mut text) = (File::open(path).await?, String::new());
+        file.read_to_string(&mut text).await?;
+        // There was somebody: now it is at its end.
+        assert_eq!(file.read(&mut [0; 8]).await?, 0);
+        Ok::<_, std::io::Error>(text)
+    };
+    let mut whole = Box::pin(read(&path));
+    assert!(timeout(SHORT, &mut whole).await.is_err(), "nobody writes");
+    // One who comes and says nothing.
+    let writer = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    assert!(timeout(SHORT, &mut whole).await.is_err(), "nobody has written");
+    drop(writer);
+    assert_eq!(whole.await.unwrap(), "");
+
+    // Who may not read it is told so, and does not wait.
+    let reader = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let file = OpenOptions::new().write(true).open(&path).await.unwrap();
+    let error = file.read(&mut [0; 8]).await.unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EBADF));
+    drop(reader);
+    std::fs::remove_file(&path).unwrap();
+}
+
+/// FS-21, C1. That nobody writes yet is not forgotten with the read that was dropped.
+async fn reads_a_fifo(cut: filch_testkit::Cut) {
+    let path = temp("fifo");
+    make_fifo(&path);
+    std::fs::metadata(&path).unwrap();
+    let got = Bytes::default();
+    let into = got.clone();
+    let reading = async {
+        let file = Arc::new(File::open(&path).await.unwrap());
+        let read_all = move |file: Arc<File>, size: usize, into: Bytes| async move {
+            let mut piece = vec![0; size];
+            while let read @ 1.. = file.read(&mut piece).await.unwrap() {
+                into.add(&piece[..read]);
+            }
+        };
+        cut.run(read_all(file.clone(), 3, into.clone())).await;
+        read_all(file, 5, into).await;
+    };
+    filch::join!(reading, async {
+        support::breathe().await;
+        let to_write = OpenOptions::new().write(true).open(&path).await.unwrap();
+        (&to_write).write_all(b"all of it").await.unwrap();
+    });
+    assert_eq!(got.take(), b"all of it");
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn a_dropped_read_of_a_fifo_forgets_no_writer() {
+    everywhere(2, reads_a_fifo);
 }
 
 /// The two sides of a new pseudo-terminal.

@@ -104,7 +104,8 @@ impl OpenOptions {
     }
 
     /// Opens the file. A FIFO to be written waits for its reader, and holds one of the kernel's few threads
-    /// for files (four for each processor) meanwhile: many of them at a time keep other files waiting.
+    /// for files (four for each processor) meanwhile: many of them at a time keep other files waiting. One to be read
+    /// may be open before anybody writes to it; then its reads wait for that.
     ///
     /// # Errors
     ///

@@ -10,11 +10,13 @@ use filch::{Builder, Runtime};
 use filch_testkit::leaks::{Before, descriptors};
 use filch_testkit::{Cut, DropAtEveryPoll, Job, Summary};
 use socket2::{Domain, Socket, Type};
+use std::ffi::CString;
 use std::future::Future;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
@@ -164,6 +166,13 @@ pub fn temp(name: &str) -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     std::env::temp_dir().join(format!("filch-{name}-{}-{number}", std::process::id()))
+}
+
+/// A pipe with a name.
+pub fn make_fifo(path: &Path) {
+    let path = CString::new(path.as_os_str().as_bytes()).expect("no NUL");
+    // SAFETY: the text ends with a NUL.
+    assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
 }
 
 /// Removes a file at the end.
