@@ -1,7 +1,8 @@
 //! What is in the system's caches, by plain calls that fail rather than wait.
 //!
 //! They are what a ring tries first, in the thread that submits: so they hold up a worker for as long as an operation
-//! would, and no longer (S5). For a small file they cost less than two operations do:
+//! would, and no longer (S5). Where a server or a program is asked as a file is opened (NFS, FUSE, fanotify), that may
+//! be long, by either way. For a small file they cost less than two operations do:
 //! `docs/decisions/2026-11-23-files-measured.md`.
 
 use super::file::{File, Known, known};
@@ -20,6 +21,9 @@ const MOST: usize = 1 << 20;
 
 /// So many bytes are asked for before anything is known of the file: to ask for its length costs more than that.
 const FIRST: usize = 16 << 10;
+
+/// For so many bytes a task pays a unit of its budget, as for a large transfer of a socket's.
+const UNIT: usize = 128 << 10;
 
 /// A file that was opened at once, to be read.
 pub(super) struct Cached(OwnedFd);
@@ -54,30 +58,44 @@ impl Cached {
     }
 
     /// All that is in it, if that is in the page cache and not much. Else nothing has happened.
-    pub(super) fn read_whole(&self) -> Option<Vec<u8>> {
-        let mut whole = Vec::new();
-        whole.try_reserve_exact(FIRST).ok()?;
-        self.fill(&mut whole)?;
-        if whole.len() < whole.capacity() {
-            // What can be read without waiting is no file of a server's (S5): its length is known here.
-            // SAFETY: no pointers. Nobody uses the position that this moves.
-            let end = unsafe { libc::lseek(self.0.as_raw_fd(), 0, libc::SEEK_END) };
-            whole.shrink_to_fit();
-            return (usize::try_from(end) == Ok(whole.len())).then_some(whole);
+    pub(super) async fn read_whole(&self) -> Option<Vec<u8>> {
+        let whole = self.read_now()?;
+        // What was much gives the others their turns (S5), now that it has been read all at one time.
+        for _ in 0..whole.len() / UNIT {
+            poll_fn(current::poll_proceed).await;
         }
-        let Known { kind, len, .. } = known(&self.0).ok()?;
-        let rest = usize::try_from(len).ok()?.checked_sub(whole.len())?;
-        if kind != libc::S_IFREG || whole.len() + rest > MOST {
-            return None;
-        }
-        // One byte more than there should be: it is not there unless the file has grown.
-        whole.try_reserve_exact(rest + 1).ok()?;
-        self.fill(&mut whole)?;
-        (whole.len() as u64 == len).then_some(whole)
+        Some(whole)
     }
 
-    /// Reads on, at once, as much as there is room for.
-    fn fill(&self, whole: &mut Vec<u8>) -> Option<()> {
+    fn read_now(&self) -> Option<Vec<u8>> {
+        let mut whole = Vec::new();
+        whole.try_reserve_exact(FIRST).ok()?;
+        let mut is_first = true;
+        // Its end is where a read finds nothing. To ask for its length, some file systems would ask a server.
+        while self.fill(&mut whole)? > 0 {
+            if whole.len() < whole.capacity() {
+                continue;
+            }
+            // More than was to be expected: it grows.
+            if !mem::take(&mut is_first) {
+                return None;
+            }
+            let Known { kind, len, .. } = known(&self.0).ok()?;
+            let rest = usize::try_from(len).ok()?.checked_sub(whole.len())?;
+            if kind != libc::S_IFREG || whole.len() + rest > MOST {
+                return None;
+            }
+            // One byte more than there should be: the read that finds the end needs room.
+            whole.try_reserve_exact(rest + 1).ok()?;
+        }
+        if is_first {
+            whole.shrink_to_fit();
+        }
+        Some(whole)
+    }
+
+    /// Reads on, at once, as much as there is room for: there is some. 0 at the end.
+    fn fill(&self, whole: &mut Vec<u8>) -> Option<usize> {
         let (place, room) = (whole.len() as libc::off_t, whole.spare_capacity_mut());
         let part = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
         let (fd, part, flags) = (self.0.as_raw_fd(), &raw const part, libc::RWF_NOWAIT);
@@ -86,7 +104,7 @@ impl Cached {
         let read = usize::try_from(read).ok()?;
         // SAFETY: the call has filled so many, behind those that were there.
         unsafe { whole.set_len(whole.len() + read) };
-        Some(())
+        Some(read)
     }
 
     /// As a file like any other.

@@ -11,7 +11,8 @@ use std::{io, mem};
 
 /// Reads a whole file.
 ///
-/// What is cached and not large is read at once, without an operation.
+/// What is cached and not large is read at once, without an operation. A FIFO is waited for until somebody has written
+/// to it.
 ///
 /// # Errors
 ///
@@ -26,13 +27,14 @@ pub fn read(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Vec<u8>>>
     async move {
         let home = Home::current()?;
         let file = match Cached::open(&path).await {
-            Some(cached) => match cached.read_whole() {
+            Some(cached) => match cached.read_whole().await {
                 Some(whole) => return Ok(whole),
-                None => cached.into_file(home)?,
+                None => cached.into_file(home),
             },
-            None => File::open(&path).await?,
+            None => Ok(File::open(&path).await?),
         };
-        file.read_whole().await.map_err(|error| failed("read", path.display(), error))
+        let whole = async { file?.read_whole().await };
+        whole.await.map_err(|error| failed("read", path.display(), error))
     }
 }
 

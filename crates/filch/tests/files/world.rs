@@ -13,8 +13,11 @@ pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
     pub(crate) fn new(name: &str) -> Self {
-        let path = temp(name);
-        std::fs::create_dir(&path).expect("the temporary directory takes directories");
+        Self::at(temp(name))
+    }
+
+    pub(crate) fn at(path: PathBuf) -> Self {
+        std::fs::create_dir(&path).expect("directories can be made there");
         Self(path)
     }
 }
