@@ -142,7 +142,8 @@ impl File {
 
     fn ways(&self) -> &Ways {
         self.ways.get_or_init(|| {
-            let kind = known(&self.fd).unwrap_or_default().kind;
+            let kind =
+                known(&self.fd).map_or_else(|_| kind_by_seeking(&self.fd), |known| known.kind);
             // Not every descriptor that can be sought in has places: an inotify, say, takes a seek and ignores
             // it, and what was read from it is gone from it.
             let access = if matches!(kind, libc::S_IFREG | libc::S_IFBLK | libc::S_IFDIR) {
@@ -373,6 +374,17 @@ pub(crate) fn known(fd: &impl AsRawFd) -> io::Result<Known> {
         len: found.stx_size,
         which: (found.stx_dev_major, found.stx_dev_minor, found.stx_ino),
     })
+}
+
+/// Of which kind a file seems to be, if the system does not tell (in a sandbox that does not know `statx`, or without
+/// memory): what can be sought in is taken for a regular file, and whatever else for a device, of which the most care
+/// is taken. Without waiting: where it is now, the system knows.
+fn kind_by_seeking(fd: &impl AsRawFd) -> u32 {
+    // SAFETY: no pointers.
+    match unsafe { libc::lseek(fd.as_raw_fd(), 0, libc::SEEK_CUR) } {
+        -1 => libc::S_IFCHR,
+        _ => libc::S_IFREG,
+    }
 }
 
 by_shared_reference!(File: Read);

@@ -1,6 +1,7 @@
 //! The rules of files, each by its number in `docs/files.md`.
 
 mod cached;
+mod confined;
 mod directories;
 mod errors;
 mod handles;
