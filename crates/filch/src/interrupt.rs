@@ -49,8 +49,11 @@ impl Installed {
             return None;
         }
         drop(TARGET.replace(Some(Box::new(Target { interrupter, process: process::id() }))));
-        if exchange(&action(handler())).is_some() {
-            return Some(Self(()));
+        match exchange(&action(handler())) {
+            Some(former) if former.sa_sigaction == libc::SIG_DFL => return Some(Self(())),
+            // The program's own, that came between the look and the change.
+            Some(former) => drop(exchange(&former)),
+            None => {}
         }
         drop(TARGET.replace(None));
         None
@@ -145,9 +148,8 @@ fn action(handler: libc::sighandler_t) -> libc::sigaction {
     let mut action = unsafe { MaybeUninit::<libc::sigaction>::zeroed().assume_init() };
     action.sa_sigaction = handler;
     action.sa_flags = libc::SA_RESETHAND | libc::SA_RESTART | libc::SA_ONSTACK;
-    // No other handler begins on top of it: the stack for signals is small.
-    // SAFETY: the set is there.
-    unsafe { libc::sigfillset(&raw mut action.sa_mask) };
+    // Who was there before is none that blocks anything.
+    action.sa_mask = filch_uring::mask_of_handlers(&action.sa_mask);
     action
 }
 

@@ -1,5 +1,5 @@
-//! Signals that come between two steps of filch's own: each step at which it looks at what is installed for a signal, or
-//! changes it, is a call of `sigaction`, and those go by this file.
+//! Signals, and handlers of the program's own, that come between two steps of filch's own: each step at which it looks at
+//! what is installed for a signal, or changes it, is a call of `sigaction`, and those go by this file.
 
 mod support;
 
@@ -43,11 +43,20 @@ static ARMED: AtomicI32 = AtomicI32::new(0);
 /// At which step.
 static LEFT: AtomicUsize = AtomicUsize::new(0);
 static HAS_COME: AtomicBool = AtomicBool::new(false);
+/// What is to come is no signal: the program installs a handler for it.
+static INSTALLS: AtomicBool = AtomicBool::new(false);
 
 fn step(signal: c_int) {
     if ARMED.load(Ordering::SeqCst) == signal && LEFT.fetch_sub(1, Ordering::SeqCst) == 1 {
         HAS_COME.store(true, Ordering::SeqCst);
-        raise(signal);
+        if INSTALLS.load(Ordering::SeqCst) {
+            // SAFETY: all zeroes is a value of it.
+            let mut action = unsafe { mem::zeroed::<libc::sigaction>() };
+            action.sa_sigaction = foreign();
+            install(signal, &action);
+        } else {
+            raise(signal);
+        }
     }
 }
 
@@ -178,6 +187,53 @@ fn the_end_of_run_opens_no_gap() {
             assert_eq!(FOREIGN.load(Ordering::SeqCst) - before, u32::from(disarm()));
             assert_eq!(installed(libc::SIGINT), foreign());
             Displaced::by(libc::SIG_DFL, libc::SIGINT);
+        });
+    });
+}
+
+/// SIGNAL-3, SIGNAL-4: a handler that somebody installs at whichever step of a listener's coming and going is there in the
+/// end; also where ours, which was put back after its time, gives up.
+#[test]
+fn a_handler_that_comes_in_between_stays() {
+    child::run("a_handler_that_comes_in_between_stays", || {
+        let _watchdog = watchdog(PATIENCE);
+        INSTALLS.store(true, Ordering::SeqCst);
+        let runtime = runtime(1);
+        let listen = || runtime.block_on(async { signal(SignalKind::window_change()).unwrap() });
+        let is_there = || {
+            let left = if disarm() { foreign() } else { libc::SIG_DFL };
+            assert_eq!(installed(libc::SIGWINCH), left);
+            Displaced::by(libc::SIG_DFL, libc::SIGWINCH);
+        };
+        at_every_step(8, || {
+            arm(libc::SIGWINCH);
+            drop(listen());
+            is_there();
+        });
+        let listener = listen();
+        let ours = action(libc::SIGWINCH);
+        drop(listener);
+        at_every_step(4, || {
+            install(libc::SIGWINCH, &ours);
+            arm(libc::SIGWINCH);
+            raise(libc::SIGWINCH);
+            is_there();
+        });
+    });
+}
+
+/// RUN-11: a handler of the program's own that comes at whichever step of the beginning or the end of a `run` stays.
+#[test]
+fn run_displaces_no_handler_that_comes_in_between() {
+    child::run("run_displaces_no_handler_that_comes_in_between", || {
+        let _watchdog = watchdog(PATIENCE);
+        INSTALLS.store(true, Ordering::SeqCst);
+        at_every_step(8, || {
+            Displaced::by(libc::SIG_DFL, libc::SIGINT);
+            arm(libc::SIGINT);
+            watched(1).interrupt(Interrupt::CancelMain).run(async {}).unwrap();
+            let left = if disarm() { foreign() } else { libc::SIG_DFL };
+            assert_eq!(installed(libc::SIGINT), left);
         });
     });
 }

@@ -45,7 +45,9 @@ pub enum Rescue {
     /// By this signal, of which it gets one when there is something to gain.
     ///
     /// The first driver that names a signal installs a handler for it, once for the process
-    /// (`SA_RESTART | SA_ONSTACK | SA_SIGINFO`), which calls the one that was there before. Each driver
+    /// (`SA_RESTART | SA_ONSTACK | SA_SIGINFO`; without `SA_ONSTACK` if there was one before that does
+    /// without), which calls the one that was there before. While they run their thread has all signals
+    /// blocked but those that the machine raises. Each driver
     /// lets the signal through on its thread, for as long as it lives. A handler that somebody installs
     /// later should call the one it finds; if it does not, rescues gain little, and nothing else breaks.
     ///

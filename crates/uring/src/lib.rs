@@ -91,4 +91,4 @@ pub use fd::SharedFd;
 pub use op::{Op, Operation, Position, WaitWithout};
 pub use quarantine::Quarantine;
 #[cfg(not(filch_loom))]
-pub use rescue::is_rescue_signal;
+pub use rescue::{is_rescue_signal, mask_of_handlers};

@@ -144,6 +144,29 @@ fn a_foreign_handler_that_does_not_chain_breaks_nothing() {
     assert!(CALLED[4].load(Ordering::SeqCst) > 0);
 }
 
+extern "C" fn on_its_own_stack(signal: i32) {
+    // SAFETY: all zeroes is a value of it; there is room for it, and nothing is changed.
+    let flags = unsafe {
+        let mut stack = std::mem::zeroed::<libc::stack_t>();
+        assert_eq!(libc::sigaltstack(std::ptr::null(), &raw mut stack), 0);
+        stack.ss_flags
+    };
+    let nth = (signal - libc::SIGRTMIN()) as usize;
+    CALLED[nth].fetch_add(usize::from(flags & libc::SS_ONSTACK == 0), Ordering::SeqCst);
+}
+
+/// One that has not asked for the stack for signals may need more than there is.
+#[test]
+fn a_foreign_handler_keeps_the_stack_of_the_thread() {
+    let signal = own_signal(7);
+    install(signal, on_its_own_stack as *const () as usize, 0);
+    let config = Config { rescue: Rescue::Signal(signal), ..Config::default() };
+    let _driver = Driver::new(&config).expect("a ring");
+    // SAFETY: a plain number.
+    assert_eq!(unsafe { libc::raise(signal) }, 0);
+    assert_eq!(CALLED[7].load(Ordering::SeqCst), 1);
+}
+
 fn is_blocked(signal: i32) -> bool {
     // SAFETY: asks for the thread's mask.
     unsafe {

@@ -155,7 +155,7 @@ impl<A: Copy + PartialEq + Send + Sync> Slot<A> {
                 _ => list.earlier,
             };
             // What was there before is installed again; if not, `nobody` sees to it.
-            list.is_over = system.install(&due).is_ok();
+            list.is_over = self.displace(system, &due).unwrap_or(false);
         }
         // It stays, for those handlers that have begun, and have not looked yet: there is nobody to tell, and somebody
         // who was there before.
@@ -223,17 +223,26 @@ impl<A: Copy + PartialEq + Send + Sync> Slot<A> {
 
     /// There is no listener, and nobody was called, and yet the handler runs. In the handler.
     fn nobody(&self, system: &impl System<Action = A>, earlier: Who) {
-        let Ok(present) = system.installed() else { return };
-        match (earlier, system.who(&present)) {
+        // By reference: as in `displace`.
+        let present = match &system.installed() {
+            Ok(present) => system.who(present),
+            Err(_) => return,
+        };
+        match (earlier, present) {
             (Who::Ignored, _) | (_, Who::Ignored) => {}
             // Somebody has put it back who had displaced it while there was a listener. Then the signal does what it does
             // without us.
             (earlier, Who::Ours) => {
                 // As behind the handler of `run`, too: the next one ends the process.
-                let is_default = system.install(&system.default()).is_ok();
-                let is_asked = earlier == Who::Run && system.ask_main();
-                if is_default && !is_asked {
-                    system.raise();
+                match self.displace(system, &system.default()) {
+                    // Another one has come since, and is there: as if the signal had come after it.
+                    Some(false) => system.raise(),
+                    displaced => {
+                        let is_asked = earlier == Who::Run && system.ask_main();
+                        if displaced.is_some() && !is_asked {
+                            system.raise();
+                        }
+                    }
                 }
             }
             // The last listener has gone while this handler was on its way: as if the signal had come after that.
@@ -241,6 +250,18 @@ impl<A: Copy + PartialEq + Send + Sync> Slot<A> {
             // It passes on to ours, and has handled the signal.
             (Who::Run, Who::Other { .. }) => drop(system.ask_main()),
             (_, Who::Other { .. }) => {}
+        }
+    }
+
+    /// Installs that in the place of ours, which was found there. False if another has come in between, which stays; `None`
+    /// if it cannot be done. In the handler, too.
+    fn displace(&self, system: &impl System<Action = A>, due: &A) -> Option<bool> {
+        // By reference: the stack for signals is small, and an action is not.
+        match &system.install(due) {
+            Ok(former) if system.who(former) == Who::Ours => Some(true),
+            Ok(former) if former == due => Some(false),
+            Ok(former) => system.install(former).is_ok().then_some(false),
+            Err(_) => None,
         }
     }
 

@@ -34,6 +34,17 @@ struct Watch {
     watched: BTreeMap<u32, Orphan>,
 }
 
+impl Watch {
+    /// Of one that is over. The descriptor is told, and not left to its closing: an operation that was given up may keep it
+    /// open for long (D7), and would have the thread woken by it again and again.
+    fn forget(&self, orphan: Option<Orphan>) {
+        let Some(pidfd) = orphan.and_then(|orphan| orphan.pidfd) else { return };
+        let (delete, no_event) = (libc::EPOLL_CTL_DEL, ptr::null_mut());
+        // SAFETY: both are open, and it takes no event.
+        unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), delete, pidfd.as_raw_fd(), no_event) };
+    }
+}
+
 struct Orphan {
     child: Child,
     pidfd: Option<SharedFd>,
@@ -78,7 +89,11 @@ impl Orphans {
             }
             let id = orphan.child.id();
             match self.watch(&mut orphan, id) {
-                Ok(watch) => drop(watch.watched.insert(id, orphan)),
+                Ok(watch) => {
+                    // One for which somebody else has waited, so that its number is another's.
+                    let former = watch.watched.insert(id, orphan);
+                    watch.forget(former);
+                }
                 Err(_no_room) => self.left.push(orphan),
             }
         }
@@ -136,18 +151,8 @@ fn reap(epoll: &OwnedFd) {
             if watch.watched.get_mut(&id).is_some_and(Orphan::is_over) {
                 any = true;
                 let reaped = watch.watched.remove(&id);
-                // Told, and not left to its closing: an operation that was given up may keep it open for long (D7),
-                // and would have this thread woken by it again and again. Under the lock: from now on the number may
-                // be another child's.
-                if let Some(pidfd) = reaped.as_ref().and_then(|reaped| reaped.pidfd.as_ref()) {
-                    let (delete, no_event) = (libc::EPOLL_CTL_DEL, ptr::null_mut());
-                    // SAFETY: both are open, and it takes no event.
-                    unsafe {
-                        libc::epoll_ctl(epoll.as_raw_fd(), delete, pidfd.as_raw_fd(), no_event)
-                    };
-                }
-                drop(orphans);
-                drop(reaped);
+                // Under the lock: from now on the number may be another child's.
+                watch.forget(reaped);
             }
         }
         if !any {

@@ -115,13 +115,13 @@ impl System for Signal {
 
     fn ours(&self, instead: &Action) -> Action {
         let mut ours = *instead;
-        // No other handler begins on top of it: the stack for signals that std gives a thread is two pages, and with the
-        // widest registers the kernel puts three kilobytes there for each handler. What the earlier one wanted blocked
-        // is among them.
-        // SAFETY: the set is there.
-        unsafe { libc::sigfillset(&raw mut ours.0.sa_mask) };
+        ours.0.sa_mask = filch_uring::mask_of_handlers(&instead.0.sa_mask);
         ours.0.sa_sigaction = ours_handler();
-        ours.0.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK | libc::SA_SIGINFO;
+        let is_handler = ![libc::SIG_DFL, libc::SIG_IGN].contains(&instead.0.sa_sigaction);
+        // A handler that has not asked for the stack for signals may need more than there is; and one may be there to end
+        // the system call that it interrupts.
+        let asked = if is_handler { instead.0.sa_flags } else { !0 };
+        ours.0.sa_flags = libc::SA_SIGINFO | (asked & (libc::SA_RESTART | libc::SA_ONSTACK));
         // Who wants the ends of children forgotten has that still.
         let forgets =
             instead.0.sa_flags & libc::SA_NOCLDWAIT != 0 || instead.0.sa_sigaction == libc::SIG_IGN;

@@ -22,13 +22,16 @@
 //!
 //! A handler that the program, or a library, has installed before is called as well. One that is installed while
 //! somebody listens has to call the one before it, as it should, or nothing is heard here; it is left in its place. Of the
-//! flags of the earlier one `SA_RESETHAND` and `SA_NOCLDWAIT` are kept to; so where `SIGCHLD` is ignored children are
-//! forgotten also while somebody listens for it. `SA_NOCLDSTOP` is not: listeners, and it, hear of children that stop.
+//! flags of the earlier one `SA_RESETHAND`, `SA_ONSTACK`, `SA_RESTART` and `SA_NOCLDWAIT` are kept to; so where `SIGCHLD` is
+//! ignored children are forgotten also while somebody listens for it. `SA_NOCLDSTOP` is not: listeners, and it, hear of
+//! children that stop. Nor is `SA_NODEFER`: while a handler of filch runs, and with it the earlier one, its thread has all
+//! signals blocked but those of an instruction that fails (`SIGSEGV` and the like). One that does not return but jumps has to
+//! put the mask back, by `siglongjmp`.
 //!
 //! [`run`](crate::run) has a handler of its own for Ctrl-C, which cancels the main future. While somebody listens for
 //! `SIGINT` that is not called: whoever listens handles it. After that it is back.
 //!
-//! The rules are `SIGNAL-1` to `SIGNAL-7` in `docs/semantics.md`.
+//! The rules are `SIGNAL-1` to `SIGNAL-8` in `docs/semantics.md`.
 
 mod handler;
 mod kind;

@@ -73,6 +73,12 @@ pub fn install(number: i32, action: &libc::sigaction) {
     assert_eq!(unsafe { libc::sigaction(number, action, ptr::null_mut()) }, 0);
 }
 
+/// Whether a signal is blocked while a handler runs.
+pub fn blocks(action: &libc::sigaction, number: i32) -> bool {
+    // SAFETY: the set is there.
+    unsafe { libc::sigismember(&raw const action.sa_mask, number) == 1 }
+}
+
 type Handler = extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void);
 
 /// Calls a handler that was installed once, with `SA_SIGINFO` or without: as a thread does that the system has sent there

@@ -37,6 +37,9 @@ const EMPTY: u64 = u64::MAX;
 const ROUNDS: usize = 16;
 /// Linux has 64 signals, from 1.
 const SIGNALS: usize = 65;
+/// Those that the machine raises, where an instruction fails.
+const FAULTS: [c_int; 6] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGSYS];
 
 thread_local! {
     /// The rings of this thread, newest first. Initialised by the loader, without a destructor.
@@ -230,11 +233,12 @@ pub(super) fn install(signal: c_int) -> io::Result<()> {
     slot.store(Box::into_raw(Box::new(earlier)), Ordering::Release);
     let mut action = earlier;
     action.sa_sigaction = handle as *const () as usize;
-    action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK | libc::SA_SIGINFO;
-    // No other handler begins on top of it: the stack for signals that std gives a thread is two pages, and with the
-    // widest registers the kernel puts three kilobytes there for each handler.
-    // SAFETY: the set is there.
-    unsafe { libc::sigfillset(&raw mut action.sa_mask) };
+    action.sa_flags = libc::SA_RESTART | libc::SA_SIGINFO;
+    // A handler that has not asked for the stack for signals may need more than there is.
+    if !is_handler(&earlier) || earlier.sa_flags & libc::SA_ONSTACK != 0 {
+        action.sa_flags |= libc::SA_ONSTACK;
+    }
+    action.sa_mask = mask_of_handlers(&earlier.sa_mask);
     // SAFETY: the handler keeps to what a handler may do (see the module).
     let installed =
         sys::check(unsafe { libc::sigaction(signal, &raw const action, &raw mut earlier) });
@@ -259,6 +263,30 @@ pub(super) fn is_installed(signal: c_int) -> bool {
     let slot = usize::try_from(signal).ok().and_then(|signal| EARLIER.get(signal));
     // Acquire: pairs with the Release in `install`.
     slot.is_some_and(|slot| !slot.load(Ordering::Acquire).is_null())
+}
+
+/// What is blocked while a handler of ours runs, and with it the one that was there before, and blocks `earlier`.
+///
+/// All signals, so that none of our handlers begins on top of another: the stack for signals that std gives a thread is two
+/// pages, and with the widest registers the kernel puts three kilobytes there for each. But not those of an instruction
+/// that fails, unless the earlier one blocks them: where they are blocked the kernel ends the process, though somebody
+/// handles them, as a sandbox does that stands in for system calls, or who reads what may not be there.
+pub fn mask_of_handlers(earlier: &libc::sigset_t) -> libc::sigset_t {
+    let mut mask = *earlier;
+    // SAFETY: the sets are there.
+    unsafe {
+        libc::sigfillset(&raw mut mask);
+        for signal in FAULTS {
+            if libc::sigismember(earlier, signal) == 0 {
+                libc::sigdelset(&raw mut mask, signal);
+            }
+        }
+    }
+    mask
+}
+
+fn is_handler(action: &libc::sigaction) -> bool {
+    ![libc::SIG_DFL, libc::SIG_IGN].contains(&action.sa_sigaction)
 }
 
 /// The handler.
@@ -287,7 +315,7 @@ fn chain(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     let earlier = EARLIER.get(signal as usize).map(|slot| slot.load(Ordering::Acquire));
     // SAFETY: never freed.
     let Some(earlier) = earlier.and_then(|earlier| unsafe { earlier.as_ref() }) else { return };
-    if earlier.sa_sigaction == libc::SIG_DFL || earlier.sa_sigaction == libc::SIG_IGN {
+    if !is_handler(earlier) {
         return;
     }
     if earlier.sa_flags & libc::SA_SIGINFO != 0 {

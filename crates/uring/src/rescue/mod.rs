@@ -19,6 +19,7 @@ use filch_atomic::panics::{Payload as Panic, caught, drop_caught};
 use filch_atomic::sync::Mutex;
 use filch_atomic::sync::atomic::{AtomicBool, Ordering};
 use handler::Part;
+pub use handler::mask_of_handlers;
 use std::collections::HashSet;
 use std::ffi::c_int;
 use std::panic::resume_unwind;
