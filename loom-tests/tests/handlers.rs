@@ -116,3 +116,21 @@ fn a_new_listener_while_the_handler_gives_up() {
         assert!(machine.told(1) >= 1, "it listens");
     });
 }
+
+/// A handler that the program installs while the last listener goes is there in the end.
+#[test]
+fn another_handler_comes_while_the_last_one_goes() {
+    loom::model(|| {
+        let machine = Arc::new(Machine::new(Action::Default));
+        machine.add(0);
+        let program = {
+            let machine = machine.clone();
+            thread::spawn(move || {
+                machine.install(Action::Other);
+            })
+        };
+        machine.remove(0);
+        program.join().unwrap();
+        assert_eq!(machine.install(Action::Default), Action::Other);
+    });
+}
