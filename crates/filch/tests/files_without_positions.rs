@@ -153,6 +153,18 @@ async fn a_fifo_to_be_read_waits_for_who_writes_to_it() {
     std::fs::remove_file(&path).unwrap();
 }
 
+/// FS-21. A pipe without a name has had its writer, though it is opened by the name that the system gives it.
+#[filch::test]
+async fn a_pipe_without_a_name_has_an_end() {
+    let (from, mut to) = std::io::pipe().unwrap();
+    let path = format!("/proc/self/fd/{}", from.as_raw_fd());
+    to.write_all(b"all of it").unwrap();
+    drop(to);
+    assert_eq!(filch::fs::read(&path).await.unwrap(), b"all of it");
+    assert_eq!(filch::fs::read(&path).await.unwrap(), b"");
+    assert_eq!(File::open(&path).await.unwrap().read(&mut [0]).await.unwrap(), 0);
+}
+
 /// FS-21, C1. That nobody writes yet is not forgotten with the read that was dropped.
 async fn reads_a_fifo(cut: filch_testkit::Cut) {
     let path = temp("fifo");

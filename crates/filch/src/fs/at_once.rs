@@ -41,7 +41,7 @@ impl Cached {
         let path = CString::new(path.as_os_str().as_bytes()).ok()?;
         // SAFETY: plain numbers, of which those that are not set below are to be 0.
         let mut how: libc::open_how = unsafe { mem::zeroed() };
-        // Not to wait for the writer of a FIFO, nor for whoever has a lease on the file.
+        // Not to wait for the writer of a FIFO (the read does, by the ring), nor for whoever has a lease on the file.
         how.flags = (libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK) as u64;
         how.resolve = libc::RESOLVE_CACHED;
         let (how_at, size) = (&raw const how, size_of_val(&how));

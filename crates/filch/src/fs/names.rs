@@ -76,6 +76,7 @@ pub fn remove_file(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()
 ///
 #[doc = once_begun!("both paths")]
 #[track_caller]
+#[doc(alias = "link")]
 pub fn hard_link(
     original: impl AsRef<Path>,
     link: impl AsRef<Path>,

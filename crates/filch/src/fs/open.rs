@@ -104,8 +104,9 @@ impl OpenOptions {
     }
 
     /// Opens the file. A FIFO to be written waits for its reader, and holds one of the kernel's few threads
-    /// for files (four for each processor) meanwhile: many of them at a time keep other files waiting. One to be read
-    /// may be open before anybody writes to it; then its reads wait for that.
+    /// for files (four for each processor) meanwhile: many of them at a time keep other files waiting. So does one to
+    /// be read where its path is not in the system's cache; else it is open at once, and its first read waits for the
+    /// writer (`FS-21`), in no thread.
     ///
     /// # Errors
     ///

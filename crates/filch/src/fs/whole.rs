@@ -11,8 +11,7 @@ use std::{io, mem};
 
 /// Reads a whole file.
 ///
-/// What is cached and not large is read at once, without an operation. A FIFO is waited for until somebody has written
-/// to it.
+/// What is cached and not large is read at once, without an operation. A FIFO is read from its first writer to its last.
 ///
 /// # Errors
 ///
