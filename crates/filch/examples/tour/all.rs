@@ -1,4 +1,4 @@
-//! What `--all` takes besides: visits to all parts of filch, and a look at what is left of them.
+//! What `--all` takes besides: visits to other parts of filch, and a look at what is left of them.
 
 use super::leftovers::Holdings;
 use super::parts::{BROKEN, Log, Places};
@@ -105,9 +105,15 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> io::Result<Self> {
-        let path = env::temp_dir().join(format!("filch-tour-{}", process::id()));
-        fs::create_dir(&path)?;
-        Ok(Self(path))
+        // An earlier tour that was killed may have left one, and had this process's number.
+        for another in 0..1_000 {
+            let path = env::temp_dir().join(format!("filch-tour-{}-{another}", process::id()));
+            match fs::create_dir(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return made.map(|()| Self(path)),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
     }
 }
 

@@ -15,7 +15,7 @@
 //! | `server` | accepts connections, a task each, until the clients are done |
 //! | `client` | asks for piece after piece and compares what comes with the hashes |
 //! | `hog` | a task that burns processor time, for the others to be stolen from |
-//! | `parts` | with `--all`: everything else beside it, cancelled at random; `leftovers` sees that nothing is left of it |
+//! | `parts` | with `--all`: files, sockets, processes, signals, standard streams, groups and locks beside it, cancelled at random; `leftovers` sees that nothing is left of it |
 //! | `table`, `json` | show what came of it |
 
 mod all;

@@ -30,8 +30,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<NonZeroUsize>,
 
-    /// Take all files, however many and large (at most 5,000 files and 64 MiB otherwise), and try all other parts of
-    /// filch meanwhile, cancelled at random
+    /// Take all files, however many and large (at most 5,000 files and 64 MiB otherwise), and try other parts of filch
+    /// meanwhile, cancelled at random: files, sockets, processes, signals, standard streams, groups and locks
     #[arg(long)]
     pub(crate) all: bool,
 

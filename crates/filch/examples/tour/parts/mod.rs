@@ -1,4 +1,4 @@
-//! With `--all`: the other parts of filch, each tried again and again beside the clients, by many at a time, of whom some
+//! With `--all`: other parts of filch, each tried again and again beside the clients, by many at a time, of whom some
 //! are cancelled or aborted at random.
 //!
 //! A part looks at its own result: what it writes it reads again, what it puts into a queue has to come out of it. On the
@@ -30,7 +30,7 @@ use std::time::Instant;
 use visit::Visit;
 
 /// So many are on their way at a time.
-const VISITORS: u64 = 24;
+const VISITORS: usize = 24;
 
 type Fault = Box<dyn Error + Send + Sync>;
 type Outcome = Result<(), Fault>;
@@ -78,7 +78,7 @@ impl Log {
 /// Sends the visitors out until then, and waits for them.
 pub(crate) async fn visit_all(places: Places, until: Instant, mut dice: Dice) -> Log {
     let visitors: Vec<_> = (0..VISITORS)
-        .map(|_| filch::spawn(visitor(places.clone(), until, dice.another())))
+        .map(|number| filch::spawn(visitor(places.clone(), number, until, dice.another())))
         .collect();
     let mut log = Log::default();
     for visitor in visitors {
@@ -90,11 +90,13 @@ pub(crate) async fn visit_all(places: Places, until: Instant, mut dice: Dice) ->
     log
 }
 
-/// Goes from part to part, each a task of its own, that may be cut short.
-async fn visitor(places: Places, until: Instant, mut dice: Dice) -> Log {
+/// Goes from part to part, each a task of its own, that may be cut short. Each visitor begins with another one, and goes
+/// to that though there may be no time: so all parts are seen.
+async fn visitor(places: Places, number: usize, until: Instant, mut dice: Dice) -> Log {
     let mut log = Log::default();
-    while Instant::now() < until {
-        let (name, part) = PARTS[dice.below(PARTS.len())];
+    let mut next = number % PARTS.len();
+    loop {
+        let (name, part) = PARTS[next];
         let visits = log.visits.entry(name).or_default();
         let task = filch::spawn(part(places.visit(dice.another())));
         let is_doomed = dice.below(2) == 0;
@@ -108,6 +110,9 @@ async fn visitor(places: Places, until: Instant, mut dice: Dice) -> Log {
             Err(error) if is_doomed && !error.is_panic() => visits.cut += 1,
             Err(error) => log.faults.push(format!("{name}: the task {error}")),
         }
+        if Instant::now() >= until {
+            return log;
+        }
+        next = dice.below(PARTS.len());
     }
-    log
 }
