@@ -60,14 +60,13 @@ impl Files for Compio {
 
     fn open_read_close(
         path: &Path,
-        buffer: Vec<u8>,
-    ) -> impl Future<Output = io::Result<Vec<u8>>> + Send {
+        page: Page,
+    ) -> impl Future<Output = io::Result<(usize, Page)>> + Send {
         Here(async move {
             let file = File::open(path).await?;
-            let BufResult(read, buffer) = file.read_at(buffer, 0).await;
-            read?;
+            let BufResult(read, page) = file.read_at(page, 0).await;
             file.close().await?;
-            Ok(buffer)
+            Ok((read?, page))
         })
     }
 

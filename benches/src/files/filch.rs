@@ -40,10 +40,11 @@ impl Files for Filch {
         filch::fs::read(path).await
     }
 
-    async fn open_read_close(path: &Path, buffer: Vec<u8>) -> io::Result<Vec<u8>> {
+    async fn open_read_close(path: &Path, page: Page) -> io::Result<(usize, Page)> {
         let file = File::open(path).await?;
-        let (read, buffer) = file.read_at(buffer, 0).await;
-        read.map(|_| buffer)
+        let (read, page) = file.read_at(page, 0).await;
+        file.close().await?;
+        Ok((read?, page))
     }
 
     async fn copy(from: &Path, to: &Path) -> io::Result<u64> {

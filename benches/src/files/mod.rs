@@ -60,11 +60,12 @@ pub trait Files: 'static {
     /// Reads a whole file, by the call that there is for it.
     fn read_whole(path: &Path) -> impl Future<Output = io::Result<Vec<u8>>> + Send;
 
-    /// Opens a file, reads at most as much as the empty buffer has room for, once, and closes the file.
+    /// Opens a file, reads a page of it, once, and closes it: by an operation that is waited for, if it has a ring, else
+    /// by dropping it. Returns the count and the buffer.
     fn open_read_close(
         path: &Path,
-        buffer: Vec<u8>,
-    ) -> impl Future<Output = io::Result<Vec<u8>>> + Send;
+        page: Page,
+    ) -> impl Future<Output = io::Result<(usize, Page)>> + Send;
 
     /// Copies a file by the call that there is for it.
     fn copy(from: &Path, to: &Path) -> impl Future<Output = io::Result<u64>> + Send {

@@ -56,8 +56,8 @@ impl Files for Plain {
         fs::read(path)
     }
 
-    async fn open_read_close(path: &Path, buffer: Vec<u8>) -> io::Result<Vec<u8>> {
-        open_read_close(path, buffer)
+    async fn open_read_close(path: &Path, page: Page) -> io::Result<(usize, Page)> {
+        open_read_close(path, page)
     }
 
     async fn copy(from: &Path, to: &Path) -> io::Result<u64> {
@@ -85,10 +85,7 @@ pub(super) fn open(path: &Path, direct: bool) -> io::Result<File> {
 }
 
 /// [`Files::open_read_close`].
-pub(super) fn open_read_close(path: &Path, mut buffer: Vec<u8>) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    buffer.resize(buffer.capacity(), 0);
-    let read = file.read(&mut buffer)?;
-    buffer.truncate(read);
-    Ok(buffer)
+pub(super) fn open_read_close(path: &Path, mut page: Page) -> io::Result<(usize, Page)> {
+    let read = File::open(path)?.read(&mut page)?;
+    Ok((read, page))
 }

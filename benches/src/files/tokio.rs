@@ -1,4 +1,4 @@
-//! tokio. `tokio-mt` and `tokio-ct` make the plain calls on the blocking pool, the faster of tokio's two ways;
+//! tokio. `tokio-mt` and `tokio-ct` make the plain calls on the blocking pool, as a rule the faster of tokio's two ways;
 //! `tokio-fs` is `tokio::fs`, as most programs use it (seek, then read).
 
 use std::fs;
@@ -58,9 +58,9 @@ macro_rules! blocking {
                 spawned(move || fs::read(path)).await
             }
 
-            async fn open_read_close(path: &Path, buffer: Vec<u8>) -> io::Result<Vec<u8>> {
+            async fn open_read_close(path: &Path, page: Page) -> io::Result<(usize, Page)> {
                 let path = path.to_owned();
-                spawned(move || plain::open_read_close(&path, buffer)).await
+                spawned(move || plain::open_read_close(&path, page)).await
             }
 
             async fn copy(from: &Path, to: &Path) -> io::Result<u64> {
@@ -123,12 +123,9 @@ impl Files for TokioFs {
         tokio::fs::read(path).await
     }
 
-    async fn open_read_close(path: &Path, mut buffer: Vec<u8>) -> io::Result<Vec<u8>> {
-        let mut file = tokio::fs::File::open(path).await?;
-        buffer.resize(buffer.capacity(), 0);
-        let read = file.read(&mut buffer).await?;
-        buffer.truncate(read);
-        Ok(buffer)
+    async fn open_read_close(path: &Path, mut page: Page) -> io::Result<(usize, Page)> {
+        let read = tokio::fs::File::open(path).await?.read(&mut page).await?;
+        Ok((read, page))
     }
 
     async fn copy(from: &Path, to: &Path) -> io::Result<u64> {
