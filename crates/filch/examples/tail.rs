@@ -5,7 +5,8 @@
 //! ```
 //!
 //! A log is rotated in one of two ways. Its file is *renamed* and a new one made: then the old one is read to its end
-//! before the new one is begun. Or it is *emptied* where it is: then it is read from its beginning again. (What nobody
+//! before the new one is begun. (What is written to the old one after the new one was seen is not read, nor a file
+//! that has come and gone between two looks.) Or it is *emptied* where it is: then it is read from its beginning again. (What nobody
 //! has read by then is gone, and a file that has grown beyond its old length by the time one looks cannot be told from
 //! one that just grew. That is why renaming is the better way.)
 
@@ -32,7 +33,11 @@ async fn main() -> io::Result<ExitCode> {
     for _ in 0..most {
         let mut line = tail.next_line().await?;
         line.push(b'\n');
-        stdout().write_all(&line).await?;
+        match stdout().write_all(&line).await {
+            // Nobody reads any more.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
+            written => written?,
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that is tested without special tools, in one command.
 //!
-//! At most ten minutes on two cores. The parts that could grow without end, the models, have a
+//! Some quarter of an hour on two cores. The parts that could grow without end, the models, have a
 //! budget: when there are too many for 20 s each, each gets less.
 
 use std::time::Duration;
