@@ -31,15 +31,20 @@ async fn main() -> io::Result<ExitCode> {
     let Ok(most) = most else { return Ok(usage()) };
     let mut tail = Tail::open(path, PAUSE).await?;
     for _ in 0..most {
-        let mut line = tail.next_line().await?;
-        line.push(b'\n');
-        match stdout().write_all(&line).await {
-            // Nobody reads any more.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
-            written => written?,
+        if !print(tail.next_line().await?).await? {
+            break;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a line, and says whether anybody reads still.
+async fn print(mut line: Vec<u8>) -> io::Result<bool> {
+    line.push(b'\n');
+    match stdout().write_all(&line).await {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true),
+    }
 }
 
 fn usage() -> ExitCode {
