@@ -16,6 +16,8 @@ use now::LARGE;
 pub(crate) use now::{recv_now, send_now};
 pub(crate) use reading::{Now, Reading, Want};
 pub(crate) use ready::{readable, try_io, try_read, try_write};
+#[cfg(all(test, any(feature = "futures-io", feature = "tokio-io")))]
+pub(crate) use turn::Poller;
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 pub(crate) use turn::{Due, Polled, Role};
 pub(crate) use turn::{Taken, Turn};

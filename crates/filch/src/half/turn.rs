@@ -3,6 +3,11 @@
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 mod pollers;
 
+#[cfg(all(test, any(feature = "futures-io", feature = "tokio-io")))]
+mod poller;
+
+#[cfg(all(test, any(feature = "futures-io", feature = "tokio-io")))]
+pub(crate) use poller::Poller;
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 pub(crate) use pollers::{Due, Polled, Role};
 

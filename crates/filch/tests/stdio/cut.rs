@@ -1,15 +1,19 @@
 //! What a cancel, or the end of a timeout, leaves of what was begun.
 
 use crate::kit::{
-    Gate, InPlace, in_child, is_pending, pause, pipe, run, small_pipe, terminal, unread,
+    Gate, InPlace, full_device, in_child, is_pending, pause, pipe, run, small_pipe, take_sum,
+    terminal, unread,
 };
 use crate::support::{TempFile, pattern, watched};
 use filch::io::{stdin, stdout};
 use filch::time::{Duration, Instant, sleep_until, timeout};
 use filch::{Cancelled, cancellable};
 use std::fs::File;
+use std::future::{Future, poll_fn};
 use std::io::{Read, Seek, Write};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::task::Poll;
 use std::thread::{self, JoinHandle};
 
 /// As much as is handed over at a time.
@@ -222,6 +226,93 @@ fn a_call_that_no_thread_has_begun_is_taken_back() {
     });
 }
 
+/// STDIO-7, STDIO-11
+#[test]
+fn who_is_cancelled_takes_back_nothing_of_others() {
+    in_child("cut::who_is_cancelled_takes_back_nothing_of_others", || {
+        let temp = TempFile::new("stdout", b"");
+        let _in_place = InPlace::of(1, File::create(&temp.0).unwrap());
+        let main = async {
+            let gate = Gate::new();
+            gate.wait();
+            // Dropped in its turn: it goes on.
+            assert!(is_pending(&mut Box::pin(stdout().write_all(b"first\n"))).await);
+            // They wait for it.
+            let limit = Duration::from_millis(3);
+            assert!(timeout(limit, stdout().write_all(b"never\n")).await.is_err());
+            assert!(timeout(limit, stdout().write(b"never\n")).await.is_err());
+            gate.open();
+            assert_eq!(stdout().settle().await.unwrap(), 6);
+        };
+        watched(1).max_blocking_threads(1).run(main).unwrap();
+        assert_eq!(std::fs::read(&temp.0).unwrap(), b"first\n");
+    });
+}
+
+/// STDIO-7, STDIO-11
+#[test]
+fn what_waits_for_room_is_written_if_it_is_dropped_and_not_if_it_is_cancelled() {
+    let name = "cut::what_waits_for_room_is_written_if_it_is_dropped_and_not_if_it_is_cancelled";
+    in_child(name, || {
+        for how in ["is dropped", "is cancelled", "loses a race"] {
+            let device = full_device();
+            let _in_place = InPlace::of(1, &device);
+            let main = async {
+                let polls = Arc::new(AtomicUsize::new(0));
+                let write = {
+                    let polls = polls.clone();
+                    async move {
+                        let one = 1u64.to_ne_bytes();
+                        let mut write = Box::pin(stdout().write_all(&one));
+                        poll_fn(|cx| {
+                            polls.fetch_add(1, Ordering::SeqCst);
+                            write.as_mut().poll(cx)
+                        })
+                        .await
+                        .unwrap();
+                    }
+                };
+                let gate = Gate::new();
+                let waits = async {
+                    // The first begins a call, which does not end before. The second finds that there was no room.
+                    while polls.load(Ordering::SeqCst) < 1 {
+                        pause().await;
+                    }
+                    gate.open();
+                    while polls.load(Ordering::SeqCst) < 2 {
+                        pause().await;
+                    }
+                };
+                if how == "loses a race" {
+                    filch::race((waits, write)).await;
+                } else {
+                    let task = filch::spawn(cancellable(write));
+                    waits.await;
+                    if how == "is cancelled" {
+                        task.cancel();
+                        let _cut: Cancelled = task.await.unwrap().unwrap_err();
+                    } else {
+                        task.abort();
+                        assert!(task.await.is_err());
+                    }
+                }
+                let mut settle = Box::pin(stdout().settle());
+                let settled = poll_fn(|cx| Poll::Ready(settle.as_mut().poll(cx))).await;
+                assert_eq!(take_sum(&device), u64::MAX - 1);
+                if how == "is dropped" {
+                    assert!(settled.is_pending());
+                    assert_eq!(settle.await.unwrap(), 8);
+                } else {
+                    assert!(matches!(settled, Poll::Ready(Ok(0))), "{how}: {settled:?}");
+                }
+                stdout().write_all(&2u64.to_ne_bytes()).await.unwrap();
+                assert_eq!(take_sum(&device), if how == "is dropped" { 3 } else { 2 }, "{how}");
+            };
+            watched(1).max_blocking_threads(1).run(main).unwrap();
+        }
+    });
+}
+
 /// STDIO-11
 #[test]
 fn a_call_that_has_begun_goes_on_and_nobody_waits_for_it() {
@@ -296,7 +387,7 @@ fn what_a_ring_waits_for_is_stopped() {
     });
 }
 
-/// As the documentation of the outputs has it: a write that is kept unpolled has its turn.
+/// STDIO-2
 #[test]
 fn a_write_that_is_kept_keeps_the_others_out_until_it_is_dropped() {
     in_child("cut::a_write_that_is_kept_keeps_the_others_out_until_it_is_dropped", || {

@@ -139,6 +139,37 @@ fn who_has_the_lock_reads_alone() {
     });
 }
 
+/// STDIO-2
+#[test]
+fn a_read_that_is_kept_keeps_the_others_out_until_it_is_dropped() {
+    in_child("input::a_read_that_is_kept_keeps_the_others_out_until_it_is_dropped", || {
+        let (from, mut to) = pipe();
+        let _in_place = InPlace::of(0, from);
+        run(1, async {
+            let mut buf = [0; 4];
+            let mut kept = Box::pin(stdin().read(&mut buf));
+            assert!(is_pending(&mut kept).await);
+            let mut line = String::new();
+            let mut other = Box::pin(stdin().read_line(&mut line));
+            let mut lock = Box::pin(stdin().lock());
+            to.write_all(b"come\n").unwrap();
+            // It has come, for whoever has the turn.
+            while unread(stdin()) > 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+            for _ in 0..5 {
+                assert!(is_pending(&mut other).await && is_pending(&mut lock).await);
+                sleep(Duration::from_millis(1)).await;
+            }
+            drop(kept);
+            assert!(is_pending(&mut lock).await, "the other was before it");
+            assert_eq!(other.await.unwrap(), 5);
+            assert_eq!(line, "come\n");
+            drop(lock.await);
+        });
+    });
+}
+
 /// STDIO-3, STDIO-10
 #[test]
 fn what_comes_for_a_dropped_read_goes_to_the_next_runtime() {

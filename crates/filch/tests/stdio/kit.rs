@@ -6,12 +6,13 @@ use filch_testkit::child;
 use filch_testkit::leaks::threads;
 use filch_testkit::limits::watchdog;
 use std::future::{Future, poll_fn};
-use std::io::{PipeReader, PipeWriter, Write};
+use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::ptr;
-use std::sync::mpsc;
-use std::task::Poll;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::task::{Poll, Wake, Waker};
 
 /// Runs a test in a process of its own.
 #[track_caller]
@@ -91,6 +92,25 @@ pub(crate) fn terminal() -> (std::fs::File, OwnedFd) {
     unsafe { (std::fs::File::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) }
 }
 
+/// A device that is read and written by numbers of eight bytes, made non-blocking, that keeps their sum, and takes none
+/// before it is read.
+pub(crate) fn full_device() -> std::fs::File {
+    // SAFETY: no pointers.
+    let number = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK) };
+    assert!(number >= 0, "an event's descriptor");
+    // SAFETY: it is new and ours.
+    let device = std::fs::File::from(unsafe { OwnedFd::from_raw_fd(number) });
+    (&device).write_all(&(u64::MAX - 1).to_ne_bytes()).expect("there is room");
+    device
+}
+
+/// Takes out what such a device keeps.
+pub(crate) fn take_sum(mut device: &std::fs::File) -> u64 {
+    let mut sum = [0; 8];
+    device.read_exact(&mut sum).expect("there is something");
+    u64::from_ne_bytes(sum)
+}
+
 /// How much of a pipe, or of what a terminal shows, nobody has read.
 pub(crate) fn unread(fd: impl AsFd) -> usize {
     let mut unread = 0;
@@ -150,6 +170,35 @@ pub(crate) fn set_nonblocking(fd: impl AsFd) {
     // SAFETY: no pointers.
     let set = unsafe { libc::fcntl(number, libc::F_SETFL, flags(number) | libc::O_NONBLOCK) };
     assert_eq!(set, 0);
+}
+
+/// A waker that counts.
+#[derive(Default)]
+pub(crate) struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Count {
+    /// How often it was woken.
+    pub(crate) fn woken(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+pub(crate) fn counting() -> (Arc<Count>, Waker) {
+    let count = Arc::new(Count::default());
+    (count.clone(), Waker::from(count))
+}
+
+/// Waits until a waker has been woken so often.
+pub(crate) async fn until(count: &Count, woken: usize) {
+    while count.woken() < woken {
+        pause().await;
+    }
 }
 
 /// Polls a future once, and says whether it waits.

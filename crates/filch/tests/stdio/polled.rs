@@ -1,7 +1,8 @@
 //! The poll-based traits: of tokio, and of the futures crates where they differ.
 
 use crate::kit::{
-    Gate, InPlace, in_child, is_pending, pause, pipe, run, small_pipe, terminal, unread,
+    Gate, InPlace, counting, full_device, in_child, is_pending, pause, pipe, run, small_pipe,
+    take_sum, terminal, unread, until,
 };
 use crate::support::{Bytes, TempFile, breathe, everywhere, pattern, watched};
 use filch::io::{BufReader, Stdout, stderr, stdin, stdout};
@@ -11,9 +12,8 @@ use filch_testkit::{Cut, child};
 use std::fs::File;
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -25,28 +25,6 @@ fn via<T>(inner: T) -> Pin<Box<T>> {
 /// Polls a write once.
 fn write(to: &mut Stdout, waker: &Waker, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
     Pin::new(to).poll_write(&mut Context::from_waker(waker), bytes)
-}
-
-/// A waker that counts.
-#[derive(Default)]
-struct Count(AtomicUsize);
-
-impl Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-fn counting() -> (Arc<Count>, Waker) {
-    let count = Arc::new(Count::default());
-    (count.clone(), Waker::from(count))
-}
-
-/// Waits until a waker has been woken so often.
-async fn until(count: &Count, woken: usize) {
-    while count.0.load(Ordering::SeqCst) < woken {
-        pause().await;
-    }
 }
 
 fn reader(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
@@ -500,7 +478,7 @@ fn no_worker_waits_for_a_file_or_a_terminal() {
                 assert!(write(&mut own, &waker, b"by a thread").is_pending());
                 pause().await;
             }
-            assert_eq!(count.0.load(Ordering::SeqCst), 0);
+            assert_eq!(count.woken(), 0);
             gate.open();
             until(&count, 1).await;
             assert!(matches!(write(&mut own, &waker, b"by a thread"), Poll::Ready(Ok(11))));
@@ -508,6 +486,36 @@ fn no_worker_waits_for_a_file_or_a_terminal() {
         };
         watched(1).max_blocking_threads(1).run(main).unwrap();
         drop(out);
+    });
+}
+
+/// STDIO-12
+#[test]
+fn what_waits_for_room_goes_on_though_others_flush() {
+    in_child("polled::what_waits_for_room_goes_on_though_others_flush", || {
+        let device = full_device();
+        let _in_place = InPlace::of(1, &device);
+        let main = async {
+            let (mut own, one) = (stdout(), 1u64.to_ne_bytes());
+            let (count, waker) = counting();
+            assert!(write(&mut own, &waker, &one).is_pending());
+            // Its call finds no room.
+            filch::spawn_blocking(|| {}).await.unwrap();
+            assert!(write(&mut own, &waker, &one).is_pending());
+            let woken = count.woken();
+            let mut flush = Box::pin(async { via(stdout()).flush().await });
+            for _ in 0..5 {
+                assert!(is_pending(&mut flush).await);
+                pause().await;
+            }
+            assert_eq!(take_sum(&device), u64::MAX - 1);
+            until(&count, woken + 1).await;
+            // Another one sees to it, though nobody polls this one.
+            flush.await.unwrap();
+            assert_eq!(take_sum(&device), 1);
+            assert!(matches!(write(&mut own, &waker, &one), Poll::Ready(Ok(8))));
+        };
+        watched(1).max_blocking_threads(1).run(main).unwrap();
     });
 }
 

@@ -1,15 +1,18 @@
 //! Something else comes in a descriptor's place while something is left of an operation (STDIO-1).
 
 use crate::kit::{
-    Gate, InPlace, in_child, is_pending, pause, pipe, run, set_nonblocking, small_pipe, terminal,
-    unread,
+    Gate, InPlace, full_device, in_child, is_pending, pause, pipe, run, set_nonblocking,
+    small_pipe, take_sum, terminal, unread, until_a_thread_is_in,
 };
 use crate::support::{TempFile, watched};
 use filch::io::{stdin, stdout};
 use filch_testkit::leaks::threads;
 use std::fs::File;
+use std::future::{Future, poll_fn};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::task::Poll;
+use std::thread;
 
 /// Polls a read once that finds nothing, and drops it.
 async fn leave_a_read() {
@@ -179,6 +182,57 @@ fn a_call_that_no_thread_has_begun_is_taken_back() {
         watched(1).max_blocking_threads(1).run(main).unwrap();
         assert_eq!(std::fs::read(&temps[0].0).unwrap(), b"old");
         assert_eq!(std::fs::read(&temps[1].0).unwrap(), b"new");
+    });
+}
+
+/// STDIO-1
+#[test]
+fn a_call_that_a_thread_is_in_goes_on() {
+    in_child("replaced::a_call_that_a_thread_is_in_goes_on", || {
+        let ((mut master, slave), temp) = (terminal(), TempFile::new("stdout", b""));
+        let _before = InPlace::of(1, &slave);
+        let much = vec![b'x'; 100_000];
+        run(1, async {
+            assert!(is_pending(&mut Box::pin(stdout().write_all(&much))).await);
+            // It stands still in the midst of it.
+            until_a_thread_is_in(libc::SYS_write, 1).await;
+            let _in_place = InPlace::of(1, File::create(&temp.0).unwrap());
+            let mut settle = Box::pin(stdout().settle());
+            assert!(is_pending(&mut settle).await);
+            let mut shown = vec![0; much.len()];
+            let reader = thread::spawn(move || master.read_exact(&mut shown).map(|()| shown));
+            assert_eq!(settle.await.unwrap(), much.len());
+            stdout().write_all(b"next\n").await.unwrap();
+            assert!(reader.join().unwrap().unwrap() == much);
+        });
+        assert_eq!(std::fs::read(&temp.0).unwrap(), b"next\n");
+    });
+}
+
+/// STDIO-1
+#[test]
+fn what_is_given_up_waits_for_no_room_elsewhere() {
+    in_child("replaced::what_is_given_up_waits_for_no_room_elsewhere", || {
+        let (device, (_from, mut to)) = (full_device(), small_pipe());
+        to.write_all(&[b'x'; 4096]).unwrap();
+        let _before = InPlace::of(1, &device);
+        let main = async {
+            let one = 1u64.to_ne_bytes();
+            let gate = Gate::new();
+            assert!(is_pending(&mut Box::pin(stdout().write_all(&one))).await);
+            gate.open();
+            // Its call has found no room, and nobody has looked.
+            filch::spawn_blocking(|| {}).await.unwrap();
+            let in_place = InPlace::of(1, &to);
+            let mut settle = Box::pin(stdout().settle());
+            let settled = poll_fn(|cx| Poll::Ready(settle.as_mut().poll(cx))).await;
+            assert!(matches!(settled, Poll::Ready(Ok(0))), "{settled:?}");
+            drop(in_place);
+            assert_eq!(take_sum(&device), u64::MAX - 1);
+            stdout().write_all(&one).await.unwrap();
+            assert_eq!(take_sum(&device), 1);
+        };
+        watched(1).max_blocking_threads(1).run(main).unwrap();
     });
 }
 

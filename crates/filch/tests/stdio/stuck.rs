@@ -1,16 +1,18 @@
 //! Runtimes that end while a terminal is read or written (STDIO-8, STDIO-10).
 
 use crate::kit::{
-    Gate, InPlace, in_child, is_pending, pause, run, set_nonblocking, terminal, unread,
-    until_a_thread_is_in,
+    Gate, InPlace, counting, in_child, is_pending, pause, run, set_nonblocking, terminal, unread,
+    until, until_a_thread_is_in,
 };
 use crate::support::watched;
-use filch::Builder;
 use filch::io::{stdin, stdout};
 use filch::task::Report;
 use filch::time::Duration;
+use filch::{Builder, is_cancelled};
+use std::future::Future;
 use std::io::{Read, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::Context;
 use std::thread;
 
 /// A runtime with one thread for what blocks, which is not waited for for long; and what was left behind in it.
@@ -99,6 +101,57 @@ fn a_thread_that_waits_for_a_terminal_is_left_behind_and_tells_the_next_runtime(
         });
         let shown = reader.join().unwrap().unwrap();
         assert!(shown == [&much[..], b"next\r\n"].concat());
+    });
+}
+
+/// STDIO-7, STDIO-10
+#[test]
+fn the_rest_of_a_line_does_not_go_with_a_call_that_never_began() {
+    let name = "stuck::the_rest_of_a_line_does_not_go_with_a_call_that_never_began";
+    in_child(name, || {
+        let (mut master, slave) = terminal();
+        set_nonblocking(&slave);
+        let _in_place = InPlace::of(1, &slave);
+        let much = vec![b'x'; 100_000];
+        let mut shown = 0;
+        let main = async {
+            let (count, waker) = counting();
+            let mut cx = Context::from_waker(&waker);
+            let mut write = Box::pin(stdout().write_all(&much));
+            // The call does not end before it is waited for.
+            let gate = Gate::new();
+            assert!(write.as_mut().poll(&mut cx).is_pending());
+            gate.open();
+            // It has written as much as there was room for.
+            until(&count, 1).await;
+            assert!(write.as_mut().poll(&mut cx).is_pending());
+            // Has the only thread until the end of the runtime asks it, and all that wait for the thread.
+            let (begun, has_begun) = mpsc::channel();
+            drop(filch::spawn_blocking(move || {
+                begun.send(()).unwrap();
+                while !is_cancelled() {
+                    thread::yield_now();
+                }
+            }));
+            has_begun.recv().unwrap();
+            while count.woken() < 2 {
+                if unread(&master) > 0 {
+                    shown += master.read(&mut [0; 1000]).unwrap();
+                }
+                pause().await;
+            }
+            // There is room, and the next call stands behind that.
+            assert!(write.as_mut().poll(&mut cx).is_pending());
+        };
+        watched(1).max_blocking_threads(1).run(main).unwrap();
+        let mut rest = vec![0; much.len() - shown + 6];
+        let reader = thread::spawn(move || master.read_exact(&mut rest).map(|()| rest));
+        run(1, async {
+            assert_eq!(stdout().settle().await.unwrap(), much.len());
+            stdout().write_all(b"next\n").await.unwrap();
+        });
+        let rest = reader.join().unwrap().unwrap();
+        assert!(rest == [&much[shown..], b"next\r\n"].concat());
     });
 }
 

@@ -193,40 +193,16 @@ impl<T> Turn<T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Poller;
     use super::{Polled, Role, Turn};
     use filch_testkit::Hooks;
     use std::panic::{AssertUnwindSafe, Location, catch_unwind};
     use std::pin::pin;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::{Context, Poll, Wake, Waker};
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            // Relaxed: one thread.
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Somebody who polls, and how often it was woken since it was last asked.
-    struct Poller(Arc<Count>, Waker);
+    use std::task::{Context, Poll, Waker};
 
     impl Poller {
-        fn new() -> Self {
-            let count = Arc::new(Count::default());
-            Self(count.clone(), Waker::from(count))
-        }
-
-        fn woken(&self) -> usize {
-            // Relaxed: one thread.
-            self.0.0.swap(0, Ordering::Relaxed)
-        }
-
         fn poll(&self, turn: &Turn<()>, role: Role, inner: impl FnOnce() -> Poll<()>) -> Poll<()> {
-            turn.poll(role, &mut Context::from_waker(&self.1), |(), _| inner().into())
+            turn.poll(role, &mut self.context(), |(), _| inner().into())
         }
     }
 
@@ -280,7 +256,7 @@ mod tests {
         assert!(reader.poll(&turn, Role::Reads, || Poll::Pending).is_pending());
         assert!(writer.poll(&turn, Role::Writes, || Poll::Pending).is_pending());
         assert_eq!((reader.woken(), writer.woken()), (0, 0), "nothing has happened");
-        let mut cx = Context::from_waker(&writer.1);
+        let mut cx = writer.context();
         let disturbing = |(): &mut (), _: &mut Context<'_>| Polled::<()> {
             poll: Poll::Pending,
             disturbed: true,
@@ -303,7 +279,7 @@ mod tests {
         for (poller, role) in
             [(&writer, Role::Writes), (&reader, Role::Reads), (&writer, Role::Writes)]
         {
-            let polled = turn.poll_common(role, &mut Context::from_waker(&poller.1), |(), cx| {
+            let polled = turn.poll_common(role, &mut poller.context(), |(), cx| {
                 operation.clone_from(cx.waker());
                 Polled::<()>::from(Poll::Pending)
             });
@@ -312,7 +288,7 @@ mod tests {
         operation.wake_by_ref();
         assert_eq!((reader.woken(), writer.woken()), (1, 1), "whoever was the last to poll");
         // Done before the poll is over: the waker was left before.
-        let mut cx = Context::from_waker(&reader.1);
+        let mut cx = reader.context();
         let polled = turn.poll_common(Role::Reads, &mut cx, |(), cx| {
             cx.waker().wake_by_ref();
             Polled::<()>::from(Poll::Pending)

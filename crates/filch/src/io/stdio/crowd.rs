@@ -16,9 +16,12 @@ use std::task::{Wake, Waker};
 /// it does not matter who polls it last. Where a future takes an operation over, and with it that waker, the end of its
 /// turn wakes everybody.
 ///
-/// One that does not wait any more takes its waker away. So what is here waits for something, and goes when that comes.
+/// One that is ready takes its waker away. What is here waits for something, and goes when that comes, or a turn ends: also
+/// the waker of one who has given up, of which nobody here is told.
 ///
 /// A poll that only waits wakes none but those who were turned away, or two that wait would wake each other for ever.
+///
+/// Each poll looks through all of them, under the lock: that is for tens, not for thousands.
 #[derive(Default)]
 pub(super) struct Crowd(Mutex<Vec<Left>>);
 
@@ -99,45 +102,21 @@ impl Drop for Over {
 #[cfg(test)]
 mod tests {
     use super::super::common::Common;
+    use crate::half::Poller;
     use filch_testkit::Hooks;
     use std::io;
     use std::panic::{AssertUnwindSafe, Location, catch_unwind};
     use std::pin::pin;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{Arc, LazyLock};
-    use std::task::{Context, Poll, Wake, Waker};
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            // Relaxed: one thread.
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Somebody who polls.
-    struct Poller(Arc<Count>, Waker);
+    use std::sync::LazyLock;
+    use std::task::{Context, Poll, Waker};
 
     impl Poller {
-        fn new() -> Self {
-            let count = Arc::new(Count::default());
-            Self(count.clone(), Waker::from(count))
-        }
-
-        /// How often it was woken since it was last asked.
-        fn woken(&self) -> usize {
-            // Relaxed: one thread.
-            self.0.0.swap(0, Ordering::Relaxed)
-        }
-
-        fn poll(
+        fn poll_common(
             &self,
             common: &Common<()>,
             inner: impl FnOnce(&mut Context<'_>) -> Poll<io::Result<()>>,
         ) -> Poll<io::Result<()>> {
-            common.poll(&mut Context::from_waker(&self.1), |(), cx| inner(cx))
+            common.poll(&mut self.context(), |(), cx| inner(cx))
         }
     }
 
@@ -149,9 +128,9 @@ mod tests {
     fn who_is_turned_away_is_woken_whatever_came_of_the_other_poll() {
         for outcome in [None, Some(Ok(())), Some(Err(()))] {
             let (common, one, other) = (Common::new(()), Poller::new(), Poller::new());
-            let polled = one.poll(&common, |_| {
+            let polled = one.poll_common(&common, |_| {
                 // As from another thread, meanwhile.
-                assert!(other.poll(&common, never).is_pending());
+                assert!(other.poll_common(&common, never).is_pending());
                 match outcome {
                     None => Poll::Pending,
                     Some(end) => Poll::Ready(end.map_err(|()| io::ErrorKind::Other.into())),
@@ -167,11 +146,11 @@ mod tests {
         let (common, one, other) = (Common::new(()), Poller::new(), Poller::new());
         let broken = Hooks::new().on_wake(|| panic!("not today, either")).waker();
         let panics = || {
-            one.poll(&common, |_| {
+            one.poll_common(&common, |_| {
                 let turned_away =
                     common.poll(&mut Context::from_waker(&broken), |(), cx| never(cx));
                 assert!(turned_away.is_pending());
-                assert!(other.poll(&common, never).is_pending());
+                assert!(other.poll_common(&common, never).is_pending());
                 panic!("not today")
             })
         };
@@ -184,7 +163,7 @@ mod tests {
         let (common, one, other) = (Common::new(()), Poller::new(), Poller::new());
         let mut operation = Waker::noop().clone();
         for poller in [&one, &other, &one] {
-            let polled = poller.poll(&common, |cx| {
+            let polled = poller.poll_common(&common, |cx| {
                 operation.clone_from(cx.waker());
                 Poll::Pending
             });
@@ -196,23 +175,23 @@ mod tests {
         operation.wake_by_ref();
         assert_eq!((one.woken(), other.woken()), (0, 0), "once");
         // Who is done is not woken any more, nor kept; unless somebody else in the same task waits.
-        assert!(one.poll(&common, |_| Poll::Ready(Ok(()))).is_ready());
+        assert!(one.poll_common(&common, |_| Poll::Ready(Ok(()))).is_ready());
         operation.wake_by_ref();
-        assert_eq!((one.woken(), Arc::strong_count(&one.0)), (0, 2));
-        assert!(one.poll(&common, |_| Poll::Pending).is_pending());
-        assert!(one.poll(&common, |_| Poll::Ready(Ok(()))).is_ready());
-        assert_eq!((one.woken(), Arc::strong_count(&one.0)), (1, 2));
+        assert_eq!((one.woken(), one.copies()), (0, 2));
+        assert!(one.poll_common(&common, |_| Poll::Pending).is_pending());
+        assert!(one.poll_common(&common, |_| Poll::Ready(Ok(()))).is_ready());
+        assert_eq!((one.woken(), one.copies()), (1, 2));
         // Done before the poll is over: the waker was left before.
-        let polled = one.poll(&common, |cx| {
+        let polled = one.poll_common(&common, |cx| {
             cx.waker().wake_by_ref();
             Poll::Pending
         });
         assert!(polled.is_pending());
         assert_eq!(one.woken(), 1);
         // What they wait for may have gone with an error.
-        assert!(one.poll(&common, |_| Poll::Pending).is_pending());
+        assert!(one.poll_common(&common, |_| Poll::Pending).is_pending());
         let error = || io::ErrorKind::Other.into();
-        assert!(other.poll(&common, |_| Poll::Ready(Err(error()))).is_ready());
+        assert!(other.poll_common(&common, |_| Poll::Ready(Err(error()))).is_ready());
         assert_eq!(one.woken(), 1);
     }
 
@@ -222,20 +201,20 @@ mod tests {
         let common = &*COMMON;
         let (one, other) = (Poller::new(), Poller::new());
         let mut cx = Context::from_waker(Waker::noop());
-        assert!(one.poll(common, |_| Poll::Pending).is_pending());
+        assert!(one.poll_common(common, |_| Poll::Pending).is_pending());
         let mut first = pin!(common.lock_at(Location::caller()));
         let Poll::Ready(taken) = first.as_mut().poll(&mut cx) else { panic!("nobody has it") };
-        assert!(other.poll(common, never).is_pending());
+        assert!(other.poll_common(common, never).is_pending());
         {
             let mut second = Box::pin(common.lock_at(Location::caller()));
             assert!(second.as_mut().poll(&mut cx).is_pending());
             drop(taken);
             assert_eq!((one.woken(), other.woken()), (1, 1));
             // Handed on, and not picked up yet.
-            assert!(other.poll(common, never).is_pending());
+            assert!(other.poll_common(common, never).is_pending());
             drop(second);
         }
         assert_eq!((one.woken(), other.woken()), (0, 1), "it was dropped with its turn");
-        assert!(other.poll(common, |_| Poll::Ready(Ok(()))).is_ready());
+        assert!(other.poll_common(common, |_| Poll::Ready(Ok(()))).is_ready());
     }
 }

@@ -142,7 +142,8 @@ impl Polls {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         let Some(letter) = &self.letter else { return Poll::Ready(Ok(())) };
-        let ended = if sink.owner.is(letter) && sink.is_same() {
+        // What was just begun is looked for no more.
+        let ended = if sink.owner.is(letter) && (is_own || sink.is_same()) {
             let ended = ready!(sink.poll_begun(here, is_own, cx));
             sink.owner.forget();
             Some(ended)
@@ -154,10 +155,6 @@ impl Polls {
         };
         self.letter = None;
         match ended {
-            Some((Ok(written), bytes)) if bytes.len() < written => {
-                // Which ones, nobody knows.
-                Poll::Ready(Err(io::Error::other("its runtime ended in the midst of a write")))
-            }
             Some((Ok(written), bytes)) => {
                 self.unheard.note(bytes, written);
                 Poll::Ready(Ok(()))

@@ -15,6 +15,7 @@ use std::io::{self, IoSlice};
 use std::mem;
 use std::os::fd::{AsRawFd, RawFd};
 use std::panic::Location;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// As much as one write hands over: a longer buffer takes several.
@@ -48,15 +49,27 @@ struct Called {
     written: usize,
 }
 
-/// How a write ended, and its bytes, unless they are lost with its runtime.
+/// How a write ended, and its bytes.
 pub(super) type Ended = (io::Result<usize>, Vec<u8>);
 
+/// Each with the bytes: they are not to go with a call that never begins.
 enum Stage {
-    Due(Vec<u8>),
+    Due(Arc<Vec<u8>>),
     /// Until there is room; or, in a scope that is cancelled, for ever: nothing begins there (C2).
-    Waiting(Op<op::PollFd>, Vec<u8>),
-    /// The bytes, how many of them are written, and whether it ended with an error.
-    Writes(Call<(Vec<u8>, usize, io::Result<()>)>),
+    Waiting(Op<op::PollFd>, Arc<Vec<u8>>),
+    /// How many of them are written, and whether it ended with an error.
+    Writes(Call<(usize, io::Result<()>)>, Arc<Vec<u8>>),
+}
+
+/// A write by calls that is waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// Begun by this very future, or poll.
+    Own,
+    /// Left by an earlier one. It goes on.
+    Left,
+    /// Something else is in the descriptor's place by now: of it goes on what a thread is in.
+    GivenUp,
 }
 
 impl Sink {
@@ -104,16 +117,10 @@ impl Sink {
     /// come in the descriptor's place since.
     pub(super) fn poll_left(&mut self, here: &Here, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let is_same = self.is_same();
-        let (written, bytes) = match &mut self.called {
-            Some(Called { stage: Stage::Waiting(_, bytes), written, .. }) if !is_same => {
-                (Ok(*written), mem::take(bytes))
-            }
-            Some(called) => {
-                if !is_same && let Stage::Writes(call) = &called.stage {
-                    // If it has begun, it goes on.
-                    call.take_back();
-                }
-                ready!(scope::outside(|| self.poll_called(here, false, cx)))
+        let (written, bytes) = match &self.called {
+            Some(_) => {
+                let whose = if is_same { Whose::Left } else { Whose::GivenUp };
+                ready!(scope::outside(|| self.poll_called(here, whose, cx)))
             }
             None if !is_same => {
                 let Self { fd, writing, .. } = self;
@@ -163,7 +170,7 @@ impl Sink {
             }
             Kind::Stream => writing.begin(site(fd, here), &[IoSlice::new(&bytes)], ()),
             Kind::File | Kind::Device => {
-                let stage = Stage::Due(bytes.into_owned());
+                let stage = Stage::Due(Arc::new(bytes.into_owned()));
                 self.called = Some(Called { stage, is_whole, written: 0 });
             }
         }
@@ -178,7 +185,8 @@ impl Sink {
         cx: &mut Context<'_>,
     ) -> Poll<Ended> {
         if self.called.is_some() {
-            return self.poll_called(here, is_own, cx);
+            let whose = if is_own { Whose::Own } else { Whose::Left };
+            return self.poll_called(here, whose, cx);
         }
         if self.writing.is_whole() {
             return self.poll_whole(here, cx);
@@ -198,41 +206,73 @@ impl Sink {
     }
 
     /// Waits for a write by calls.
-    fn poll_called(&mut self, here: &Here, is_own: bool, cx: &mut Context<'_>) -> Poll<Ended> {
+    fn poll_called(&mut self, here: &Here, whose: Whose, cx: &mut Context<'_>) -> Poll<Ended> {
         let called = self.called.as_mut().expect("called when it has begun");
-        let ended = ready!(called.poll(&self.fd, here, is_own, cx));
+        let ended = ready!(called.poll(&self.fd, here, whose, cx));
         self.called = None;
         Poll::Ready(ended)
     }
 }
 
-/// A write whose future is dropped in a scope that is cancelled: a call that has not begun never does (C2).
-struct Cut<'a>(&'a mut Sink);
+/// The sink, for a future that writes. What that has begun and nothing is written of does not happen if it is dropped in
+/// a scope that is cancelled (C2). What it waits for, that others have left, is not its own: that goes on.
+struct Cut<'a> {
+    sink: &'a mut Sink,
+    has_begun: bool,
+}
+
+impl<'a> Cut<'a> {
+    fn new(sink: &'a mut Sink) -> Self {
+        Self { sink, has_begun: false }
+    }
+
+    fn begin(&mut self, here: &Here, bytes: &[u8], is_whole: bool) -> io::Result<()> {
+        self.sink.begin(here, Cow::Borrowed(bytes), is_whole)?;
+        self.has_begun = true;
+        Ok(())
+    }
+}
 
 impl Drop for Cut<'_> {
     fn drop(&mut self) {
-        if let Some(Called { stage: Stage::Writes(call), written: 0, .. }) = &self.0.called
-            && scope::here_is_cancelled()
-        {
-            call.take_back();
+        let Some(Called { stage, written: 0, .. }) = &self.sink.called else { return };
+        if self.has_begun && scope::here_is_cancelled() {
+            match stage {
+                // If a thread has begun it, it goes on.
+                Stage::Writes(call, _) => call.take_back(),
+                Stage::Due(_) | Stage::Waiting(..) => self.sink.called = None,
+            }
         }
     }
 }
 
 impl Called {
-    /// Whether nothing was given to the system, nor to a thread.
+    /// Whether it did not begin, or was to stop before anything was written, as its scope was cancelled.
     fn is_unbegun(&self) -> bool {
-        self.written == 0 && !matches!(self.stage, Stage::Writes(_))
+        self.written == 0
+            && match &self.stage {
+                Stage::Due(_) => true,
+                Stage::Waiting(op, _) => !op.is_in_flight() || op.is_stopping(),
+                Stage::Writes(..) => false,
+            }
     }
 
     fn poll(
         &mut self,
         fd: &SharedFd,
         here: &Here,
-        is_own: bool,
+        mut whose: Whose,
         cx: &mut Context<'_>,
     ) -> Poll<Ended> {
         loop {
+            if whose == Whose::GivenUp {
+                match &mut self.stage {
+                    Stage::Writes(call, _) => call.take_back(),
+                    Stage::Due(bytes) | Stage::Waiting(_, bytes) => {
+                        return Poll::Ready((Ok(self.written), taken(bytes)));
+                    }
+                }
+            }
             match &mut self.stage {
                 Stage::Due(bytes) => {
                     let bytes = mem::take(bytes);
@@ -241,70 +281,83 @@ impl Called {
                         continue;
                     }
                     let (fd, from, is_whole) = (fd.as_raw_fd(), self.written, self.is_whole);
-                    let call = move || write_now(fd, bytes, from, is_whole);
-                    match Call::begin(here, call) {
-                        Ok(call) => self.stage = Stage::Writes(call),
+                    let shared = bytes.clone();
+                    match Call::begin(here, move || write_now(fd, &shared, from, is_whole)) {
+                        Ok(call) => self.stage = Stage::Writes(call, bytes),
                         Err(error) => return Poll::Ready((Err(error), Vec::new())),
                     }
+                    // A runtime that has ended refuses it again and again.
+                    whose = Whose::Own;
                 }
                 Stage::Waiting(op, bytes) => {
                     let ready = ready!(here.home.poll(op, here.at, cx));
-                    let bytes = mem::take(bytes);
                     if let Err(error) = ready
                         && !lost_its_ring(&error)
                     {
-                        return Poll::Ready((Err(error), bytes));
+                        return Poll::Ready((Err(error), taken(bytes)));
                     }
-                    self.stage = Stage::Due(bytes);
+                    self.stage = Stage::Due(mem::take(bytes));
                 }
-                Stage::Writes(call) => {
-                    let (bytes, written, ended) = match ready!(call.poll(cx)) {
+                Stage::Writes(call, bytes) => {
+                    let (written, ended) = match ready!(call.poll(cx)) {
                         Ok(done) => done,
-                        Err(ended) if is_own => {
-                            return Poll::Ready((Err(io::Error::other(ended)), Vec::new()));
+                        Err(ended) if whose == Whose::Own => {
+                            return Poll::Ready((Err(io::Error::other(ended)), taken(bytes)));
                         }
                         // That of another runtime, which has ended; or it was taken back.
-                        Err(_) => return Poll::Ready((Ok(self.written), Vec::new())),
+                        Err(_) if self.written == 0 => return Poll::Ready((Ok(0), taken(bytes))),
+                        Err(_) => {
+                            self.stage = Stage::Due(mem::take(bytes));
+                            continue;
+                        }
                     };
                     self.written = written;
                     match ended {
-                        Err(error) if would_block(&error) => self.wait(fd, bytes),
-                        ended => return Poll::Ready((ended.map(|()| written), bytes)),
+                        Err(error) if would_block(&error) => {
+                            let bytes = mem::take(bytes);
+                            self.wait(fd, bytes);
+                        }
+                        ended => return Poll::Ready((ended.map(|()| written), taken(bytes))),
                     }
                 }
             }
         }
     }
 
-    fn wait(&mut self, fd: &SharedFd, bytes: Vec<u8>) {
+    fn wait(&mut self, fd: &SharedFd, bytes: Arc<Vec<u8>>) {
         let op = op::PollFd::new(fd.clone(), libc::POLLOUT);
         self.stage = Stage::Waiting(Op::new(op), bytes);
     }
 }
 
+/// The bytes, for whoever has no call that knows them.
+fn taken(bytes: &mut Arc<Vec<u8>>) -> Vec<u8> {
+    Arc::unwrap_or_clone(mem::take(bytes))
+}
+
 /// Writes what is behind the first `written` bytes: once, or all of it. On a thread that may wait.
 fn write_now(
     fd: RawFd,
-    bytes: Vec<u8>,
+    bytes: &[u8],
     mut written: usize,
     is_whole: bool,
-) -> (Vec<u8>, usize, io::Result<()>) {
+) -> (usize, io::Result<()>) {
     loop {
         let rest = &bytes[written..];
         // SAFETY: so many bytes are there.
         let wrote = unsafe { libc::write(fd, rest.as_ptr().cast(), rest.len()) };
         match usize::try_from(wrote) {
-            Ok(0) if is_whole => return (bytes, written, Err(io::ErrorKind::WriteZero.into())),
+            Ok(0) if is_whole => return (written, Err(io::ErrorKind::WriteZero.into())),
             Ok(wrote) => {
                 written += wrote;
                 if !is_whole || written == bytes.len() {
-                    return (bytes, written, Ok(()));
+                    return (written, Ok(()));
                 }
             }
             Err(_) => {
                 let error = io::Error::last_os_error();
                 if error.kind() != io::ErrorKind::Interrupted {
-                    return (bytes, written, Err(error));
+                    return (written, Err(error));
                 }
             }
         }
@@ -325,10 +378,10 @@ pub(super) async fn write(
         return Ok(0);
     }
     let (here, mut sink) = turn(sink, at).await?;
-    let Cut(sink) = &mut Cut(&mut sink);
-    poll_fn(|cx| sink.poll_settled(&here, cx)).await?;
-    sink.begin(&here, Cow::Borrowed(&buf[..buf.len().min(MOST)]), false)?;
-    poll_fn(|cx| sink.poll_begun(&here, true, cx)).await.0
+    let mut cut = Cut::new(&mut sink);
+    poll_fn(|cx| cut.sink.poll_settled(&here, cx)).await?;
+    cut.begin(&here, &buf[..buf.len().min(MOST)], false)?;
+    poll_fn(|cx| cut.sink.poll_begun(&here, true, cx)).await.0
 }
 
 /// Writes all of `buf`, in one turn.
@@ -341,20 +394,20 @@ pub(super) async fn write_all(
         return Ok(());
     }
     let (here, mut sink) = turn(sink, at).await?;
-    let Cut(sink) = &mut Cut(&mut sink);
-    let written = write_pieces(sink, &here, buf).await;
+    let mut cut = Cut::new(&mut sink);
+    let written = write_pieces(&mut cut, &here, buf).await;
     // That is told.
-    sink.before = 0;
+    cut.sink.before = 0;
     written
 }
 
-async fn write_pieces(sink: &mut Sink, here: &Here, buf: &[u8]) -> io::Result<()> {
+async fn write_pieces(cut: &mut Cut<'_>, here: &Here, buf: &[u8]) -> io::Result<()> {
     for (number, piece) in buf.chunks(MOST).enumerate() {
-        poll_fn(|cx| sink.poll_settled(here, cx)).await?;
-        sink.begin(here, Cow::Borrowed(piece), true)?;
+        poll_fn(|cx| cut.sink.poll_settled(here, cx)).await?;
+        cut.begin(here, piece, true)?;
         // What those before it have written is told to nobody yet.
-        sink.before = number * MOST;
-        poll_fn(|cx| sink.poll_begun(here, true, cx)).await.0?;
+        cut.sink.before = number * MOST;
+        poll_fn(|cx| cut.sink.poll_begun(here, true, cx)).await.0?;
     }
     Ok(())
 }

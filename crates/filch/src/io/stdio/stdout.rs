@@ -86,7 +86,7 @@ macro_rules! sink {
             /// Dropped before its turn has come, it writes nothing; nor does one that is cancelled before the ring, or
             /// a thread, has begun it. Dropped or cancelled later, up to 128 KiB that were begun are written to their
             /// end, and nothing behind them: by a thread, or, to a pipe that is full, when the stream is next
-            /// written to or flushed. So a line is written whole, if at all. [`settle`](Self::settle) tells how much
+            /// written to, flushed or settled. So a line is written whole, if at all. [`settle`](Self::settle) tells how much
             /// of `buf` it was.
             #[track_caller]
             pub fn write_all<'b>(
