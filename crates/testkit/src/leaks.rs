@@ -75,7 +75,7 @@ impl Before {
     #[track_caller]
     pub fn check(&self) {
         let mut new = self.new_things();
-        for _ in 0..2_000 {
+        for _ in 0..20_000 {
             if new.is_empty() {
                 return;
             }

@@ -83,7 +83,7 @@ pub async fn until_closed(before: usize) {
     let mut tries = 0;
     while descriptors().len() > before {
         tries += 1;
-        assert!(tries < 2_000, "still open: {:?}", descriptors());
+        assert!(tries < 20_000, "still open: {:?}", descriptors());
         filch::time::sleep(Duration::from_millis(1)).await;
     }
 }
