@@ -2,6 +2,8 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::task::Poll;
 use std::{mem, thread};
 
 /// What a panic is thrown with.
@@ -23,6 +25,39 @@ pub fn drop_caught<T>(value: T) {
     let Err(payload) = caught(|| drop(value)) else { return };
     if let Err(another) = caught(|| drop(payload)) {
         mem::forget(another);
+    }
+}
+
+/// Polls a future by `poll`, and drops it where it is if it is over by that, which for its destructors is still a part of
+/// it. One that has panicked is over.
+///
+/// # Errors
+///
+/// The first panic: of the poll, or else of the destructors. An output is dropped then.
+///
+/// # Panics
+///
+/// If the future is over already.
+pub fn poll_and_end<F: Future>(
+    mut future: Pin<&mut Option<F>>,
+    poll: impl FnOnce(Pin<&mut F>) -> Poll<F::Output>,
+) -> Result<Poll<F::Output>, Payload> {
+    let running = future.as_mut().as_pin_mut().expect("it is not over");
+    let polled = caught(|| poll(running));
+    if let Ok(Poll::Pending) = polled {
+        return polled;
+    }
+    match (polled, caught(|| future.set(None))) {
+        (polled, Ok(())) => polled,
+        (Err(first), Err(another)) => {
+            drop_caught(another);
+            Err(first)
+        }
+        // Here, for whoever unwinds by that panic has no room for another.
+        (Ok(output), Err(panic)) => {
+            drop_caught(output);
+            Err(panic)
+        }
     }
 }
 
@@ -64,8 +99,11 @@ impl Panics {
 #[cfg(all(test, not(any(filch_loom, filch_shuttle))))]
 mod tests {
     use super::*;
+    use std::future::poll_fn;
     use std::panic::panic_any;
+    use std::pin::pin;
     use std::sync::Arc;
+    use std::task::{Context, Waker};
 
     /// Panics when it is dropped, with as many more like it, one in the other.
     struct Nested(usize, Arc<()>);
@@ -116,6 +154,40 @@ mod tests {
         });
         assert!(payload.unwrap_err().is::<u8>());
         assert_eq!(Arc::strong_count(&alive), 1);
+    }
+
+    /// Whichever of poll, output and destructor panic: the first one is given, nothing is left, and the process goes on.
+    #[test]
+    fn a_future_and_its_output_end_by_one_panic() {
+        let alive = Arc::new(());
+        for case in 0..8_u8 {
+            let [in_poll, in_drop, in_output] = [0, 1, 2].map(|bit| case >> bit & 1 == 1);
+            let nested = |panics| Nested(usize::from(panics), alive.clone());
+            let (held, mut output) = (nested(in_drop), Some(nested(in_output)));
+            let future = poll_fn(move |_| {
+                let _held = &held;
+                let output = output.take();
+                if in_poll {
+                    // Not with it in hand: that would be the future's own two panics.
+                    drop_caught(output);
+                    panic_any(case);
+                }
+                Poll::Ready(output)
+            });
+            let mut future = pin!(Some(future));
+            let mut cx = Context::from_waker(Waker::noop());
+            let polled = poll_and_end(future.as_mut(), |future| future.poll(&mut cx));
+            assert!(future.is_none());
+            match polled {
+                Ok(polled) => {
+                    assert!(!in_poll && !in_drop && polled.is_ready());
+                    drop_caught(polled);
+                }
+                Err(payload) if in_poll => assert_eq!(payload.downcast_ref(), Some(&case)),
+                Err(payload) => assert!(in_drop && payload.is::<Nested>()),
+            }
+            assert_eq!(Arc::strong_count(&alive), 1, "case {case}");
+        }
     }
 
     /// The chain of payloads that panic is cut, by a leak.

@@ -1,7 +1,7 @@
 //! A resource, and code that uses it: it is closed behind that, on every path.
 
 use crate::task::{Report, cancellable, is_cancelled, shielded};
-use filch_atomic::panics::{self, Payload, drop_caught};
+use filch_atomic::panics::{Payload, drop_caught, poll_and_end};
 use filch_sched::scope::clean_up;
 use filch_sched::task::report as tell;
 use std::future::{Future, poll_fn};
@@ -116,23 +116,9 @@ where
 /// Polls `future`, and drops it when it is over; its panics, and those of its destructors, are given.
 async fn caught<F: Future>(future: F) -> Result<F::Output, Payload> {
     let mut future = pin!(Some(future));
-    poll_fn(|cx| {
-        let polled = panics::caught(|| {
-            let polled = future.as_mut().as_pin_mut().expect("it is not over").poll(cx);
-            if polled.is_ready() {
-                future.set(None);
-            }
-            polled
-        });
-        polled.map_or_else(
-            |payload| {
-                if let Err(another) = panics::caught(|| future.set(None)) {
-                    drop_caught(another);
-                }
-                Poll::Ready(Err(payload))
-            },
-            |polled| polled.map(Ok),
-        )
+    poll_fn(|cx| match poll_and_end(future.as_mut(), |future| future.poll(cx)) {
+        Ok(polled) => polled.map(Ok),
+        Err(payload) => Poll::Ready(Err(payload)),
     })
     .await
 }

@@ -313,6 +313,33 @@ fn a_future_that_is_blocked_on_ends_where_it_ran() {
     });
 }
 
+/// What is blocked on may panic in its poll, and by its destructor, and its output by its own: the first one goes on, and
+/// the process too.
+#[test]
+fn a_future_that_is_blocked_on_ends_by_its_first_panic() {
+    struct Panics(&'static str);
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("{}", self.0);
+        }
+    }
+    within_reason(|| {
+        let scheduler = start(1);
+        for (in_poll, first) in [(true, "in the poll"), (false, "the future's")] {
+            let mine = Panics("the future's");
+            let future = std::future::poll_fn(move |_| {
+                let _mine = &mine;
+                assert!(!in_poll, "in the poll");
+                Poll::Ready(Panics("the output's"))
+            });
+            let run = || scheduler.handle().block_on(future).map(std::mem::forget);
+            let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_err();
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            assert_eq!(text.or(panic.downcast_ref().copied()), Some(first));
+        }
+    });
+}
+
 #[test]
 fn an_error_that_cannot_be_displayed_is_reported_all_the_same() {
     #[derive(Debug)]

@@ -2,12 +2,12 @@
 
 use super::{Outside, Workers};
 use filch_atomic::current::unconstrained;
-use filch_atomic::panics::{caught, drop_caught};
+use filch_atomic::panics::poll_and_end;
 use filch_atomic::sync::atomic::{AtomicBool, Ordering};
 use filch_atomic::thread::{self, Thread};
 use std::future::Future;
 use std::panic::resume_unwind;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -29,20 +29,8 @@ pub fn block<W: Workers, F: Future>(
     loop {
         let mut polled = Ok(Poll::Pending);
         apart(&mut || {
-            polled = caught(|| {
-                let pinned = future.as_mut().as_pin_mut().expect("it is not over");
-                let polled = unconstrained(|| pinned.poll(&mut cx));
-                if polled.is_ready() {
-                    future.set(None);
-                }
-                polled
-            });
-            // Its destructors are a part of it, whichever way it ends. The first panic goes on.
-            if polled.is_err()
-                && let Err(another) = caught(|| future.set(None))
-            {
-                drop_caught(another);
-            }
+            let poll = |future: Pin<&mut F>| unconstrained(|| future.poll(&mut cx));
+            polled = poll_and_end(future.as_mut(), poll);
         });
         match polled {
             Ok(Poll::Ready(output)) => return output,
