@@ -109,9 +109,9 @@ impl Setup {
         self
     }
 
-    /// Whether it has `#[should_panic]`.
-    pub fn should_panic(mut self, should_panic: bool) -> Self {
-        self.should_panic = should_panic;
+    /// It has `#[should_panic]`.
+    pub fn should_panic(mut self) -> Self {
+        self.should_panic = true;
         self
     }
 

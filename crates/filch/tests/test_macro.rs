@@ -1,5 +1,6 @@
 //! What a test may ask for (TEST-1 to TEST-6). Those that are ignored fail, and are run by others.
 
+use filch::testing::Setup;
 use filch::time::{Duration, Instant, sleep, timeout};
 use filch::{Handle, spawn, spawn_blocking, task};
 use std::future::{pending, poll_fn};
@@ -264,7 +265,7 @@ fn another_panic_than_was_expected_is_a_failure() {
 }
 
 #[filch::test(leak_check)]
-#[cfg_attr(unix, should_panic)]
+#[cfg_attr(unix, cfg_attr(not(windows), should_panic))]
 #[ignore = "it fails"]
 async fn does_not_panic_alone_where_it_should() {}
 
@@ -273,6 +274,33 @@ async fn does_not_panic_alone_where_it_should() {}
 fn one_that_should_panic_here_alone_and_does_not() {
     let text = output_of("does_not_panic_alone_where_it_should", None);
     assert!(text.contains("did not panic as expected"), "{text}");
+}
+
+#[test]
+#[should_panic]
+#[ignore = "it fails"]
+fn cannot_be_run_alone() {
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a whole limit to read from.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const none) }, 0);
+    let setup = Setup::new("test_macro::cannot_be_run_alone").leak_check().should_panic();
+    setup.run(|| unreachable!("not here"), || async {});
+}
+
+/// TEST-5: what should panic, and cannot be run, fails: with no descriptor to be had for what it prints.
+#[test]
+fn one_that_should_panic_alone_and_is_not_run() {
+    let text = output_of("cannot_be_run_alone", None);
+    assert!(text.contains("it could not be run alone"), "{text}");
+    assert!(text.contains("did not panic as expected"), "{text}");
+}
+
+/// TEST-5: so does one that is not found there.
+#[test]
+fn one_that_should_panic_alone_and_is_not_there() {
+    let setup = Setup::new("test_macro::nowhere").leak_check().should_panic();
+    // No panic, of which a harness would think that it is the right one.
+    setup.run(|| unreachable!("not here"), || async {});
 }
 
 #[filch::test(leak_check)]

@@ -2,8 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::punctuated::Punctuated;
-use syn::{Attribute, ItemFn, Meta, Path, Result, Signature, Token, parse_quote};
+use syn::{Attribute, ItemFn, Path, Result, Signature, parse_quote};
 
 use crate::options::Options;
 
@@ -110,28 +109,12 @@ fn setup(filch: &Path, function: &ItemFn, options: &Options) -> Option<TokenStre
     if seed.is_none() && timeout.is_none() && leak_check.is_none() {
         return None;
     }
-    // It is run in another process, whose harness takes a panic for what is right.
-    let should_panic = options.leak_check.then(|| should_panic(&function.attrs)).flatten();
-    let should_panic = should_panic.map(|expected| quote! { .should_panic(#expected) });
+    // It is run in another process, whose harness takes a panic for what is right. What a `cfg_attr` says is settled by now.
+    let is_it = |attribute: &Attribute| attribute.path().is_ident("should_panic");
+    let should_panic = options.leak_check && function.attrs.iter().any(is_it);
+    let should_panic = should_panic.then(|| quote! { .should_panic() });
     let path = quote! { ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name)) };
     Some(quote! { #filch::testing::Setup::new(#path) #seed #timeout #leak_check #should_panic })
-}
-
-/// Whether there is a `#[should_panic]`, as an expression: `cfg_attr` may say so. `None` if there is none for sure.
-fn should_panic(attributes: &[Attribute]) -> Option<TokenStream> {
-    attributes.iter().find_map(|attribute| {
-        if attribute.path().is_ident("should_panic") {
-            return Some(quote! { true });
-        }
-        if !attribute.path().is_ident("cfg_attr") {
-            return None;
-        }
-        let parse = Punctuated::<Meta, Token![,]>::parse_terminated;
-        let mut parts = attribute.parse_args_with(parse).ok()?.into_iter();
-        let condition = parts.next()?;
-        let is_there = parts.any(|part| part.path().is_ident("should_panic"));
-        is_there.then(|| quote! { ::core::cfg!(#condition) })
-    })
 }
 
 /// Refuses what cannot become a plain function without arguments.
@@ -232,21 +215,17 @@ mod tests {
 
     #[test]
     fn who_runs_a_test_elsewhere_knows_whether_it_should_panic() {
-        let said = |attribute: TokenStream| {
-            let function: ItemFn = parse_quote! { #attribute async fn it() {} };
-            should_panic(&function.attrs).map(|expected| expected.to_string())
+        let knows = |options: TokenStream, attribute: TokenStream| {
+            let expanded = expand(Kind::Test, options, quote! { #attribute async fn it() {} });
+            expanded.to_string().contains(". should_panic ()")
         };
-        let by_cfg = quote! { ::core::cfg!(all(unix, debug_assertions)) }.to_string();
-        assert_eq!(said(quote! {}), None);
-        assert_eq!(said(quote! { #[ignore = "should_panic"] }), None);
-        assert_eq!(said(quote! { #[should_panic] }).as_deref(), Some("true"));
-        assert_eq!(said(quote! { #[should_panic = "boom"] }).as_deref(), Some("true"));
-        assert_eq!(said(quote! { #[should_panic(expected = "boom")] }).as_deref(), Some("true"));
-        assert_eq!(
-            said(quote! { #[cfg_attr(all(unix, debug_assertions), ignore, should_panic)] }),
-            Some(by_cfg)
-        );
-        assert_eq!(said(quote! { #[cfg_attr(unix, ignore)] }), None);
+        let leak_check = quote! { leak_check };
+        assert!(!knows(leak_check.clone(), quote! {}));
+        assert!(!knows(leak_check.clone(), quote! { #[ignore = "should_panic"] }));
+        assert!(knows(leak_check.clone(), quote! { #[should_panic] }));
+        assert!(knows(leak_check.clone(), quote! { #[should_panic = "boom"] }));
+        assert!(knows(leak_check, quote! { #[should_panic(expected = "boom")] }));
+        assert!(!knows(quote! { timeout = "1s" }, quote! { #[should_panic] }), "it is run here");
     }
 
     #[test]

@@ -14,48 +14,66 @@ const CHILD: &str = "FILCH_TEST_ALONE";
 pub(super) type Descriptors = BTreeMap<i32, String>;
 
 /// Runs the test in a child, and panics with what it printed if it does there. False in the child, which has to run it.
+///
+/// With `should_panic` a panic of ours counts as the right one, so there is none unless the test has run and is over, and
+/// found what was expected: then that is in what the child printed, and ours is to find it there. Where the child's harness
+/// did not find it, or the test was not run at all, ours is to find no panic, whatever was printed.
 #[track_caller]
 pub(super) fn passes_in_a_child(name: &'static str, should_panic: bool) -> bool {
     if env::var(CHILD).is_ok_and(|child| child == name) {
         return false;
     }
+    match (should_panic, run_in_a_child(name)) {
+        (false, Ok(_)) => {}
+        (false, Err(why)) => panic!("{why}"),
+        (true, Ok(text)) => panic!("alone in its process it panicked:\n{text}"),
+        (true, Err(why)) => eprintln!("{why}"),
+    }
+    true
+}
+
+/// What the test printed, if it was run and the child's harness says that it passed. Else why not.
+fn run_in_a_child(name: &str) -> Result<String, String> {
     // The harness does not know the name of the crate.
     let test = name.split_once("::").map_or(name, |(_, test)| test);
+    let (has_passed, text) =
+        output_of(name, test).map_err(|error| format!("it could not be run alone: {error}"))?;
+    if !text.contains("running 1 test") {
+        return Err(format!("there is no test {test} to be run alone:\n{text}"));
+    }
+    if has_passed { Ok(text) } else { Err(format!("alone in its process it failed:\n{text}")) }
+}
+
+/// Whether the child came to a good end, and what it printed.
+fn output_of(name: &str, test: &str) -> io::Result<(bool, String)> {
     // Not through pipes: those end with the last process that has them, and the test may leave one that goes on.
-    let (mut printed, stdout) = nameless_file().expect("a file for what a test prints");
-    let stderr = stdout.try_clone().expect("a descriptor");
-    let status = Command::new(env::current_exe().expect("a test binary has a path"))
+    let (mut printed, stdout) = nameless_file()?;
+    let stderr = stdout.try_clone()?;
+    let status = Command::new(env::current_exe()?)
         .args([test, "--exact", "--nocapture", "--include-ignored", "--test-threads=1"])
         .env(CHILD, name)
         .stdin(Stdio::null())
         .stdout(stdout)
         .stderr(stderr)
-        .status()
-        .expect("a test binary can be started again");
+        .status()?;
     let mut text = Vec::new();
-    printed.read_to_end(&mut text).expect("what the test printed");
-    let text = String::from_utf8_lossy(&text);
-    assert!(text.contains("running 1 test"), "there is no test {test} to be run alone:\n{text}");
-    // With `should_panic` the child's harness takes one thing for the other. If it found what was expected, then that is in
-    // what the child printed, and ours is to find it there. If it did not, then ours is to find nothing: in what the child
-    // printed there is what was expected, too.
-    match (should_panic, status.success()) {
-        (false, true) => {}
-        (false, false) => panic!("alone in its process it failed:\n{text}"),
-        (true, true) => panic!("alone in its process it panicked:\n{text}"),
-        (true, false) => eprintln!("alone in its process it failed:\n{text}"),
-    }
-    true
+    printed.read_to_end(&mut text)?;
+    Ok((status.success(), String::from_utf8_lossy(&text).into_owned()))
 }
 
 /// A file that has no name anywhere (none that somebody else may have taken, or that is left by one who was killed): to
 /// read from, and to append to.
 fn nameless_file() -> io::Result<(File, File)> {
-    // SAFETY: a string that ends with a zero, and flags.
-    let fd = unsafe { libc::memfd_create(c"filch-test".as_ptr(), libc::MFD_CLOEXEC) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    let create = |flags| {
+        // SAFETY: a string that ends with a zero, and flags.
+        let fd = unsafe { libc::memfd_create(c"filch-test".as_ptr(), libc::MFD_CLOEXEC | flags) };
+        if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(fd) }
+    };
+    // Systems can be set up to refuse any that may be executed. Before Linux 6.3 the flag is not known, and nothing refused.
+    let fd = create(libc::MFD_NOEXEC_SEAL).or_else(|error| match error.raw_os_error() {
+        Some(libc::EINVAL) => create(0),
+        _ => Err(error),
+    })?;
     // SAFETY: it is open, and nobody else's.
     let read = unsafe { File::from_raw_fd(fd) };
     let append = File::options().append(true).open(format!("/proc/self/fd/{fd}"))?;
@@ -72,4 +90,23 @@ pub(super) fn descriptors() -> Descriptors {
         (!(what.starts_with("/proc/") && what.ends_with("/fd"))).then_some((number, what))
     });
     found.collect()
+}
+
+#[cfg(all(test, not(any(filch_loom, filch_shuttle))))]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    #[test]
+    fn what_is_printed_to_cannot_be_executed() {
+        let (mut read, mut append) = nameless_file().unwrap();
+        append.write_all(b"it is read from its beginning").unwrap();
+        assert_eq!(io::read_to_string(&mut read).unwrap(), "it is read from its beginning");
+        // As old as the flag.
+        let is_known = Path::new("/proc/sys/vm/memfd_noexec").exists();
+        let mode = read.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o111 == 0, is_known, "{mode:o}");
+    }
 }
