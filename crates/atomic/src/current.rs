@@ -131,7 +131,7 @@ pub fn unconstrained<R>(poll: impl FnOnce() -> R) -> R {
 /// Tells what the current task waits for, just before a leaf returns `Pending`.
 ///
 /// `resource` tells instances of a kind apart: an address or a descriptor, 0 for none. The highest 8 bits of the word are
-/// not kept; addresses of programs have none there.
+/// not kept: on 64 bits addresses of programs have none there, but for tags; on 32 two may look the same.
 #[inline]
 pub fn note_wait(kind: WaitKind, resource: usize, location: &'static Location<'static>) {
     CURRENT.with(|current| {
