@@ -2,6 +2,7 @@
 #![cfg(filch_loom)]
 
 mod bench;
+pub mod ops;
 
 pub use bench::Bench;
 

@@ -1,17 +1,14 @@
 //! A completion queue between its owner and a rescuer (`filch_uring::rescue`, S5, D2).
 #![cfg(filch_loom)]
 
-use filch_atomic::current::WaitKind;
+use filch_loom_tests::ops::{Probe, SUCCESS};
 use filch_uring::cell::{Home, Owner};
 use filch_uring::rescue::{Completion, CqLock, OWN, Queue, deliver};
-use filch_uring::{Operation, WaitWithout};
-use io_uring::squeue;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use loom::thread;
 use std::collections::VecDeque;
-use std::io;
 use std::task::Waker;
 
 /// The driver's own: a read that ends the owner's sleep.
@@ -61,7 +58,7 @@ impl Queue for Fake {
             // SAFETY: the caller holds the queue (who holds its lock); the model checks it.
             let take = |entry: *mut u64| unsafe { std::mem::replace(&mut *entry, u64::MAX) };
             let user_data = self.0.entries[head as usize].with_mut(take);
-            each(Completion { user_data, result: 7, more: false });
+            each(Completion { user_data, result: SUCCESS, more: false });
             head += 1;
         }
         self.0.head.store(head, Ordering::Release);
@@ -165,36 +162,6 @@ fn what_the_owner_counted_stays() {
     });
 }
 
-/// An operation that counts how often it is disposed of.
-struct Probe(Arc<AtomicUsize>);
-
-// SAFETY: never given to a kernel.
-unsafe impl Operation for Probe {
-    type Output = ();
-    const NAME: &'static str = "probe";
-    const WAIT: WaitKind = WaitKind::Other;
-
-    fn entry(&mut self) -> squeue::Entry {
-        unreachable!("no kernel in a model")
-    }
-
-    fn call(&mut self) -> io::Result<i32> {
-        unreachable!("no kernel in a model")
-    }
-
-    fn wait_without(&self) -> WaitWithout {
-        WaitWithout::Immediate
-    }
-
-    fn complete(self, _: io::Result<i32>) {}
-
-    fn dispose(self, _: io::Result<i32>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-
-    fn lost(_: io::Error) {}
-}
-
 /// A shutdown that waits until nothing is in flight waits for what a rescuer has in hand. After it the
 /// queue is gone, and a late rescuer finds none.
 #[test]
@@ -203,7 +170,7 @@ fn a_shutdown_waits_for_the_rescuer() {
         let home = Home::for_model();
         let owner = Owner::new(home.clone());
         let disposed = Arc::new(AtomicUsize::new(0));
-        let handle = owner.fill(Probe(disposed.clone()), Waker::noop().clone());
+        let handle = owner.fill(Probe::new(disposed.clone()), Waker::noop().clone());
         let key = handle.key();
         handle.abandon(Some(&owner));
         let (cq, queue) = lock();

@@ -1,111 +1,18 @@
 //! The operation cell: complete x poll x drop x free (`filch_uring::cell`).
 #![cfg(filch_loom)]
 
-use filch_atomic::current::WaitKind;
+use filch_loom_tests::ops::{Nothing, Probe, SUCCESS, ToItsEnd};
+use filch_uring::Operation;
 use filch_uring::cell::{Handle, Home, Key, Message, Owner, Polled};
 use filch_uring::rescue::take_unbegun;
-use filch_uring::{Operation, WaitWithout};
-use io_uring::squeue;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
-use std::io;
 use std::task::{Wake, Waker};
-
-/// An operation that counts how often it is disposed of.
-struct Probe(Arc<AtomicUsize>);
-
-// SAFETY: never given to a kernel.
-unsafe impl Operation for Probe {
-    type Output = ();
-    const NAME: &'static str = "probe";
-    const WAIT: WaitKind = WaitKind::Other;
-
-    fn entry(&mut self) -> squeue::Entry {
-        unreachable!("no kernel in a model")
-    }
-
-    fn call(&mut self) -> io::Result<i32> {
-        unreachable!("no kernel in a model")
-    }
-
-    fn wait_without(&self) -> WaitWithout {
-        WaitWithout::Immediate
-    }
-
-    fn complete(self, _: io::Result<i32>) {}
-
-    fn dispose(self, result: io::Result<i32>) {
-        assert_eq!(result.expect("every completion here is a success"), 7);
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-
-    fn lost(_: io::Error) {}
-}
-
-/// The same, and it is not given up with its future.
-struct ToItsEnd(Arc<AtomicUsize>);
-
-// SAFETY: never given to a kernel.
-unsafe impl Operation for ToItsEnd {
-    type Output = ();
-    const NAME: &'static str = "to its end";
-    const CANCEL_ON_DROP: bool = false;
-    const WAIT: WaitKind = WaitKind::Other;
-
-    fn entry(&mut self) -> squeue::Entry {
-        unreachable!("no kernel in a model")
-    }
-
-    fn call(&mut self) -> io::Result<i32> {
-        unreachable!("no kernel in a model")
-    }
-
-    fn wait_without(&self) -> WaitWithout {
-        WaitWithout::Immediate
-    }
-
-    fn complete(self, _: io::Result<i32>) {}
-
-    fn dispose(self, result: io::Result<i32>) {
-        assert_eq!(result.expect("every completion here is a success"), 7);
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-
-    fn lost(_: io::Error) {}
-}
-
-/// An operation that owns nothing, and may be lost.
-struct Nothing;
-
-// SAFETY: never given to a kernel.
-unsafe impl Operation for Nothing {
-    type Output = ();
-    const NAME: &'static str = "nothing";
-    const WAIT: WaitKind = WaitKind::Other;
-
-    fn entry(&mut self) -> squeue::Entry {
-        unreachable!("no kernel in a model")
-    }
-
-    fn call(&mut self) -> io::Result<i32> {
-        unreachable!("no kernel in a model")
-    }
-
-    fn wait_without(&self) -> WaitWithout {
-        WaitWithout::Immediate
-    }
-
-    fn complete(self, _: io::Result<i32>) {}
-
-    fn dispose(self, _: io::Result<i32>) {}
-
-    fn lost(_: io::Error) {}
-}
 
 fn probe() -> (Probe, Arc<AtomicUsize>) {
     let disposed = Arc::new(AtomicUsize::new(0));
-    (Probe(disposed.clone()), disposed)
+    (Probe::new(disposed.clone()), disposed)
 }
 
 /// A waker for a thread that waits for it: a wake-up that gets lost is a deadlock, which loom reports.
@@ -144,7 +51,7 @@ fn wait(mut handle: Handle<Probe>) -> i32 {
 
 fn complete(owner: &Owner, key: Key) {
     // SAFETY: each key is completed once.
-    unsafe { owner.complete(key, 7) };
+    unsafe { owner.complete(key, SUCCESS) };
 }
 
 /// A task polled on another thread than the ring's, with another waker than at its first poll.
@@ -157,7 +64,7 @@ fn a_completion_is_seen_or_wakes() {
         let key = handle.key();
         let poller = thread::spawn(move || wait(handle));
         complete(&owner, key);
-        assert_eq!(poller.join().unwrap(), 7);
+        assert_eq!(poller.join().unwrap(), SUCCESS);
         assert_eq!(disposed.load(Ordering::SeqCst), 0, "delivered, not disposed of");
     });
 }
@@ -178,7 +85,7 @@ fn an_exchanged_waker_is_not_forgotten() {
             }
         });
         complete(&owner, key);
-        assert_eq!(poller.join().unwrap(), 7);
+        assert_eq!(poller.join().unwrap(), SUCCESS);
     });
 }
 
@@ -216,7 +123,7 @@ fn a_freed_cell_is_filled_again() {
         assert!(second.is_done());
         second.abandon(Some(&owner));
         assert_eq!(disposed.load(Ordering::SeqCst), 1);
-        assert_eq!(poller.join().unwrap(), 7);
+        assert_eq!(poller.join().unwrap(), SUCCESS);
     });
 }
 
@@ -228,7 +135,7 @@ fn the_last_one_out_frees_the_home() {
         let owner = Owner::new(Home::for_model());
         let handle = owner.fill(probe().0, Waker::noop().clone());
         complete(&owner, handle.key());
-        let taker = thread::spawn(move || assert_eq!(handle.take(None).1, 7));
+        let taker = thread::spawn(move || assert_eq!(handle.take(None).1, SUCCESS));
         drop(owner);
         taker.join().unwrap();
     });
@@ -249,7 +156,7 @@ fn a_submission_from_elsewhere_is_completed_or_refused() {
             while handle.poll(&waker) == Polled::Pending {
                 bell.wait();
             }
-            assert_eq!(handle.take(None).1, 7);
+            assert_eq!(handle.take(None).1, SUCCESS);
         });
         owner.home().close();
         let mut mail = Vec::new();
@@ -287,7 +194,7 @@ fn an_unbegun_operation_is_settled_once<T: Operation>(
                 unbegun.wakers.into_iter().for_each(Waker::wake);
                 for key in unbegun.unwanted {
                     // SAFETY: taken out of the inbox just now; we hold the home.
-                    unsafe { home.complete(key, 7) };
+                    unsafe { home.complete(key, SUCCESS) };
                 }
             }
         });
@@ -308,7 +215,7 @@ fn an_unbegun_operation_is_settled_once<T: Operation>(
                         bell.wait();
                     }
                     let was_not_begun = handle.was_not_begun();
-                    assert_eq!(handle.take(None).1 == 7, !was_not_begun);
+                    assert_eq!(handle.take(None).1 == SUCCESS, !was_not_begun);
                 }
                 disposed.fetch_add(1, Ordering::SeqCst);
             }
@@ -332,12 +239,12 @@ fn an_unbegun_operation_is_settled_once<T: Operation>(
 
 #[test]
 fn an_unbegun_operation_goes_back_or_is_begun() {
-    an_unbegun_operation_is_settled_once(Probe, false);
+    an_unbegun_operation_is_settled_once(Probe::new, false);
 }
 
 #[test]
 fn an_unbegun_operation_that_is_dropped_is_disposed_of_once() {
-    an_unbegun_operation_is_settled_once(Probe, true);
+    an_unbegun_operation_is_settled_once(Probe::new, true);
 }
 
 /// What runs to its end is not lost with its future: if that leaves while the operation comes back to it,
@@ -348,7 +255,7 @@ fn an_unbegun_operation_that_runs_to_its_end_is_begun() {
         let home = Home::for_model();
         let owner = Owner::new(home.clone());
         let disposed = Arc::new(AtomicUsize::new(0));
-        let write = ToItsEnd(disposed.clone());
+        let write = ToItsEnd::new(disposed.clone());
         let submitted = home.submit(write, Waker::noop().clone(), Message::Submit);
         let Ok(handle) = submitted else { unreachable!("it is open") };
         let rescuer = thread::spawn({
@@ -387,14 +294,14 @@ fn a_completion_elsewhere_is_seen_or_wakes() {
         let (home, key) = (owner.home().clone(), handle.key());
         let rescuer = thread::spawn(move || {
             // SAFETY: each key is completed once; we hold the home.
-            unsafe { home.complete(key, 7) };
+            unsafe { home.complete(key, SUCCESS) };
         });
         let second = owner.fill(probe().0, Waker::noop().clone());
         assert_ne!(second.key().index(), key.index(), "the first is in use still");
         while handle.poll(&waker) == Polled::Pending {
             bell.wait();
         }
-        assert_eq!(handle.take(Some(&owner)).1, 7);
+        assert_eq!(handle.take(Some(&owner)).1, SUCCESS);
         complete(&owner, second.key());
         second.abandon(Some(&owner));
         rescuer.join().unwrap();
@@ -414,7 +321,7 @@ fn a_drop_meets_a_rescuer() {
         let (home, key) = (owner.home().clone(), handle.key());
         let rescuer = thread::spawn(move || {
             // SAFETY: each key is completed once; we hold the home.
-            unsafe { home.complete(key, 7) };
+            unsafe { home.complete(key, SUCCESS) };
         });
         let was_running = owner.is_running(key);
         assert!(!owner.is_unwanted(key) && !owner.runs_to_its_end(key));
@@ -441,7 +348,7 @@ fn a_rescuer_or_a_leak_wakes() {
         let rescuer = thread::spawn({
             let home = home.clone();
             // SAFETY: each key is completed once; we hold the home.
-            move || unsafe { home.complete(key, 7) }
+            move || unsafe { home.complete(key, SUCCESS) }
         });
         owner.home().close();
         // SAFETY: no completion is reaped in a model.
@@ -470,7 +377,7 @@ fn a_rescuer_meets_a_leak() {
         let rescuer = thread::spawn({
             let home = home.clone();
             // SAFETY: each key is completed once; we hold the home.
-            move || unsafe { home.complete(key, 7) }
+            move || unsafe { home.complete(key, SUCCESS) }
         });
         owner.home().close();
         // SAFETY: no completion is reaped in a model.
@@ -478,7 +385,7 @@ fn a_rescuer_meets_a_leak() {
         rescuer.join().unwrap();
         match handle.poll(Waker::noop()) {
             // Taken, or the cell would not come back.
-            Polled::Done => assert_eq!((lost, handle.take(Some(&owner)).1), (0, 7)),
+            Polled::Done => assert_eq!((lost, handle.take(Some(&owner)).1), (0, SUCCESS)),
             Polled::Lost => assert_eq!(lost, 1),
             Polled::Pending => panic!("told neither way"),
         }

@@ -1,40 +1,10 @@
 //! Cancels and frees by another thread against the ring's owner (`filch_uring::cell`, D3, D4).
 #![cfg(filch_loom)]
 
-use filch_atomic::current::WaitKind;
+use filch_loom_tests::ops::Nothing;
 use filch_uring::cell::{Home, Key, Message, Owner};
-use filch_uring::{Operation, WaitWithout};
-use io_uring::squeue;
 use loom::thread;
-use std::io;
 use std::task::Waker;
-
-struct Nothing;
-
-// SAFETY: never given to a kernel.
-unsafe impl Operation for Nothing {
-    type Output = ();
-    const NAME: &'static str = "nothing";
-    const WAIT: WaitKind = WaitKind::Other;
-
-    fn entry(&mut self) -> squeue::Entry {
-        unreachable!("no kernel in a model")
-    }
-
-    fn call(&mut self) -> io::Result<i32> {
-        unreachable!("no kernel in a model")
-    }
-
-    fn wait_without(&self) -> WaitWithout {
-        WaitWithout::Immediate
-    }
-
-    fn complete(self, _: io::Result<i32>) {}
-
-    fn dispose(self, _: io::Result<i32>) {}
-
-    fn lost(_: io::Error) {}
-}
 
 /// The keys that the owner would ask the kernel to cancel now.
 fn to_cancel(owner: &Owner) -> Vec<Key> {
