@@ -6,13 +6,13 @@
 #![cfg(filch_loom)]
 
 use filch_atomic::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use filch_atomic::sync::{Arc, Condvar, Mutex};
+use filch_atomic::sync::{Arc, Mutex};
 use filch_atomic::thread;
 use filch_sched::clock::Clock;
-use filch_sched::set_own_timers;
 use filch_sched::slot::Slot;
 use filch_sched::task::{ErrorHook, JoinHandle, Meta, OwnedTasks, Schedule, Task, spawn_task};
 use filch_sched::timer::{Sleep, Timers, sleep_until};
+use filch_sched::{Park, Peer, ThreadPark, set_own_timers};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -115,7 +115,7 @@ impl Drop for Dropped {
     }
 }
 
-/// Sleeps for an hour, but that in its second poll it moves the sleep by `step`.
+/// Sleeps for an hour, but that in its second poll it moves the end of that to so long after the beginning.
 fn naps(nap: &Arc<Nap>, moved_to: Duration) -> impl Future<Output = ()> + Send + use<> {
     let (nap, base) = (nap.clone(), nap.base);
     // In this order: what says that it was dropped is dropped behind it.
@@ -250,43 +250,22 @@ fn fire_reschedule_steal_and_drop() {
     check(|| fire_and_put_off(true));
 }
 
-/// A place to park with a token, as `Peer` has it. It knows no time: a sleep that is not ended by an unpark would last for
-/// ever, and the model finds that.
-struct Bed {
-    token: Mutex<bool>,
-    bell: Condvar,
-}
-
-impl Bed {
-    fn unpark(&self) {
-        *self.token.lock() = true;
-        self.bell.notify_one();
-    }
-
-    fn park(&self) {
-        let mut token = self.token.lock();
-        while !*token {
-            self.bell.wait(&mut token);
-        }
-        *token = false;
-    }
-}
-
 /// The thief draws the deadline nearer, while the first worker goes to sleep until the former one.
 #[test]
 fn drawn_nearer_by_a_thief_while_its_owner_goes_to_sleep() {
     check(|| {
         let (floor, nap) = (floor(), Nap::new());
         nap.is_time.store(true, Ordering::SeqCst);
-        let bed = Arc::new(Bed { token: Mutex::new(false), bell: Condvar::new() });
-        let alarm = bed.clone();
-        let mine = Timers::new(Clock::real(), move || alarm.unpark());
+        let mut park = ThreadPark::new();
+        let peer = park.peer();
+        let mine = Timers::new(Clock::real(), move || peer.unpark());
         let theirs = Timers::new(Clock::real(), || {});
         let handle = asleep(&floor, &mine, &nap, HOUR / 2);
         let thief = thief(&floor, &theirs);
         let soon = nap.base + HOUR * 3 / 4;
         while mine.next_deadline().is_none_or(|next| next > soon) {
-            bed.park();
+            // Without a deadline: what nobody unparks sleeps for ever, and the model finds that.
+            park.park(None).unwrap();
         }
         expire(&mine, soon, &mut Vec::new());
         thief.join().unwrap();

@@ -4,12 +4,13 @@
 //! Time stands still in a model: the expirer is told a time at which the sleep is due.
 #![cfg(filch_loom)]
 
+use filch_atomic::sync::Arc;
 use filch_atomic::sync::atomic::{AtomicUsize, Ordering};
-use filch_atomic::sync::{Arc, Condvar, Mutex};
 use filch_atomic::thread;
 use filch_sched::clock::Clock;
 use filch_sched::timer::Timers;
 use filch_sched::timer::registration::{Registration, Wait};
+use filch_sched::{Park, Peer, ThreadPark};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -47,6 +48,12 @@ fn expire(timers: &Timers, now: Instant) {
     while timers.expire(now, &mut scratch).more {}
 }
 
+/// Another thread does.
+fn expires_elsewhere(timers: &Arc<Timers>, now: Instant) -> thread::JoinHandle<()> {
+    let timers = timers.clone();
+    thread::spawn(move || expire(&timers, now))
+}
+
 fn timers() -> (Arc<Timers>, Instant) {
     let timers = Timers::new(Clock::real(), || {});
     // Later than the timers' beginning by less than a tick, or by a few, for all that matters.
@@ -61,10 +68,7 @@ fn fire_and_poll_with_another_waker() {
         let (timers, base) = timers();
         let (first, second) = (Count::new(), Count::new());
         let mut held = register(&timers, base + 5 * MS, Waker::from(first.clone()));
-        let expirer = {
-            let timers = timers.clone();
-            thread::spawn(move || expire(&timers, base + 50 * MS))
-        };
+        let expirer = expires_elsewhere(&timers, base + 50 * MS);
         let pending = matches!(held.poll(&Waker::from(second.clone())), Wait::Pending(()));
         expirer.join().unwrap();
         assert_eq!(first.get() + second.get(), 1, "somebody is woken, once");
@@ -112,10 +116,7 @@ fn fire_and_reset() {
         let (timers, base) = timers();
         let count = Count::new();
         let mut held = register(&timers, base + 5 * MS, Waker::from(count.clone()));
-        let expirer = {
-            let timers = timers.clone();
-            thread::spawn(move || expire(&timers, base + 50 * MS))
-        };
+        let expirer = expires_elsewhere(&timers, base + 50 * MS);
         let moved = held.reset(base + 90 * MS, true);
         expirer.join().unwrap();
         assert_eq!(
@@ -140,10 +141,7 @@ fn what_is_said_to_have_fired_is_gone() {
         let (timers, base) = timers();
         let count = Count::new();
         let mut held = register(&timers, base + 5 * MS, Waker::from(count.clone()));
-        let expirer = {
-            let timers = timers.clone();
-            thread::spawn(move || expire(&timers, base + 50 * MS))
-        };
+        let expirer = expires_elsewhere(&timers, base + 50 * MS);
         if matches!(held.poll(&Waker::from(count.clone())), Wait::Elapsed) {
             drop(held);
             assert!(timers.is_empty());
@@ -189,10 +187,7 @@ fn fire_and_steal_and_drop() {
         let (gone, kept) = (Count::new(), Count::new());
         let dropped = register(&timers, base + 5 * MS, Waker::from(gone.clone()));
         let mut held = register(&timers, base + 6 * MS, Waker::from(kept.clone()));
-        let thief = {
-            let timers = timers.clone();
-            thread::spawn(move || expire(&timers, base + 50 * MS))
-        };
+        let thief = expires_elsewhere(&timers, base + 50 * MS);
         let holder = thread::spawn(move || drop(dropped));
         expire(&timers, base + 50 * MS);
         // What is due is not fired twice, nor left by both.
@@ -213,10 +208,7 @@ fn steal_and_register() {
         let (timers, base) = timers();
         let (first, second) = (Count::new(), Count::new());
         let held = register(&timers, base + 5 * MS, Waker::from(first.clone()));
-        let thief = {
-            let timers = timers.clone();
-            thread::spawn(move || expire(&timers, base + 50 * MS))
-        };
+        let thief = expires_elsewhere(&timers, base + 50 * MS);
         let later = register(&timers, base + 90 * MS, Waker::from(second.clone()));
         thief.join().unwrap();
         assert_eq!((first.get(), second.get()), (1, 0));
@@ -228,35 +220,13 @@ fn steal_and_register() {
     });
 }
 
-/// A place to park with a token, as `Peer` has it. It knows no time: a sleep that is not ended by an
-/// unpark would last for ever, and the model finds that.
-struct Bed {
-    token: Mutex<bool>,
-    bell: Condvar,
-}
-
-impl Bed {
-    fn unpark(&self) {
-        *self.token.lock() = true;
-        self.bell.notify_one();
-    }
-
-    fn park(&self) {
-        let mut token = self.token.lock();
-        while !*token {
-            self.bell.wait(&mut token);
-        }
-        *token = false;
-    }
-}
-
 /// An owner that goes to sleep while another thread registers learns of the deadline.
 #[test]
 fn register_and_park() {
     loom::model(|| {
-        let bed = Arc::new(Bed { token: Mutex::new(false), bell: Condvar::new() });
-        let alarm = bed.clone();
-        let timers = Timers::new(Clock::real(), move || alarm.unpark());
+        let mut park = ThreadPark::new();
+        let peer = park.peer();
+        let timers = Timers::new(Clock::real(), move || peer.unpark());
         let base = Instant::now();
         let count = Count::new();
         // Something far off is there already, which the owner may sleep until: for ever, in here.
@@ -269,7 +239,8 @@ fn register_and_park() {
         while count.get() == 0 {
             expire(&timers, soon);
             if timers.next_deadline().is_none_or(|next| next > soon) && count.get() == 0 {
-                bed.park();
+                // Without a deadline: what nobody unparks sleeps for ever, and the model finds that.
+                park.park(None).unwrap();
             }
         }
         assert!(matches!(other.join().unwrap(), Wait::Pending(_)));
