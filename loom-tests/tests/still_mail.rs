@@ -1,9 +1,12 @@
 //! What is left in a worker's ring by a thread that is no worker, and a clock that must not jump over it
 //! (`crates/sched/src/still/README.md`).
 //!
-//! The operation, its cell, the inbox, and how its coming is told are the driver's and the scheduler's own. The ring is the
-//! model's: whatever it has begun is done when its worker parks. As the real one it reads its mail at the beginning of a
-//! park, and not when that ends.
+//! The operation, its cell, the inbox, how its coming is told, and when the worker is woken for it, are the driver's and the
+//! scheduler's own. The ring is the model's: whatever it has begun is done when its worker parks. As the real one it reads
+//! its mail at the beginning of a park, and not when that ends.
+//!
+//! Not here: a cancel, be it in the inbox or in a rescuer's hands. What it is of is in flight, or was left there before it;
+//! so the clock waits, and then all look into their rings, whether anybody has told of the cancel or not.
 #![cfg(filch_loom)]
 
 #[allow(dead_code, reason = "each model uses its part")]
@@ -11,19 +14,18 @@ mod kernel;
 #[allow(dead_code, reason = "each model uses its part")]
 mod team;
 
-use filch_atomic::current::WaitKind;
 use filch_atomic::sync::atomic::Ordering;
 use filch_atomic::thread;
+use filch_loom_tests::ops::Nothing;
 use filch_sched::still::block;
 use filch_sched::{InFlight, Leaked, Park, Peer, ThreadPark, ThreadPeer};
-use filch_uring::{Op, Operation, Remote, WaitWithout};
-use io_uring::squeue;
+use filch_uring::{Op, Remote};
 use kernel::{Kernel, modelled};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 use team::{LATER, Team};
 
@@ -31,34 +33,6 @@ fn check(model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound.get_or_insert(2);
     builder.check(model);
-}
-
-/// What is begun elsewhere. It keeps nothing.
-struct Nothing;
-
-// SAFETY: never given to a kernel.
-unsafe impl Operation for Nothing {
-    type Output = ();
-    const NAME: &'static str = "nothing";
-    const WAIT: WaitKind = WaitKind::Other;
-
-    fn entry(&mut self) -> squeue::Entry {
-        unreachable!("no kernel in a model")
-    }
-
-    fn call(&mut self) -> io::Result<i32> {
-        unreachable!("no kernel in a model")
-    }
-
-    fn wait_without(&self) -> WaitWithout {
-        WaitWithout::Immediate
-    }
-
-    fn complete(self, _: io::Result<i32>) {}
-
-    fn dispose(self, _: io::Result<i32>) {}
-
-    fn lost(_: io::Error) {}
 }
 
 /// A worker's ring.
@@ -76,9 +50,20 @@ struct RingPeer {
     sleeper: ThreadPeer,
 }
 
+/// What the driver does to wake it.
+struct Unparks(ThreadPeer);
+
+impl Wake for Unparks {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
 impl Ring {
     fn new() -> Self {
-        Self { kernel: Kernel::new(), sleep: ThreadPark::new(), done: Box::new(|| {}) }
+        let sleep = ThreadPark::new();
+        let bell = Waker::from(Arc::new(Unparks(sleep.peer())));
+        Self { kernel: Kernel::of_a_sleeper(bell), sleep, done: Box::new(|| {}) }
     }
 
     fn complete(&mut self) -> bool {
@@ -87,15 +72,6 @@ impl Ring {
             done();
             0
         })
-    }
-}
-
-impl RingPeer {
-    /// Polls what goes to that ring, and wakes that as an eventfd does.
-    fn poll(&self, op: std::pin::Pin<&mut impl Future<Output = ()>>, waker: &Waker) -> Poll<()> {
-        let polled = op.poll(&mut Context::from_waker(waker));
-        self.sleeper.unpark();
-        polled
     }
 }
 
@@ -174,7 +150,7 @@ fn what_a_closure_has_left_is_done_before_a_jump() {
             move || {
                 let mut op = Box::pin(modelled(Op::with_remote(Nothing, peer.remote.clone())));
                 let waker = Waker::from(Arc::new(Waits::default()));
-                assert!(peer.poll(op.as_mut(), &waker).is_pending());
+                assert!(op.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
                 // Release: pairs with the Acquire of the scene.
                 team.is_busy.store(false, Ordering::Release);
                 (op, waker)
@@ -213,7 +189,7 @@ fn what_a_thread_outside_has_begun_comes_before_a_jump() {
                     *waits.0.lock().unwrap() = Some(cx.waker().clone());
                     // Release: pairs with the Acquire of the scene.
                     team.is_busy.store(false, Ordering::Release);
-                    let polled = peer.poll(op.as_mut(), &waker);
+                    let polled = op.as_mut().poll(&mut Context::from_waker(&waker));
                     assert_eq!(team.now(), start);
                     polled
                 });

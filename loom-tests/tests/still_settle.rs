@@ -17,7 +17,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use team::{LATER, Team};
 use waiting::wait;
 
@@ -27,17 +27,34 @@ fn check(model: impl Fn() + Send + Sync + 'static) {
     builder.check(model);
 }
 
-/// A park with something in flight of which nothing ever comes. Says when that has had its time to.
+/// So long nothing has to come of what is in flight.
+const QUIET: Duration = Duration::from_millis(1);
+
+/// A park with something in flight of which nothing ever comes. Says when that has had its time to: it was asked for, so
+/// long has passed since, and somebody has looked into the ring once more.
 struct Busy {
     park: ThreadPark,
-    is_seen: Cell<bool>,
+    team: Option<Arc<Team>>,
+    seen: Cell<Option<Duration>>,
     is_quiet: Arc<AtomicBool>,
 }
 
 impl Busy {
     fn new() -> Self {
-        let is_quiet = Arc::new(AtomicBool::new(false));
-        Self { park: ThreadPark::new(), is_seen: Cell::new(false), is_quiet }
+        let (seen, is_quiet) = (Cell::new(None), Arc::new(AtomicBool::new(false)));
+        Self { park: ThreadPark::new(), team: None, seen, is_quiet }
+    }
+
+    /// That of the only worker.
+    fn of_one() -> (Self, Arc<Team>) {
+        let mut park = Self::new();
+        let team = Team::of_one(&park, false);
+        park.team = Some(team.clone());
+        (park, team)
+    }
+
+    fn passed(&self) -> Duration {
+        self.team.as_ref().map_or(Duration::ZERO, |team| team.passed())
     }
 }
 
@@ -48,10 +65,11 @@ impl Park for Busy {
         self.park.peer()
     }
 
-    /// A look into the ring: without a sleep, so while it waits for it to be quiet, or for the last one.
+    /// A look into the ring.
     fn turn(&mut self) -> io::Result<usize> {
+        let is_quiet = self.seen.get().is_some_and(|seen| self.passed() >= seen + QUIET);
         // Relaxed, here and below: the model is not to be ordered by it.
-        self.is_quiet.fetch_or(self.is_seen.get(), Ordering::Relaxed);
+        self.is_quiet.fetch_or(is_quiet, Ordering::Relaxed);
         Ok(0)
     }
 
@@ -60,7 +78,7 @@ impl Park for Busy {
     }
 
     fn in_flight(&self) -> InFlight {
-        self.is_seen.set(true);
+        self.seen.set(self.seen.get().or(Some(self.passed())));
         InFlight::MayCome
     }
 
@@ -78,19 +96,66 @@ fn settled(team: &Arc<Team>) -> Settled {
 #[test]
 fn who_waits_is_told_of_a_stillness_that_was_looked_for() {
     check(|| {
-        let mut park = Busy::new();
+        let (mut park, team) = Busy::of_one();
         let is_quiet = park.is_quiet.clone();
-        let team = Team::of_one(&park, false);
         let waits = thread::spawn({
             let team = team.clone();
             move || {
                 wait(settled(&team));
-                assert!(is_quiet.load(Ordering::Relaxed), "something is in flight");
+                assert!(
+                    is_quiet.load(Ordering::Relaxed),
+                    "something may come, and was not waited for"
+                );
                 team.end();
             }
         });
         team.work(0, &mut park, || unreachable!("nobody wakes it"));
         waits.join().unwrap();
+    });
+}
+
+/// What runs when a worker's task is woken.
+struct Wakes(Arc<Team>);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.wake();
+    }
+}
+
+/// TIME-10: in a task of a worker, which is up, and so is told by nobody. Whichever worker rests last wakes it, before a
+/// jump.
+#[test]
+fn who_waits_in_a_worker_is_told_though_nobody_is_unparked_for_it() {
+    check(|| {
+        let parks = [(); 2].map(|()| ThreadPark::new());
+        let team = Team::new(2, true);
+        for (cell, park) in team.peers.iter().zip(&parks) {
+            cell.set(park.peer());
+        }
+        let (timer, start) = (team.ends_later(), team.now());
+        let [mut mine, mut others] = parks;
+        let other = thread::spawn({
+            let team = team.clone();
+            move || team.work(1, &mut others, || unreachable!("it is for worker 0"))
+        });
+        let waker = Waker::from(Arc::new(Wakes(team.clone())));
+        let mut waits = Some(Box::pin(settled(&team)));
+        let mut polls = 0;
+        team.wake();
+        team.work(0, &mut mine, || {
+            let settled = waits.as_mut().expect("it is polled until it is over").as_mut();
+            let polled = settled.poll(&mut Context::from_waker(&waker));
+            assert_eq!(team.now(), start);
+            polls += 1;
+            if polled.is_ready() {
+                waits = None;
+            }
+        });
+        other.join().unwrap();
+        assert!(waits.is_none(), "it is told before the end");
+        assert_eq!((polls, team.jumps(), team.now()), (2, 1, start + LATER));
+        drop(timer);
     });
 }
 

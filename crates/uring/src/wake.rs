@@ -108,6 +108,9 @@ pub(crate) struct Wake {
     word: WakeWord,
     /// Eventfd and timer. A model has none.
     descriptors: Option<[OwnedFd; 2]>,
+    /// What a model has in their place: woken by each unpark, also of one who does not sleep.
+    #[cfg(filch_loom)]
+    bell: Option<std::task::Waker>,
 }
 
 impl Wake {
@@ -116,12 +119,17 @@ impl Wake {
         let timer =
             crate::sys::timer().map_err(|error| SetupError::new("timerfd_create", error))?;
         let descriptors = [event, timer];
-        Ok(Self { word: WakeWord::new(), descriptors: Some(descriptors) })
+        Ok(Self {
+            word: WakeWord::new(),
+            descriptors: Some(descriptors),
+            #[cfg(filch_loom)]
+            bell: None,
+        })
     }
 
     #[cfg(filch_loom)]
-    pub(crate) fn for_model() -> Self {
-        Self { word: WakeWord::new(), descriptors: None }
+    pub(crate) fn for_model(bell: Option<std::task::Waker>) -> Self {
+        Self { word: WakeWord::new(), descriptors: None, bell }
     }
 
     pub(crate) fn word(&self) -> &WakeWord {
@@ -157,6 +165,8 @@ impl Wake {
         if parked && let Some([event, _]) = &self.descriptors {
             crate::sys::signal(event);
         }
+        #[cfg(filch_loom)]
+        self.bell.iter().for_each(std::task::Waker::wake_by_ref);
         parked
     }
 }

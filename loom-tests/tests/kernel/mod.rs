@@ -7,6 +7,7 @@ use std::future::{Future, poll_fn};
 use std::mem;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::task::Waker;
 
 /// The driver. It stays on its thread.
 pub(crate) struct Kernel {
@@ -19,7 +20,16 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// One whose futures reach it by what [`remote`](Self::remote) returns.
     pub(crate) fn new() -> Self {
-        let home = Home::for_model();
+        Self::at(Home::for_model())
+    }
+
+    /// The same of a driver that sleeps, and is woken by `bell` as a ring is by its eventfd.
+    #[allow(dead_code, reason = "each model uses its part")]
+    pub(crate) fn of_a_sleeper(bell: Waker) -> Self {
+        Self::at(Home::for_model_of_a_sleeper(bell))
+    }
+
+    fn at(home: filch_atomic::sync::Arc<Home>) -> Self {
         Self { owner: Owner::new(home.clone()), home, begun: VecDeque::new() }
     }
 

@@ -11,6 +11,7 @@ use filch_sched::still::{Rest, Scene, Stillness, Workers};
 use filch_sched::timer::Timers;
 use filch_sched::timer::registration::{Registration, Wait};
 use filch_sched::wake_flag::WakeFlag;
+use std::cell::Cell;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};
@@ -18,6 +19,11 @@ use std::time::{Duration, Instant};
 
 /// After so long the timer of worker 0 is due.
 pub(crate) const LATER: Duration = Duration::from_millis(5);
+
+filch_atomic::thread_local! {
+    /// Whether this thread is a worker.
+    static IS_WORKER: Cell<bool> = const { Cell::new(false) };
+}
 
 /// What the workers share.
 #[derive(Debug)]
@@ -100,9 +106,13 @@ impl Team {
         }
     }
 
-    /// Real time. It passes when somebody parks for so long.
+    /// So much real time has passed: what somebody has parked for.
+    pub(crate) fn passed(&self) -> Duration {
+        Duration::from_nanos(self.passed_ns.load(Ordering::Relaxed))
+    }
+
     fn real_now(&self) -> Instant {
-        self.begun + Duration::from_nanos(self.passed_ns.load(Ordering::Relaxed))
+        self.begun + self.passed()
     }
 
     fn pass_until(&self, moment: Instant) {
@@ -112,6 +122,7 @@ impl Team {
 
     /// A worker's loop. `run` is what worker 0 does when its flag is raised.
     pub(crate) fn work<P: Park>(&self, worker: usize, park: &mut P, mut run: impl FnMut()) {
+        IS_WORKER.with(|is_worker| is_worker.set(true));
         let mut due = Vec::new();
         // Acquire: pairs with the Release in `end`.
         while !self.is_over.load(Ordering::Acquire) {
@@ -133,6 +144,8 @@ impl Team {
                         self.peers[other].unpark_quietly();
                     }
                     wake.into_iter().for_each(Waker::wake);
+                    // Whoever is woken may run before anything else is done.
+                    thread::yield_now();
                     park.turn().unwrap();
                 }
                 Rest::Park(until) => {
@@ -163,9 +176,8 @@ impl Workers for Team {
         self.peers[worker].unpark();
     }
 
-    /// Workers of a model wait for nothing.
     fn are_here(&self) -> bool {
-        false
+        IS_WORKER.with(Cell::get)
     }
 }
 

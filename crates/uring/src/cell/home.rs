@@ -91,7 +91,13 @@ impl Home {
     /// A home for models: nobody sleeps, so nobody is woken.
     #[cfg(filch_loom)]
     pub fn for_model() -> Arc<Self> {
-        Self::new(Wake::for_model(), None)
+        Self::new(Wake::for_model(None), None)
+    }
+
+    /// The same of an owner that sleeps: `bell` is woken where its ring would be, whether it sleeps or not.
+    #[cfg(filch_loom)]
+    pub fn for_model_of_a_sleeper(bell: Waker) -> Arc<Self> {
+        Self::new(Wake::for_model(Some(bell)), None)
     }
 
     /// For models in which an operation was lost: the home that kept itself for its cell goes after all.
