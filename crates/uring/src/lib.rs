@@ -39,7 +39,7 @@
 //! let mut driver = Driver::new(&Config::default())?;
 //! let text = block_on(&mut driver, async {
 //!     let open = op::Open::new(Path::new("/proc/self/comm"), libc::O_RDONLY, 0)?;
-//!     let file = SharedFd::from(Op::new(open).await?);
+//!     let file = SharedFd::from(Op::new(open).await.0?);
 //!     let (read, buffer) = Op::new(op::Read::new(file, vec![0; 64], Position::At(0))).await;
 //!     Ok::<_, std::io::Error>(buffer[..read?].to_vec())
 //! })??;

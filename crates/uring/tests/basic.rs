@@ -23,7 +23,7 @@ fn a_file_is_read() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
     let expected = std::fs::read(&path).expect("it is there");
     let open = op::Open::new(&path, libc::O_RDONLY, 0).expect("no NUL");
-    let file: SharedFd = run(&mut driver, open).expect("it opens").into();
+    let file: SharedFd = run(&mut driver, open).0.expect("it opens").into();
     let buffer = Vec::with_capacity(64 * 1024);
     let (read, buffer) = run(&mut driver, op::Read::new(file.clone(), buffer, Position::At(0)));
     assert_eq!(read.expect("it reads"), expected.len());
@@ -84,7 +84,7 @@ fn a_fifo_is_opened_when_there_is_a_reader() {
     let open = || op::Open::new(&path, libc::O_WRONLY, 0).expect("no NUL");
     // So that the path is cached, and the kernel tries.
     std::fs::metadata(&path).expect("it is there");
-    let error = run(&mut driver, open()).expect_err("there is no reader");
+    let error = run(&mut driver, open()).0.expect_err("there is no reader");
     assert_eq!(error.raw_os_error(), Some(libc::ENXIO));
     let mut waiting = Op::new(open().in_kernel_thread());
     assert!(poll(&mut waiting).is_pending());
@@ -93,7 +93,7 @@ fn a_fifo_is_opened_when_there_is_a_reader() {
         let path = path.clone();
         move || std::fs::read_to_string(path).expect("somebody writes")
     });
-    let writer = block_on(&mut driver, waiting).expect("there is a reader");
+    let writer = block_on(&mut driver, waiting).0.expect("there is a reader");
     std::fs::File::from(writer).write_all(b"through").expect("there is a reader");
     assert_eq!(reader.join().expect("no panic"), "through");
     // One that waits can be given up.
@@ -101,7 +101,7 @@ fn a_fifo_is_opened_when_there_is_a_reader() {
     assert!(poll(&mut waiting).is_pending());
     driver.turn().expect("the ring works");
     waiting.cancel();
-    block_on(&mut driver, waiting).expect_err("cancelled");
+    block_on(&mut driver, waiting).0.expect_err("cancelled");
     std::fs::remove_file(&path).expect("it is there");
 }
 

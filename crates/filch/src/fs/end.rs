@@ -46,7 +46,9 @@ impl File {
                     poll_fn(|cx| writing.poll_end(site, cx)).await
                 }
             };
-            this.syncs.hear_ended(site).await;
+            if let Some(common) = this.common_if_any() {
+                common.syncs.hear_ended(site).await;
+            }
             let Self { fd, home, ways, .. } = this;
             drop(ways);
             let closed = match fd.try_unwrap() {

@@ -14,7 +14,7 @@ use std::io::{self, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::panic::Location;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::{fmt, mem};
 
 /// From more bytes than this on, a read or write at a place is made by a thread of the kernel's. A worker copies
@@ -47,8 +47,16 @@ pub struct File {
     pub(super) fd: SharedFd,
     pub(super) home: Home,
     append: bool,
-    /// Found out when it is first needed: who reads and writes at places alone can do without.
-    pub(super) ways: OnceLock<Ways>,
+    /// Found out when it is first needed: who reads and writes at places alone can do without. In a box, so that a
+    /// file is moved as a few words.
+    pub(super) ways: OnceLock<Box<Ways>>,
+    common: OnceLock<Arc<Common>>,
+}
+
+/// What a file and those that were cloned from it have together. Made when it is first needed: most files are never
+/// synced, locked or cloned.
+#[derive(Default)]
+pub(super) struct Common {
     pub(super) syncs: Syncs,
     pub(super) locking: Locking,
 }
@@ -112,15 +120,14 @@ impl File {
         let append = flags != -1 && flags & libc::O_APPEND != 0;
         let mut file = Self::new(SharedFd::new(OwnedFd::from(file)), home, append);
         file.access();
-        if let Some(Ways { access: Access::Cursor(cursor), .. }) = file.ways.get_mut() {
+        if let Some(Access::Cursor(cursor)) = file.ways.get_mut().map(|ways| &mut ways.access) {
             cursor.get_mut().set_position(position);
         }
         Ok(file)
     }
 
     pub(super) fn new(fd: SharedFd, home: Home, append: bool) -> Self {
-        let (ways, syncs, locking) = Default::default();
-        Self { fd, home, append, ways, syncs, locking }
+        Self { fd, home, append, ways: OnceLock::new(), common: OnceLock::new() }
     }
 
     /// The same file by another descriptor, with what is to be read of it and written to it in `access`.
@@ -130,10 +137,18 @@ impl File {
             fd,
             home: self.home.clone(),
             append: self.append,
-            ways: OnceLock::from(ways),
-            syncs: self.syncs.clone(),
-            locking: self.locking.clone(),
+            ways: OnceLock::from(Box::new(ways)),
+            common: OnceLock::from(self.common().clone()),
         }
+    }
+
+    pub(super) fn common(&self) -> &Arc<Common> {
+        self.common.get_or_init(Arc::default)
+    }
+
+    /// As [`common`](Self::common), if it was ever needed.
+    pub(super) fn common_if_any(&self) -> Option<&Common> {
+        self.common.get().map(|common| &**common)
     }
 
     pub(super) fn access(&self) -> &Access {
@@ -151,7 +166,7 @@ impl File {
             } else {
                 Access::Halves(Turn::new(Reading::new()), Turn::new(Writing::new()))
             };
-            Ways { access, is_device: kind == libc::S_IFCHR }
+            Box::new(Ways { access, is_device: kind == libc::S_IFCHR })
         })
     }
 

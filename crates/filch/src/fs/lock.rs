@@ -9,7 +9,6 @@ use std::fs::TryLockError;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::panic::Location;
-use std::sync::Arc;
 
 /// Who finds the file locked asks again after so long, then after twice as long, and so on.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -22,8 +21,8 @@ const LONGEST: Duration = Duration::from_millis(64);
 ///
 /// It asks again and again, and waits by a timer. A call that waits for a lock could not be taken back: it would have
 /// a thread, keep the file open, and get the lock in the end, wanted or not.
-#[derive(Clone, Default)]
-pub(super) struct Locking(Arc<Lock<()>>);
+#[derive(Default)]
+pub(super) struct Locking(Lock<()>);
 
 impl File {
     /// Waits until nobody else has a lock on the file, and locks it (`flock(2)`). The lock is advisory, and
@@ -106,7 +105,7 @@ impl File {
         // Made here: so the wait is on record where it was asked for.
         let mut sleep = sleep(SHORTEST);
         async move {
-            let _turn = self.locking.0.lock_at(at).await;
+            let _turn = self.common().locking.0.lock_at(at).await;
             let mut wait = SHORTEST;
             loop {
                 match flock(&self.fd, kind | libc::LOCK_NB) {
@@ -123,7 +122,7 @@ impl File {
     }
 
     fn try_lock_as(&self, kind: i32) -> Result<(), TryLockError> {
-        let _turn = self.locking.0.try_lock().ok_or(TryLockError::WouldBlock)?;
+        let _turn = self.common().locking.0.try_lock().ok_or(TryLockError::WouldBlock)?;
         flock(&self.fd, kind | libc::LOCK_NB).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => TryLockError::WouldBlock,
             _ => TryLockError::Error(error),

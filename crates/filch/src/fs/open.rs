@@ -4,7 +4,9 @@ use super::file::File;
 use crate::home::Home;
 use crate::io::failed;
 use filch_uring::{SharedFd, op};
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::panic::Location;
 use std::path::Path;
 
@@ -122,19 +124,24 @@ impl OpenOptions {
         path: P,
     ) -> impl Future<Output = io::Result<File>> + Send + use<P> {
         let (flags, mode, at) = (self.flags(), self.mode, Location::caller());
-        let path = path.as_ref().to_owned();
+        // The one copy of it: an operation gives it back.
+        let path = op::c_path(path.as_ref());
         async move {
             let home = Home::current()?;
             let flags = flags?;
-            let mut opened = home.run(op::Open::new(&path, flags, mode)?, at).await;
+            let (mut opened, mut path) =
+                home.run(op::Open::with_c_path(path?, flags, mode), at).await;
             if has_no_reader(&opened) && flags & libc::O_NONBLOCK == 0 {
                 // A FIFO to be written waits for its reader. A ring does not, at the first attempt.
-                let patient = op::Open::new(&path, flags, mode)?.in_kernel_thread();
-                opened = home.run(patient, at).await;
+                let patient = op::Open::with_c_path(path, flags, mode).in_kernel_thread();
+                (opened, path) = home.run(patient, at).await;
             }
             match opened {
                 Ok(fd) => Ok(File::new(SharedFd::new(fd), home, flags & libc::O_APPEND != 0)),
-                Err(error) => Err(failed("open", path.display(), error)),
+                Err(error) => {
+                    let path = Path::new(OsStr::from_bytes(path.to_bytes()));
+                    Err(failed("open", path.display(), error))
+                }
             }
         }
     }

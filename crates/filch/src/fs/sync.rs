@@ -10,7 +10,7 @@ use filch_uring::op::{Fsync, SyncFailure};
 use std::future::poll_fn;
 use std::io;
 use std::panic::Location;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 impl File {
@@ -61,7 +61,7 @@ impl File {
         if let Access::Cursor(cursor) = self.access() {
             settled(cursor, site).await.take_failure()?;
         }
-        self.syncs.run(site, data_only).await
+        self.common().syncs.run(site, data_only).await
     }
 }
 
@@ -70,11 +70,8 @@ impl File {
 /// A failure stays: the kernel tells it once, to one of those that sync at the time, and forgets about the data. So that
 /// nobody else hears that all is well, there is one sync at a time, and what a dropped future has left is waited for by
 /// the next. Who had to wait for his turn need not sync if somebody did who began after he came.
-#[derive(Clone, Default)]
-pub(super) struct Syncs(Arc<State>);
-
 #[derive(Default)]
-struct State {
+pub(super) struct Syncs {
     failure: SyncFailure,
     turn: Lock<Done>,
     begun: Mutex<Begun>,
@@ -98,45 +95,40 @@ struct Begun {
 impl Syncs {
     /// Syncs the file, or its data alone.
     pub(super) async fn run(&self, site: Site<'_>, data_only: bool) -> io::Result<()> {
-        let state = &*self.0;
-        let before = state.begun().so_many;
-        let mut done = state.turn.lock_at(site.at).await;
-        let left = state.begun().left.take();
+        let before = self.begun().so_many;
+        let mut done = self.turn.lock_at(site.at).await;
+        let left = self.begun().left.take();
         if let Some(op) = left {
             // How it ends it notes by itself.
-            let _ended = Running { op: Some(op), state }.end(site, poll_left).await;
+            let _ended = Running { op: Some(op), syncs: self }.end(site, poll_left).await;
         }
-        state.failure.check()?;
+        self.failure.check()?;
         if before < if data_only { done.data } else { done.all } {
             return Ok(());
         }
-        let number = state.next();
+        let number = self.next();
         let fsync = match data_only {
             true => Fsync::data_only(site.fd.clone()),
             false => Fsync::new(site.fd.clone()),
         };
-        let op = Op::new(fsync.noting(state.failure.clone()));
+        let op = Op::new(fsync.noting(self.failure.clone()));
         let poll = |op: &mut Op<Fsync>, site: Site<'_>, cx: &mut Context<'_>| site.poll(op, cx);
-        Running { op: Some(op), state }.end(site, poll).await?;
+        Running { op: Some(op), syncs: self }.end(site, poll).await?;
         done.data = number;
         if !data_only {
             done.all = number;
         }
         Ok(())
     }
-}
 
-impl Syncs {
     /// Hears of one that was left and is over: it has the file.
     pub(super) async fn hear_ended(&self, site: Site<'_>) {
-        let ended = self.0.begun().left.take_if(|op| op.is_done());
+        let ended = self.begun().left.take_if(|op| op.is_done());
         if let Some(mut op) = ended {
             let _noted = poll_fn(|cx| poll_left(&mut op, site, cx)).await;
         }
     }
-}
 
-impl State {
     fn begun(&self) -> MutexGuard<'_, Begun> {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -152,7 +144,7 @@ impl State {
 /// A sync that somebody waits for, who has the turn.
 struct Running<'a> {
     op: Option<Op<Fsync>>,
-    state: &'a State,
+    syncs: &'a Syncs,
 }
 
 impl Running<'_> {
@@ -170,7 +162,7 @@ impl Running<'_> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         if let Some(op) = self.op.take_if(|op| op.is_in_flight()) {
-            self.state.begun().left = Some(op);
+            self.syncs.begun().left = Some(op);
         }
     }
 }

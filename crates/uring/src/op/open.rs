@@ -11,7 +11,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::{error, fmt, io};
 
-/// Opens a file, close-on-exec, without O_NONBLOCK unless asked.
+/// Opens a file, close-on-exec, without O_NONBLOCK unless asked. Gives the path back too; an empty one if it is lost
+/// to the kernel.
 ///
 /// A FIFO that has no reader yet is a special case: opened for writing only, it is to wait for one, as
 /// with `open(2)`. A ring however tries without waiting first, and a FIFO that is tried so is refused,
@@ -33,8 +34,13 @@ impl Open {
     ///
     /// If the path has a NUL in it.
     pub fn new(path: &Path, flags: i32, mode: u32) -> Result<Self, NulInPath> {
+        Ok(Self::with_c_path(c_path(path)?, flags, mode))
+    }
+
+    /// As [`new`](Self::new), of a path as the kernel wants it: [`c_path`].
+    pub fn with_c_path(path: CString, flags: i32, mode: u32) -> Self {
         let flags = flags | libc::O_CLOEXEC;
-        Ok(Self { directory: None, path: c_path(path)?, flags, mode, in_kernel_thread: false })
+        Self { directory: None, path, flags, mode, in_kernel_thread: false }
     }
 
     /// Opens it in a thread of the kernel's, without trying first whether it can be done at once. Costs a
@@ -56,7 +62,7 @@ impl Open {
 
 // SAFETY: the kernel is told the address of the path, which is owned and on the heap; one completion.
 unsafe impl Operation for Open {
-    type Output = io::Result<OwnedFd>;
+    type Output = (io::Result<OwnedFd>, CString);
     const NAME: &'static str = "open";
     const WAIT: WaitKind = WaitKind::File;
 
@@ -82,7 +88,7 @@ unsafe impl Operation for Open {
 
     fn complete(self, result: io::Result<i32>) -> Self::Output {
         // SAFETY: `openat` opened it, and nobody else takes the result.
-        Ok(unsafe { opened(result?) })
+        (result.map(|fd| unsafe { opened(fd) }), self.path)
     }
 
     fn dispose(self, result: io::Result<i32>) {
@@ -90,7 +96,7 @@ unsafe impl Operation for Open {
     }
 
     fn lost(error: io::Error) -> Self::Output {
-        Err(error)
+        (Err(error), CString::default())
     }
 }
 

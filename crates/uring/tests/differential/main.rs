@@ -253,7 +253,7 @@ fn step(dice: &mut Dice, driver: &mut Driver, worlds: &mut [World; 2]) {
             let mut what = format!("open {flags:#o}");
             let path = path(dice, &mut what);
             let make = |world: &World| op::Open::new(&path(world), flags, 0o640).expect("no NUL");
-            compare(driver, worlds, &what, make, |result| {
+            compare(driver, worlds, &what, make, |(result, _)| {
                 number(result).map(|fd| {
                     // SAFETY: no pointers.
                     unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) }
@@ -297,7 +297,7 @@ fn step(dice: &mut Dice, driver: &mut Driver, worlds: &mut [World; 2]) {
                 let open = op::Open::new(&path, flags, 0o640).expect("no NUL");
                 if in_kernel_thread { open.in_kernel_thread() } else { open }
             };
-            compare(driver, worlds, &what, make, |result| number(result).map(drop));
+            compare(driver, worlds, &what, make, |(result, _)| number(result).map(drop));
         }
         10 => {
             let (fd, data_only) = (dice.pick(&ANY), dice.below(2) == 0);
