@@ -61,6 +61,20 @@ pub fn poll_and_end<F: Future>(
     }
 }
 
+/// Ends a future that has given its output, and gives that on. It is dropped if `end` panics: whoever unwinds by that has no
+/// room for a panic of its destructor.
+///
+/// # Panics
+///
+/// As `end` does.
+pub fn ended<T>(output: T, end: impl FnOnce()) -> T {
+    if let Err(panic) = caught(end) {
+        drop_caught(output);
+        resume_unwind(panic);
+    }
+    output
+}
+
 /// The first panic of several calls.
 #[derive(Debug, Default)]
 pub struct Panics(Option<Payload>);

@@ -7,9 +7,10 @@ use filch::task::yield_now;
 use filch::time::{Duration, sleep};
 use filch::{Cancelled, GroupError, cancellable, check_cancelled, group, is_cancelled, shielded};
 use filch_testkit::limits::watchdog;
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Poll;
 
 /// GROUP-2, GROUP-1. Siblings and body are cancelled, clean up, and are waited for.
 #[test]
@@ -216,7 +217,7 @@ fn group_5_a_panic_goes_on_when_all_are_over() {
         let mut panics = Box::pin(panics);
         std::future::poll_fn(|cx| {
             catch_unwind(AssertUnwindSafe(|| panics.as_mut().poll(cx)))
-                .map_or_else(std::task::Poll::Ready, |polled| polled.map(|_| unreachable!()))
+                .map_or_else(Poll::Ready, |polled| polled.map(|_| unreachable!()))
         })
         .await
     };
@@ -240,7 +241,7 @@ fn group_5_a_panic_anywhere_is_joined() {
     }
     let alive = Alive::default();
     run(async {
-        for place in 0..5 {
+        for place in 0..6 {
             let children = alive.clone();
             let there = async move |g: filch::TaskGroup| {
                 let guard = children.guard();
@@ -268,6 +269,14 @@ fn group_5_a_panic_anywhere_is_joined() {
                         });
                         yield_now().await;
                         child.cancel();
+                    }
+                    4 => {
+                        // And its output's destructor, too.
+                        let panics = Panics;
+                        g.spawn(poll_fn(move |_| {
+                            let _panics = &panics;
+                            Poll::Ready(Ok::<_, std::io::Error>(Panics))
+                        }));
                     }
                     _ => {
                         // It takes itself out of what it destroys.

@@ -3,7 +3,7 @@
 use crate::kit::{HOUR, Log, run};
 use filch::task::yield_now;
 use filch::time::{Duration, sleep};
-use filch::{Cancelled, cancellable, is_cancelled, local_scope};
+use filch::{Cancelled, cancellable, is_cancelled, local_scope, local_set};
 use filch_testkit::{Probe, exec};
 use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -495,6 +495,29 @@ fn local_9_a_panic_unwinds_and_drops_the_others() {
         let text = payload.downcast_ref::<&str>();
         assert_eq!(text, Some(if in_the_body { &"the body's" } else { &"the child's" }));
         assert_eq!(Arc::strong_count(&alive), 1, "all is dropped");
+    }
+}
+
+/// LOCAL-9, LOCALSET-4: of two destructors that panic, the body's and its output's, one is heard.
+#[test]
+fn local_9_one_panic_at_a_time() {
+    struct Panics(&'static str);
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            std::panic::panic_any(self.0);
+        }
+    }
+    let body = || {
+        let held = Panics("the body's");
+        poll_fn(move |_| {
+            let _held = &held;
+            Poll::Ready(Panics("the output's"))
+        })
+    };
+    let scope = catch_unwind(AssertUnwindSafe(|| drop(Probe::new(local_scope(|_| body())).poll())));
+    let set = catch_unwind(AssertUnwindSafe(|| drop(Probe::new(local_set(body())).poll())));
+    for panicked in [scope, set] {
+        assert_eq!(panicked.expect_err("it panics").downcast_ref(), Some(&"the body's"));
     }
 }
 

@@ -4,7 +4,7 @@ use super::BoxError;
 use super::context;
 use super::core::{Core, Leave, Place};
 use super::error::{Cause, Failure};
-use filch_atomic::panics::{Payload, caught};
+use filch_atomic::panics::{self, Payload, caught};
 use filch_atomic::scope;
 use filch_atomic::sync::Arc;
 use filch_sched::task;
@@ -108,11 +108,8 @@ where
         let poll = || {
             let future = this.future.as_mut().as_pin_mut();
             let polled = future.expect("a child was polled after it had been ready").poll(cx);
-            if polled.is_ready() {
-                this.future.set(None);
-            }
             polled.map(|output| {
-                let ended = K::of(output);
+                let ended = K::of(panics::ended(output, || this.future.set(None)));
                 // Else it would be dropped after the group is over. (If its handle goes just now, it may be.)
                 if ended.is_err() || task::is_awaited() { ended.map(Some) } else { Ok(None) }
             })

@@ -9,6 +9,7 @@ pub use handle::LocalHandle;
 pub use set::{local_set, spawn_local};
 
 use children::{Child, Children, Shared};
+use filch_atomic::panics;
 use filch_sched::scope::cancellable;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -98,8 +99,7 @@ where
         children.poll(cx, &mut is_over, |cx| {
             let Some(running) = body.as_mut().as_pin_mut() else { return true };
             if let Poll::Ready(given) = running.poll(cx) {
-                output = Some(given);
-                body.set(None);
+                output = Some(panics::ended(given, || body.set(None)));
             }
             output.is_some()
         })

@@ -2,6 +2,7 @@
 
 use super::children::{Children, Shared};
 use super::handle::{self, LocalHandle};
+use filch_atomic::panics;
 use filch_sched::scope::cancellable;
 use pin_project_lite::pin_project;
 use std::cell::RefCell;
@@ -72,8 +73,7 @@ pub async fn local_set<F: Future>(body: F) -> F::Output {
             let mut body = body.as_mut().project();
             let Some(running) = body.future.as_mut().as_pin_mut() else { return true };
             if let Poll::Ready(given) = running.poll(cx) {
-                output = Some(given);
-                body.future.set(None);
+                output = Some(panics::ended(given, || body.future.set(None)));
             }
             output.is_some()
         })
