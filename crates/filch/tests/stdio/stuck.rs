@@ -177,16 +177,23 @@ fn a_wait_for_a_terminal_is_begun_anew_in_the_next_runtime() {
         });
         let echo = b"typed\r\n".len();
         let mut shown = vec![0; much.len() + echo];
-        let mut typist = master.try_clone().unwrap();
-        let reader = thread::spawn(move || master.read_exact(&mut shown).map(|()| shown));
+        let all = much.len();
+        let user = thread::spawn(move || {
+            // A terminal that has no room for the echo shows it never: so nothing is typed before all is read.
+            let (first, last) = shown.split_at_mut(all);
+            master.read_exact(first)?;
+            master.write_all(b"typed\n")?;
+            master.read_exact(last)?;
+            // Where it closes, what was typed and not yet read is gone.
+            Ok::<_, std::io::Error>((shown, master))
+        });
         run(1, async {
             assert_eq!(stdout().settle().await.unwrap(), much.len());
-            typist.write_all(b"typed\n").unwrap();
             let mut line = String::new();
             stdin().read_line(&mut line).await.unwrap();
             assert_eq!(line, "typed\n");
         });
-        let shown = reader.join().unwrap().unwrap();
+        let (shown, _master) = user.join().unwrap().unwrap();
         assert!(shown == [&much[..], b"typed\r\n"].concat());
     });
 }
