@@ -134,3 +134,63 @@ fn another_handler_comes_while_the_last_one_goes() {
         assert_eq!(machine.install(Action::Default), Action::Other);
     });
 }
+
+/// One that the program takes out again meanwhile is not.
+#[test]
+fn another_handler_comes_and_goes_while_the_last_one_goes() {
+    loom::model(|| {
+        let machine = Arc::new(Machine::new(Action::Default));
+        machine.add(0);
+        let program = {
+            let machine = machine.clone();
+            thread::spawn(move || {
+                let former = machine.install(Action::Other);
+                machine.install(former);
+            })
+        };
+        machine.remove(0);
+        program.join().unwrap();
+        machine.deliver();
+        assert_eq!((machine.called(), machine.died()), (0, 1));
+    });
+}
+
+/// One that comes while a listener comes is called, for each signal once, and is there in the end.
+#[test]
+fn another_handler_comes_while_a_listener_comes() {
+    loom::model(|| {
+        let machine = Arc::new(Machine::new(Action::Default));
+        let program = {
+            let machine = machine.clone();
+            thread::spawn(move || {
+                machine.install(Action::Other);
+            })
+        };
+        machine.add(0);
+        program.join().unwrap();
+        machine.deliver();
+        assert_eq!(machine.called(), 1);
+        machine.remove(0);
+        assert_eq!(machine.install(Action::Default), Action::Other);
+    });
+}
+
+/// Our handler was put back when nobody listened any more. While a signal gives it up the program installs its own: that
+/// stays, and has the signal, but where our handler finds it there at once, as if it had called ours.
+#[test]
+fn another_handler_comes_while_the_handler_gives_up() {
+    loom::model(|| {
+        let machine = Arc::new(Machine::new(Action::Default));
+        machine.add(0);
+        machine.remove(0);
+        machine.install(Action::Ours);
+        let sender = {
+            let machine = machine.clone();
+            thread::spawn(move || machine.deliver())
+        };
+        machine.install(Action::Other);
+        sender.join().unwrap();
+        assert_eq!(machine.called() + machine.died() + machine.left_to_another(), 1);
+        assert_eq!(machine.install(Action::Default), Action::Other);
+    });
+}

@@ -1,6 +1,7 @@
 //! SIGINT: what a program does that is interrupted from the keyboard.
 
-use crate::handlers::{Changes, Posted, changes};
+use crate::handlers::{Changes, Posted, System, Who, changes};
+use crate::signal::{Action, Number};
 use filch_sched::Interrupter;
 use std::io::Write;
 use std::mem::MaybeUninit;
@@ -20,6 +21,8 @@ pub enum Interrupt {
     /// Nothing: the signal is left as it is.
     Leave,
 }
+
+const SIGNAL: Number = Number(libc::SIGINT);
 
 /// Whom the handler asks.
 static TARGET: Posted<Target> = Posted::nothing();
@@ -41,7 +44,7 @@ impl Installed {
     /// is told: the first.
     pub(crate) fn new(interrupter: Interrupter) -> Option<Self> {
         let _changes = changes();
-        if present()? != libc::SIG_DFL {
+        if present()? != Who::Default {
             return None;
         }
         // Another main future has been told, so that the default is in place again, and is still at its end.
@@ -49,11 +52,9 @@ impl Installed {
             return None;
         }
         drop(TARGET.replace(Some(Box::new(Target { interrupter, process: process::id() }))));
-        match exchange(&action(handler())) {
-            Some(former) if former.sa_sigaction == libc::SIG_DFL => return Some(Self(())),
-            // The program's own, that came between the look and the change.
-            Some(former) => drop(exchange(&former)),
-            None => {}
+        // Unless the program's own has come between the look and the change.
+        if SIGNAL.displace(&action(), Who::Default) == Some(true) {
+            return Some(Self(()));
         }
         drop(TARGET.replace(None));
         None
@@ -65,11 +66,8 @@ impl Drop for Installed {
         let _changes = changes();
         // If ours has run it is the default already. Another one since, a listener's say, stays; also one that comes
         // between the look and the change: that is put back.
-        if present() == Some(handler())
-            && let Some(former) = exchange(&action(libc::SIG_DFL))
-            && former.sa_sigaction != handler()
-        {
-            exchange(&former);
+        if present() == Some(Who::Run) {
+            let _ = SIGNAL.displace(&SIGNAL.default(), Who::Run);
         }
         drop(TARGET.replace(None));
     }
@@ -91,7 +89,7 @@ pub(crate) fn die() -> ! {
     if thread::Builder::new().spawn(flush).is_ok() {
         let _ = is_done.recv_timeout(LAST_WORDS);
     }
-    exchange(&action(libc::SIG_DFL));
+    let _ = SIGNAL.install(&SIGNAL.default());
     // SAFETY: plain calls; the set is filled before it is used.
     unsafe {
         let mut set = MaybeUninit::uninit();
@@ -114,7 +112,7 @@ extern "C" fn on_interrupt(_: libc::c_int) {
     let before = unsafe { *errno };
     // Nobody is asked where the main future has ended while this was on its way, and in a child that is about to be
     // another program: as if it had come after that. Not if somebody else calls this, and so has handled it.
-    if !ask() && present() == Some(libc::SIG_DFL) {
+    if !ask() && present() == Some(Who::Default) {
         // SAFETY: a plain number.
         unsafe { libc::raise(libc::SIGINT) };
     }
@@ -135,38 +133,20 @@ pub(crate) fn ask() -> bool {
 
 /// What is to be installed where somebody had put another in its place: its handler, or the default if its main future is
 /// over by now.
-pub(crate) fn due(_changes: &Changes<'_>) -> libc::sigaction {
-    action(if has_target() { handler() } else { libc::SIG_DFL })
+pub(crate) fn due(_changes: &Changes<'_>) -> Action {
+    if has_target() { action() } else { SIGNAL.default() }
 }
 
 pub(crate) fn handler() -> libc::sighandler_t {
     on_interrupt as extern "C" fn(libc::c_int) as libc::sighandler_t
 }
 
-fn action(handler: libc::sighandler_t) -> libc::sigaction {
-    // SAFETY: numbers and pointers, for which zero is fine.
-    let mut action = unsafe { MaybeUninit::<libc::sigaction>::zeroed().assume_init() };
-    action.sa_sigaction = handler;
-    action.sa_flags = libc::SA_RESETHAND | libc::SA_RESTART | libc::SA_ONSTACK;
-    // Who was there before is none that blocks anything.
-    action.sa_mask = filch_uring::mask_of_handlers(&action.sa_mask);
-    action
+fn action() -> Action {
+    Action::new(handler(), libc::SA_RESETHAND | libc::SA_RESTART | libc::SA_ONSTACK)
 }
 
 /// What is installed for SIGINT.
-fn present() -> Option<libc::sighandler_t> {
-    let mut present = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: nothing is changed, and the place is there.
-    let told = unsafe { libc::sigaction(libc::SIGINT, ptr::null(), present.as_mut_ptr()) };
-    // SAFETY: it was filled.
-    (told == 0).then(|| unsafe { present.assume_init() }.sa_sigaction)
-}
-
-/// Installs that for SIGINT. What was there before.
-fn exchange(action: &libc::sigaction) -> Option<libc::sigaction> {
-    let mut former = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: the handler keeps to what one may do, or was installed before, and the place is there.
-    let told = unsafe { libc::sigaction(libc::SIGINT, action, former.as_mut_ptr()) == 0 };
-    // SAFETY: it was filled.
-    told.then(|| unsafe { former.assume_init() })
+fn present() -> Option<Who> {
+    // By reference: the stack for signals is small, and an action is not.
+    SIGNAL.installed().as_ref().ok().map(|present| SIGNAL.who(present))
 }

@@ -8,7 +8,7 @@ use filch_testkit::child;
 use filch_testkit::limits::watchdog;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-use support::signals::{Displaced, FOREIGN, action, blocks, has_come, installed, raise};
+use support::signals::{Displaced, FOREIGN, action, blocks, has_come, install, installed, raise};
 use support::{PATIENCE, runtime, watched};
 
 /// Whether [`looks`] ran on the stack for signals.
@@ -74,13 +74,22 @@ fn what_fails_in_a_handler_is_handled() {
         PAGE.store(page.cast(), Ordering::SeqCst);
         Displaced::by(repairs as extern "C" fn(i32) as _, libc::SIGSEGV);
         Displaced::by(reads as extern "C" fn(i32) as _, libc::SIGUSR1);
+        // Without a handler there is nobody whose mask it is.
+        for number in [libc::SIGUSR2, libc::SIGURG] {
+            let mut ignored = action(number);
+            ignored.sa_sigaction = libc::SIG_IGN;
+            // SAFETY: the set is there.
+            assert_eq!(unsafe { libc::sigfillset(&raw mut ignored.sa_mask) }, 0);
+            install(number, &ignored);
+        }
         let out = watched(2).interrupt(Interrupt::CancelMain).run(async {
             let mut ours = signal(SignalKind::user_defined1()).unwrap();
             raise(libc::SIGUSR1);
             assert!(has_come(&mut ours));
             assert_eq!(FOREIGN.load(Ordering::SeqCst), 1);
-            // A listener's, that of `run`, and that which helps who is stuck.
-            for handled in [libc::SIGUSR1, libc::SIGINT, libc::SIGURG].map(action) {
+            let _listener = signal(SignalKind::user_defined2()).unwrap();
+            // Two listeners', that of `run`, and that which helps who is stuck.
+            for handled in [libc::SIGUSR1, libc::SIGUSR2, libc::SIGINT, libc::SIGURG].map(action) {
                 assert!(
                     [libc::SIGTERM, libc::SIGURG, libc::SIGCHLD]
                         .iter()

@@ -207,7 +207,14 @@ fn a_handler_that_comes_in_between_stays() {
         };
         at_every_step(8, || {
             arm(libc::SIGWINCH);
-            drop(listen());
+            let listener = listen();
+            let has_come = HAS_COME.load(Ordering::SeqCst);
+            let present = action(libc::SIGWINCH);
+            // Ours, in the place of one that has not asked for the stack for signals (SIGNAL-8).
+            if has_come && present.sa_sigaction != foreign() {
+                assert_eq!(present.sa_flags & libc::SA_ONSTACK, 0);
+            }
+            drop(listener);
             is_there();
         });
         let listener = listen();

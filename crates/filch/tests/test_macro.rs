@@ -305,6 +305,19 @@ fn one_that_should_panic_alone_and_is_not_there() {
 
 #[filch::test(leak_check)]
 #[ignore = "it fails"]
+async fn ends_its_process() {
+    std::process::exit(0);
+}
+
+/// TEST-5: one that ends its process has not passed, though that is a good end.
+#[test]
+fn one_that_ends_its_process_alone() {
+    let text = output_of("ends_its_process", None);
+    assert!(text.contains("alone in its process it failed"), "{text}");
+}
+
+#[filch::test(leak_check)]
+#[ignore = "it fails"]
 async fn fails_and_quotes_a_harness() {
     panic!("panic did not contain expected string; note: test did not panic as expected");
 }

@@ -5,6 +5,9 @@ use filch_atomic::sync::atomic::{AtomicBool, Ordering};
 use std::io;
 use std::os::fd::RawFd;
 
+/// A handler does not go on for ever, whoever else changes what is installed.
+const PUTS_BACK: usize = 4;
+
 /// The system, as far as one signal is concerned. What the handler calls of it is fit for a handler.
 pub(crate) trait System {
     /// What may be installed.
@@ -39,6 +42,35 @@ pub(crate) trait System {
 
     /// Which process this is.
     fn process(&self) -> u32;
+
+    /// Installs that in the place of what was found there. False if another has come in between, which stays; `None` if it
+    /// cannot be done. In the handler, too.
+    fn displace(&self, due: &Self::Action, found: Who) -> Option<bool> {
+        // By reference: the stack for signals is small, and an action is not.
+        match &self.install(due) {
+            Ok(former) if self.who(former) == found => Some(true),
+            Ok(former) if former == due => Some(false),
+            Ok(former) => self.put_back(former, due).then_some(false),
+            Err(_) => None,
+        }
+    }
+
+    /// Installs that again, which was displaced by `put`, until what comes off is what was put there: whoever came may have
+    /// gone meanwhile, or another may have come. False if it cannot be done.
+    fn put_back(&self, former: &Self::Action, put: &Self::Action) -> bool {
+        let (mut former, mut put) = (*former, *put);
+        for _ in 0..PUTS_BACK {
+            match &self.install(&former) {
+                Ok(displaced) if *displaced == put => break,
+                Ok(displaced) => {
+                    put = former;
+                    former = *displaced;
+                }
+                Err(_) => return false,
+            }
+        }
+        true
+    }
 }
 
 /// Whose an action is.
@@ -128,6 +160,8 @@ impl<A: Copy + PartialEq + Send + Sync> Slot<A> {
             // Another than was there at the look: that of `run` has become the default, say.
             if former != present && system.who(&former) != Who::Ours {
                 self.put(Some(with(former)));
+                // With what that one asked for. Who has come since is on top of ours, and stays.
+                let _ = system.displace(&system.ours(&former), Who::Ours);
             }
             Ok(())
         });
@@ -155,7 +189,7 @@ impl<A: Copy + PartialEq + Send + Sync> Slot<A> {
                 _ => list.earlier,
             };
             // What was there before is installed again; if not, `nobody` sees to it.
-            list.is_over = self.displace(system, &due).unwrap_or(false);
+            list.is_over = system.displace(&due, Who::Ours).unwrap_or(false);
         }
         // It stays, for those handlers that have begun, and have not looked yet: there is nobody to tell, and somebody
         // who was there before.
@@ -223,7 +257,7 @@ impl<A: Copy + PartialEq + Send + Sync> Slot<A> {
 
     /// There is no listener, and nobody was called, and yet the handler runs. In the handler.
     fn nobody(&self, system: &impl System<Action = A>, earlier: Who) {
-        // By reference: as in `displace`.
+        // By reference: the stack for signals is small, and an action is not.
         let present = match &system.installed() {
             Ok(present) => system.who(present),
             Err(_) => return,
@@ -234,7 +268,7 @@ impl<A: Copy + PartialEq + Send + Sync> Slot<A> {
             // without us.
             (earlier, Who::Ours) => {
                 // As behind the handler of `run`, too: the next one ends the process.
-                match self.displace(system, &system.default()) {
+                match system.displace(&system.default(), Who::Ours) {
                     // Another one has come since, and is there: as if the signal had come after it.
                     Some(false) => system.raise(),
                     displaced => {
@@ -247,21 +281,9 @@ impl<A: Copy + PartialEq + Send + Sync> Slot<A> {
             }
             // The last listener has gone while this handler was on its way: as if the signal had come after that.
             (_, Who::Default | Who::Run) => system.raise(),
-            // It passes on to ours, and has handled the signal.
+            // It passes on to ours, and has handled the signal. One that has not, since it came only now, cannot be told from it.
             (Who::Run, Who::Other { .. }) => drop(system.ask_main()),
             (_, Who::Other { .. }) => {}
-        }
-    }
-
-    /// Installs that in the place of ours, which was found there. False if another has come in between, which stays; `None`
-    /// if it cannot be done. In the handler, too.
-    fn displace(&self, system: &impl System<Action = A>, due: &A) -> Option<bool> {
-        // By reference: the stack for signals is small, and an action is not.
-        match &system.install(due) {
-            Ok(former) if system.who(former) == Who::Ours => Some(true),
-            Ok(former) if former == due => Some(false),
-            Ok(former) => system.install(former).is_ok().then_some(false),
-            Err(_) => None,
         }
     }
 

@@ -50,6 +50,7 @@ pub struct Machine {
     told: [AtomicUsize; 2],
     called: AtomicUsize,
     died: AtomicUsize,
+    left_to_another: AtomicUsize,
 }
 
 impl Machine {
@@ -63,6 +64,7 @@ impl Machine {
             told: [AtomicUsize::new(0), AtomicUsize::new(0)],
             called: AtomicUsize::new(0),
             died: AtomicUsize::new(0),
+            left_to_another: AtomicUsize::new(0),
         }
     }
 
@@ -125,6 +127,12 @@ impl Machine {
         // Relaxed: as in `deliver`.
         self.died.load(Ordering::Relaxed)
     }
+
+    /// How often it was found that the program's handler was installed.
+    pub fn left_to_another(&self) -> usize {
+        // Relaxed: as in `deliver`.
+        self.left_to_another.load(Ordering::Relaxed)
+    }
 }
 
 /// A thread that may be in the handler.
@@ -144,7 +152,12 @@ impl System for Delivery<'_> {
     type Action = Action;
 
     fn installed(&self) -> io::Result<Action> {
-        Ok(*self.machine.installed.lock())
+        let installed = *self.machine.installed.lock();
+        if installed == Action::Other {
+            // Relaxed: as in `deliver`.
+            self.machine.left_to_another.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(installed)
     }
 
     fn install(&self, action: &Action) -> io::Result<Action> {

@@ -7,6 +7,9 @@ use std::mem::{self, MaybeUninit};
 use std::os::fd::RawFd;
 use std::{io, process, ptr};
 
+/// Linux's `SA_RESTORER`.
+const RESTORER: c_int = 0x0400_0000;
+
 /// Linux has 64 signals, from 1.
 const SIGNALS: usize = 65;
 
@@ -15,12 +18,12 @@ static SLOTS: [Slot<Action>; SIGNALS] = [const { Slot::new() }; SIGNALS];
 
 /// Has the handler write to an eventfd at each signal of this number.
 pub(super) fn add(signal: c_int, fd: RawFd) -> io::Result<()> {
-    SLOTS[signal as usize].add(&Signal(signal), fd, &changes())
+    SLOTS[signal as usize].add(&Number(signal), fd, &changes())
 }
 
 /// Has the handler write there no more. When this returns it does not, and will not.
 pub(super) fn remove(signal: c_int, fd: RawFd) {
-    SLOTS[signal as usize].remove(&Signal(signal), fd, &changes());
+    SLOTS[signal as usize].remove(&Number(signal), fd, &changes());
 }
 
 /// Reads and writes atomics, and makes system calls; no lock, no memory, no panic.
@@ -30,7 +33,7 @@ extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, context: *mut
     // SAFETY: as above.
     let before = unsafe { *errno };
     let slot = SLOTS.get(signal as usize);
-    if let Some(earlier) = slot.and_then(|slot| slot.handle(&Signal(signal))) {
+    if let Some(earlier) = slot.and_then(|slot| slot.handle(&Number(signal))) {
         earlier.call(signal, info, context);
     }
     // SAFETY: as above.
@@ -39,15 +42,27 @@ extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, context: *mut
 
 /// What is installed for a signal, or may be.
 #[derive(Clone, Copy)]
-struct Action(libc::sigaction);
+pub(crate) struct Action(libc::sigaction);
 
 impl Action {
-    fn new(handler: libc::sighandler_t, flags: c_int) -> Self {
+    /// It blocks what handlers of ours do, if it is one.
+    pub(crate) fn new(handler: libc::sighandler_t, flags: c_int) -> Self {
         // SAFETY: numbers and pointers, for which zero is fine.
         let mut action = unsafe { MaybeUninit::<libc::sigaction>::zeroed().assume_init() };
         action.sa_sigaction = handler;
         action.sa_flags = flags;
+        action.sa_mask = filch_uring::mask_of_handlers(&action);
         Self(action)
+    }
+
+    fn is_handler(&self) -> bool {
+        ![libc::SIG_DFL, libc::SIG_IGN].contains(&self.0.sa_sigaction)
+    }
+
+    /// The flags that make one of two with the same handler. The C library adds one of its own, and without a handler there
+    /// may be those of the one that was there before.
+    fn flags(&self) -> c_int {
+        self.0.sa_flags & if self.is_handler() { !RESTORER } else { libc::SA_NOCLDWAIT }
     }
 
     /// Calls it. It is a handler.
@@ -68,7 +83,7 @@ impl Action {
 
 impl PartialEq for Action {
     fn eq(&self, other: &Self) -> bool {
-        (self.0.sa_sigaction, self.0.sa_flags) == (other.0.sa_sigaction, other.0.sa_flags)
+        (self.0.sa_sigaction, self.flags()) == (other.0.sa_sigaction, other.flags())
     }
 }
 
@@ -77,9 +92,9 @@ fn ours_handler() -> libc::sighandler_t {
 }
 
 /// A signal in this process, by its number.
-struct Signal(c_int);
+pub(crate) struct Number(pub(crate) c_int);
 
-impl Signal {
+impl Number {
     /// Asks what is installed, and changes it if `new` is not null.
     fn exchange(&self, new: *const libc::sigaction) -> io::Result<Action> {
         let mut former = MaybeUninit::<libc::sigaction>::uninit();
@@ -92,7 +107,7 @@ impl Signal {
     }
 }
 
-impl System for Signal {
+impl System for Number {
     type Action = Action;
 
     fn installed(&self) -> io::Result<Action> {
@@ -115,12 +130,11 @@ impl System for Signal {
 
     fn ours(&self, instead: &Action) -> Action {
         let mut ours = *instead;
-        ours.0.sa_mask = filch_uring::mask_of_handlers(&instead.0.sa_mask);
+        ours.0.sa_mask = filch_uring::mask_of_handlers(&instead.0);
         ours.0.sa_sigaction = ours_handler();
-        let is_handler = ![libc::SIG_DFL, libc::SIG_IGN].contains(&instead.0.sa_sigaction);
         // A handler that has not asked for the stack for signals may need more than there is; and one may be there to end
         // the system call that it interrupts.
-        let asked = if is_handler { instead.0.sa_flags } else { !0 };
+        let asked = if instead.is_handler() { instead.0.sa_flags } else { !0 };
         ours.0.sa_flags = libc::SA_SIGINFO | (asked & (libc::SA_RESTART | libc::SA_ONSTACK));
         // Who wants the ends of children forgotten has that still.
         let forgets =
@@ -136,7 +150,7 @@ impl System for Signal {
     }
 
     fn of_run(&self, changes: &Changes<'_>) -> Action {
-        Action(interrupt::due(changes))
+        interrupt::due(changes)
     }
 
     fn ask_main(&self) -> bool {

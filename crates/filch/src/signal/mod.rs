@@ -36,6 +36,7 @@
 mod handler;
 mod kind;
 
+pub(crate) use handler::{Action, Number};
 pub use kind::SignalKind;
 
 use crate::home::{Home, lost_its_ring};

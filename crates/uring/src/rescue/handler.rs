@@ -231,18 +231,11 @@ pub(super) fn install(signal: c_int) -> io::Result<()> {
     // Before the handler can run and look. Release: pairs with the Acquire in `handle`. Leaked: a handler
     // may look at any time.
     slot.store(Box::into_raw(Box::new(earlier)), Ordering::Release);
-    let mut action = earlier;
-    action.sa_sigaction = handle as *const () as usize;
-    action.sa_flags = libc::SA_RESTART | libc::SA_SIGINFO;
-    // A handler that has not asked for the stack for signals may need more than there is.
-    if !is_handler(&earlier) || earlier.sa_flags & libc::SA_ONSTACK != 0 {
-        action.sa_flags |= libc::SA_ONSTACK;
-    }
-    action.sa_mask = mask_of_handlers(&earlier.sa_mask);
-    // SAFETY: the handler keeps to what a handler may do (see the module).
-    let installed =
-        sys::check(unsafe { libc::sigaction(signal, &raw const action, &raw mut earlier) });
-    if let Err(error) = installed {
+    // SAFETY: ours keeps to what a handler may do (see the module), and others were there before.
+    let exchange = |new: libc::sigaction, former: &mut libc::sigaction| unsafe {
+        sys::check(libc::sigaction(signal, &raw const new, former))
+    };
+    if let Err(error) = exchange(ours(&earlier), &mut earlier) {
         // As if nothing had been. Relaxed: under the lock.
         let stored = slot.swap(ptr::null_mut(), Ordering::Relaxed);
         // SAFETY: from a box, and nobody looked: our handler was never installed for this signal.
@@ -254,8 +247,30 @@ pub(super) fn install(signal: c_int) -> io::Result<()> {
     if asked.sa_sigaction != earlier.sa_sigaction {
         // Somebody was faster, between the question and the answer. Release: as above.
         slot.store(Box::into_raw(Box::new(earlier)), Ordering::Release);
+        // With what that one asked for. Who has come since is on top of ours, and is put back.
+        let mut former = earlier;
+        if exchange(ours(&earlier), &mut former).is_ok() && former.sa_sigaction != our_handler() {
+            let _ = exchange(former, &mut earlier);
+        }
     }
     Ok(())
+}
+
+/// Our handler, in the place of that.
+fn ours(instead: &libc::sigaction) -> libc::sigaction {
+    let mut ours = *instead;
+    ours.sa_sigaction = our_handler();
+    ours.sa_flags = libc::SA_RESTART | libc::SA_SIGINFO;
+    // A handler that has not asked for the stack for signals may need more than there is.
+    if !is_handler(instead) || instead.sa_flags & libc::SA_ONSTACK != 0 {
+        ours.sa_flags |= libc::SA_ONSTACK;
+    }
+    ours.sa_mask = mask_of_handlers(instead);
+    ours
+}
+
+fn our_handler() -> libc::sighandler_t {
+    handle as *const () as libc::sighandler_t
 }
 
 /// Whether the handler is installed for `signal`.
@@ -265,19 +280,20 @@ pub(super) fn is_installed(signal: c_int) -> bool {
     slot.is_some_and(|slot| !slot.load(Ordering::Acquire).is_null())
 }
 
-/// What is blocked while a handler of ours runs, and with it the one that was there before, and blocks `earlier`.
+/// What is blocked while a handler of ours runs, and with it the one that was there before, `earlier`.
 ///
 /// All signals, so that none of our handlers begins on top of another: the stack for signals that std gives a thread is two
 /// pages, and with the widest registers the kernel puts three kilobytes there for each. But not those of an instruction
 /// that fails, unless the earlier one blocks them: where they are blocked the kernel ends the process, though somebody
 /// handles them, as a sandbox does that stands in for system calls, or who reads what may not be there.
-pub fn mask_of_handlers(earlier: &libc::sigset_t) -> libc::sigset_t {
-    let mut mask = *earlier;
+pub fn mask_of_handlers(earlier: &libc::sigaction) -> libc::sigset_t {
+    let mut mask = earlier.sa_mask;
     // SAFETY: the sets are there.
     unsafe {
         libc::sigfillset(&raw mut mask);
         for signal in FAULTS {
-            if libc::sigismember(earlier, signal) == 0 {
+            // The default, and the one that ignores, keep a mask that counts for nothing.
+            if !is_handler(earlier) || libc::sigismember(&raw const earlier.sa_mask, signal) == 0 {
                 libc::sigdelset(&raw mut mask, signal);
             }
         }
