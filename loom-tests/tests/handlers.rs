@@ -141,15 +141,17 @@ fn another_handler_comes_and_goes_while_the_last_one_goes() {
     loom::model(|| {
         let machine = Arc::new(Machine::new(Action::Default));
         machine.add(0);
-        let program = {
+        let comes = {
             let machine = machine.clone();
-            thread::spawn(move || {
-                let former = machine.install(Action::Other);
-                machine.install(former);
-            })
+            thread::spawn(move || machine.install(Action::Other))
+        };
+        // A thread of its own: so it takes fewer preemptions.
+        let goes = {
+            let machine = machine.clone();
+            thread::spawn(move || machine.install(comes.join().unwrap()))
         };
         machine.remove(0);
-        program.join().unwrap();
+        goes.join().unwrap();
         machine.deliver();
         assert_eq!((machine.called(), machine.died()), (0, 1));
     });
