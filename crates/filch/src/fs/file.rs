@@ -391,15 +391,23 @@ pub(crate) fn known(fd: &impl AsRawFd) -> io::Result<Known> {
     })
 }
 
-/// Of which kind a file seems to be, if the system does not tell (in a sandbox that does not know `statx`, or without
-/// memory): what can be sought in is taken for a regular file, and whatever else for a device, of which the most care
-/// is taken. Without waiting: where it is now, the system knows.
+/// Of which kind a file seems to be, if the system does not tell by `statx` (in a sandbox that does not know it, or
+/// without memory): what cannot be sought in, and what nothing is known of, is taken for a device, of which the most
+/// care is taken. What can is asked by `fstat`, for not all that takes a seek has places. A file system on a network
+/// may wait for its server there: once for each open file.
 fn kind_by_seeking(fd: &impl AsRawFd) -> u32 {
-    // SAFETY: no pointers.
-    match unsafe { libc::lseek(fd.as_raw_fd(), 0, libc::SEEK_CUR) } {
-        -1 => libc::S_IFCHR,
-        _ => libc::S_IFREG,
+    let mut found = mem::MaybeUninit::<libc::stat>::uninit();
+    let number = fd.as_raw_fd();
+    // SAFETY: no pointers; and room for a `stat`.
+    unsafe {
+        if libc::lseek(number, 0, libc::SEEK_CUR) == -1
+            || libc::fstat(number, found.as_mut_ptr()) != 0
+        {
+            return libc::S_IFCHR;
+        }
     }
+    // SAFETY: the call has filled it in.
+    unsafe { found.assume_init() }.st_mode & libc::S_IFMT
 }
 
 by_shared_reference!(File: Read);

@@ -7,7 +7,7 @@ use filch::time::timeout;
 use filch_testkit::child;
 use filch_testkit::limits::watchdog;
 use std::io::{self, SeekFrom};
-use std::os::fd::OwnedFd;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::Duration;
 
 /// From now on `statx` is refused to this thread, and those that it starts. Says why if that cannot be had.
@@ -71,6 +71,28 @@ fn a_file_has_a_cursor_though_nobody_may_ask_what_it_is() {
             assert_eq!(to.write(b"through").await.unwrap(), 7);
             assert_eq!(from.read(&mut piece).await.unwrap(), 7);
             assert_eq!(&piece[..7], b"through");
+        });
+    });
+}
+
+/// FS-8. Not all that takes a seek has places: what a dropped read has taken would be gone.
+#[test]
+fn what_only_takes_a_seek_has_no_cursor() {
+    let _watchdog = watchdog(PATIENCE);
+    child::run("confined::what_only_takes_a_seek_has_no_cursor", || {
+        if let Err(error) = refuse_statx() {
+            println!("SKIPPED: {error}");
+            return;
+        }
+        // SAFETY: no pointers; it is new and ours.
+        let event = unsafe { OwnedFd::from_raw_fd(libc::eventfd(7, 0)) };
+        runtime(1).block_on(async {
+            let event = File::from_std(event.into()).unwrap();
+            let error = event.seek(SeekFrom::Current(0)).await.unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::ESPIPE));
+            let mut sum = [0; 8];
+            assert_eq!(event.read(&mut sum).await.unwrap(), 8);
+            assert_eq!(u64::from_ne_bytes(sum), 7);
         });
     });
 }
