@@ -1,5 +1,6 @@
 //! Files of a program that has confined itself: it may not ask what its files are.
 
+use crate::support::confined::refuse;
 use crate::support::{PATIENCE, pattern, runtime};
 use crate::world::TempDir;
 use filch::fs::{self, File, OpenOptions};
@@ -10,34 +11,6 @@ use std::io::{self, SeekFrom};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::Duration;
 
-/// From now on `statx` is refused to this thread, and those that it starts. Says why if that cannot be had.
-fn refuse_statx() -> io::Result<()> {
-    let code = |code: u32, jump_if_so, jump_if_not, value: u32| libc::sock_filter {
-        code: code as u16,
-        jt: jump_if_so,
-        jf: jump_if_not,
-        k: value,
-    };
-    let refused = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
-    let mut filter = [
-        // The number of the call: the first thing that is told of it.
-        code(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-        code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, libc::SYS_statx as u32),
-        code(libc::BPF_RET | libc::BPF_K, 0, 0, refused),
-        code(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
-    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-    // SAFETY: no pointers.
-    let promised = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
-    let mode = libc::SECCOMP_MODE_FILTER;
-    // SAFETY: a program of so many steps, which is there for the call.
-    if promised != 0 || unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program) } != 0
-    {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
-}
-
 /// FS-8. A file has its cursor all the same, and a pipe its two directions.
 #[test]
 fn a_file_has_a_cursor_though_nobody_may_ask_what_it_is() {
@@ -46,7 +19,7 @@ fn a_file_has_a_cursor_though_nobody_may_ask_what_it_is() {
         let root = TempDir::new("confined");
         let (path, contents) = (root.join("file"), pattern(0, 100_000));
         std::fs::write(&path, &contents).unwrap();
-        if let Err(error) = refuse_statx() {
+        if let Err(error) = refuse(libc::SYS_statx, libc::EPERM) {
             println!("SKIPPED: {error}");
             return;
         }
@@ -80,7 +53,7 @@ fn a_file_has_a_cursor_though_nobody_may_ask_what_it_is() {
 fn what_only_takes_a_seek_has_no_cursor() {
     let _watchdog = watchdog(PATIENCE);
     child::run("confined::what_only_takes_a_seek_has_no_cursor", || {
-        if let Err(error) = refuse_statx() {
+        if let Err(error) = refuse(libc::SYS_statx, libc::EPERM) {
             println!("SKIPPED: {error}");
             return;
         }

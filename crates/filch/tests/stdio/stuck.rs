@@ -4,15 +4,19 @@ use crate::kit::{
     Gate, InPlace, counting, in_child, is_pending, pause, run, set_nonblocking, terminal, unread,
     until, until_a_thread_is_in,
 };
+use crate::support::confined::refuse;
 use crate::support::watched;
 use filch::io::{stdin, stdout};
 use filch::task::Report;
 use filch::time::Duration;
-use filch::{Builder, is_cancelled};
+use filch::{Builder, Handle, is_cancelled, shielded};
+use std::fs::File;
 use std::future::Future;
 use std::io::{Read, Write};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::task::Context;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 
 /// A runtime with one thread for what blocks, which is not waited for for long; and what was left behind in it.
@@ -52,7 +56,7 @@ fn a_thread_that_waits_for_who_types_is_left_behind_and_brings_the_line() {
             }
             // Another program is faster.
             let mut line = [0; 8];
-            let mut other = std::fs::File::from(slave.try_clone().unwrap());
+            let mut other = File::from(slave.try_clone().unwrap());
             assert_eq!(other.read(&mut line).unwrap(), 6);
             gate.open();
             until_a_thread_is_in(libc::SYS_read, 0).await;
@@ -104,6 +108,54 @@ fn a_thread_that_waits_for_a_terminal_is_left_behind_and_tells_the_next_runtime(
     });
 }
 
+/// Polls a write of more than a terminal takes until its second call stands in line for the only thread, which is busy
+/// until the end of the runtime. How much was shown by then.
+async fn stand_in_line(mut write: Pin<&mut (impl Future + Send)>, master: &mut File) -> usize {
+    let (count, waker) = counting();
+    let mut waits = || write.as_mut().poll(&mut Context::from_waker(&waker)).is_pending();
+    // The call does not end before it is waited for.
+    let gate = Gate::new();
+    assert!(waits());
+    gate.open();
+    // It has written as much as there was room for.
+    until(&count, 1).await;
+    assert!(waits());
+    // Has the only thread until the end of the runtime asks it, and all that wait for the thread.
+    let (begun, has_begun) = mpsc::channel();
+    drop(filch::spawn_blocking(move || {
+        begun.send(()).unwrap();
+        while !is_cancelled() {
+            thread::yield_now();
+        }
+    }));
+    has_begun.recv().unwrap();
+    let mut shown = 0;
+    while count.woken() < 2 {
+        if unread(&*master) > 0 {
+            shown += master.read(&mut [0; 1000]).unwrap();
+        }
+        pause().await;
+    }
+    // There is room, and the next call stands behind that.
+    assert!(waits());
+    shown
+}
+
+/// Has the rest shown, of which so much is expected.
+fn show(mut master: File, len: usize) -> thread::JoinHandle<std::io::Result<Vec<u8>>> {
+    let mut rest = vec![0; len];
+    thread::spawn(move || master.read_exact(&mut rest).map(|()| rest))
+}
+
+/// On this thread, with the runtime of `handle`, which has ended.
+fn flush_is_refused(handle: &Handle) {
+    let _entered = handle.enter();
+    for _ in 0..2 {
+        let flushed = pin!(stdout().flush()).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(flushed, Poll::Ready(Err(_))), "{flushed:?}");
+    }
+}
+
 /// STDIO-7, STDIO-10
 #[test]
 fn the_rest_of_a_line_does_not_go_with_a_call_that_never_began() {
@@ -111,47 +163,69 @@ fn the_rest_of_a_line_does_not_go_with_a_call_that_never_began() {
     in_child(name, || {
         let (mut master, slave) = terminal();
         set_nonblocking(&slave);
-        let _in_place = InPlace::of(1, &slave);
+        let in_place = InPlace::of(1, &slave);
         let much = vec![b'x'; 100_000];
-        let mut shown = 0;
         let main = async {
-            let (count, waker) = counting();
-            let mut cx = Context::from_waker(&waker);
             let mut write = Box::pin(stdout().write_all(&much));
-            // The call does not end before it is waited for.
-            let gate = Gate::new();
-            assert!(write.as_mut().poll(&mut cx).is_pending());
-            gate.open();
-            // It has written as much as there was room for.
-            until(&count, 1).await;
-            assert!(write.as_mut().poll(&mut cx).is_pending());
-            // Has the only thread until the end of the runtime asks it, and all that wait for the thread.
-            let (begun, has_begun) = mpsc::channel();
-            drop(filch::spawn_blocking(move || {
-                begun.send(()).unwrap();
-                while !is_cancelled() {
-                    thread::yield_now();
-                }
-            }));
-            has_begun.recv().unwrap();
-            while count.woken() < 2 {
-                if unread(&master) > 0 {
-                    shown += master.read(&mut [0; 1000]).unwrap();
-                }
-                pause().await;
-            }
-            // There is room, and the next call stands behind that.
-            assert!(write.as_mut().poll(&mut cx).is_pending());
+            (stand_in_line(write.as_mut(), &mut master).await, Handle::current())
         };
-        watched(1).max_blocking_threads(1).run(main).unwrap();
-        let mut rest = vec![0; much.len() - shown + 6];
-        let reader = thread::spawn(move || master.read_exact(&mut rest).map(|()| rest));
+        let (shown, ended) = watched(1).max_blocking_threads(1).run(main).unwrap();
+        flush_is_refused(&ended);
+        let no_thread = thread::spawn(|| {
+            run(1, async {
+                // Of this thread alone.
+                for call in [libc::SYS_clone3, libc::SYS_clone] {
+                    if let Err(error) = refuse(call, libc::EAGAIN) {
+                        return println!("SKIPPED: {error}");
+                    }
+                }
+                for _ in 0..2 {
+                    stdout().write_all(b"too early\n").await.unwrap_err();
+                }
+            });
+        });
+        no_thread.join().unwrap();
+        let rest = show(master, much.len() - shown + 6);
         run(1, async {
             assert_eq!(stdout().settle().await.unwrap(), much.len());
             stdout().write_all(b"next\n").await.unwrap();
         });
-        let rest = reader.join().unwrap().unwrap();
+        drop((in_place, slave));
+        let rest = rest.join().unwrap().unwrap();
         assert!(rest == [&much[shown..], b"next\r\n"].concat());
+    });
+}
+
+/// STDIO-7, STDIO-10
+#[test]
+fn a_line_goes_on_in_a_clean_up_though_its_call_never_began() {
+    let name = "stuck::a_line_goes_on_in_a_clean_up_though_its_call_never_began";
+    in_child(name, || {
+        let (mut master, slave) = terminal();
+        set_nonblocking(&slave);
+        let in_place = InPlace::of(1, &slave);
+        let (told, shown) = mpsc::channel();
+        let main = async move {
+            let much = vec![b'x'; 100_000];
+            let stands = Arc::new(AtomicBool::new(false));
+            let also_stands = stands.clone();
+            drop(filch::spawn(shielded(async move {
+                let mut write = Box::pin(stdout().write_all(&much));
+                let shown = stand_in_line(write.as_mut(), &mut master).await;
+                told.send((shown, show(master, much.len() - shown + 5))).unwrap();
+                also_stands.store(true, Ordering::SeqCst);
+                write.await.unwrap();
+                stdout().write_all(b"bye\n").await.unwrap();
+            })));
+            while !stands.load(Ordering::SeqCst) {
+                pause().await;
+            }
+        };
+        watched(1).max_blocking_threads(1).run(main).unwrap();
+        drop((in_place, slave));
+        let (shown, rest) = shown.recv().unwrap();
+        let rest = rest.join().unwrap().unwrap();
+        assert!(rest == [&vec![b'x'; 100_000 - shown][..], b"bye\r\n"].concat());
     });
 }
 
@@ -163,7 +237,7 @@ fn a_wait_for_a_terminal_is_begun_anew_in_the_next_runtime() {
         set_nonblocking(&slave);
         let (_in, _out) = (InPlace::of(0, &slave), InPlace::of(1, &slave));
         let much = vec![b'x'; 100_000];
-        run(1, async {
+        let ended = run(1, async {
             let mut buf = [0; 8];
             let mut read = Box::pin(stdin().read(&mut buf));
             assert!(is_pending(&mut read).await);
@@ -174,7 +248,9 @@ fn a_wait_for_a_terminal_is_begun_anew_in_the_next_runtime() {
                 pause().await;
                 looks += usize::from(unread(&master) > 0);
             }
+            Handle::current()
         });
+        flush_is_refused(&ended);
         let echo = b"typed\r\n".len();
         let mut shown = vec![0; much.len() + echo];
         let all = much.len();

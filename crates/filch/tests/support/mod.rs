@@ -1,6 +1,7 @@
 //! What several tests need. Each test binary uses its own part of it.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod confined;
 pub mod server;
 pub mod signals;
 

@@ -145,6 +145,9 @@ impl Polls {
         // What was just begun is looked for no more.
         let ended = if sink.owner.is(letter) && (is_own || sink.is_same()) {
             let ended = ready!(sink.poll_begun(here, is_own, cx));
+            if sink.is_refused() {
+                return Poll::Ready(ended.0.map(drop));
+            }
             sink.owner.forget();
             Some(ended)
         } else {

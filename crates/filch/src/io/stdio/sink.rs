@@ -43,6 +43,8 @@ pub(super) struct Sink {
 /// A write by calls.
 struct Called {
     stage: Stage,
+    /// Not a call's alone: they are not to go with one that never begins.
+    bytes: Arc<Vec<u8>>,
     /// It goes on until all is written, whoever waits for that.
     is_whole: bool,
     /// So much of it is.
@@ -52,13 +54,12 @@ struct Called {
 /// How a write ended, and its bytes.
 pub(super) type Ended = (io::Result<usize>, Vec<u8>);
 
-/// Each with the bytes: they are not to go with a call that never begins.
 enum Stage {
-    Due(Arc<Vec<u8>>),
+    Due,
     /// Until there is room; or, in a scope that is cancelled, for ever: nothing begins there (C2).
-    Waiting(Op<op::PollFd>, Arc<Vec<u8>>),
-    /// How many of them are written, and whether it ended with an error.
-    Writes(Call<(usize, io::Result<()>)>, Arc<Vec<u8>>),
+    Waiting(Op<op::PollFd>),
+    /// How many bytes are written, and whether it ended with an error.
+    Writes(Call<(usize, io::Result<()>)>),
 }
 
 /// A write by calls that is waited for.
@@ -90,7 +91,7 @@ impl Sink {
     ///
     /// # Errors
     ///
-    /// That write's, if nobody has heard of it.
+    /// That write's, if nobody has heard of it; or its rest is refused here, and still there.
     pub(super) fn poll_settled(
         &mut self,
         here: &Here,
@@ -107,7 +108,7 @@ impl Sink {
         let settled = if is_left { ready!(self.poll_left(here, cx)) } else { Ok(()) };
         let Self { fd, writing, .. } = self;
         let settled = settled.and(ready!(writing.poll_settled(site(fd, here), cx)));
-        if settled.is_err() {
+        if settled.is_err() && !self.is_refused() {
             self.before = 0;
         }
         Poll::Ready(settled)
@@ -134,7 +135,10 @@ impl Sink {
             // Of one that is not whole the half itself takes note.
             None => return Poll::Ready(Ok(())),
         };
-        self.called = None;
+        if self.is_refused() {
+            // Whose it is will hear of its end.
+            return Poll::Ready(written.map(drop));
+        }
         #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
         let Some((written, _)) = self.owner.tell((written, bytes)) else {
             return Poll::Ready(Ok(()));
@@ -170,8 +174,8 @@ impl Sink {
             }
             Kind::Stream => writing.begin(site(fd, here), &[IoSlice::new(&bytes)], ()),
             Kind::File | Kind::Device => {
-                let stage = Stage::Due(Arc::new(bytes.into_owned()));
-                self.called = Some(Called { stage, is_whole, written: 0 });
+                let bytes = Arc::new(bytes.into_owned());
+                self.called = Some(Called { stage: Stage::Due, bytes, is_whole, written: 0 });
             }
         }
         Ok(())
@@ -205,12 +209,19 @@ impl Sink {
         polled.map(|(written, buffer)| (written, buffer.into_vec()))
     }
 
-    /// Waits for a write by calls.
+    /// Waits for a write by calls. What is left of a line is not dropped where it is [refused](Self::is_refused).
     fn poll_called(&mut self, here: &Here, whose: Whose, cx: &mut Context<'_>) -> Poll<Ended> {
         let called = self.called.as_mut().expect("called when it has begun");
-        let ended = ready!(called.poll(&self.fd, here, whose, cx));
-        self.called = None;
-        Poll::Ready(ended)
+        let written = ready!(called.poll(&self.fd, here, whose, cx));
+        let ended = |called: &mut Called| written.is_ok() || !called.is_due();
+        let bytes = self.called.take_if(ended).map(|called| Arc::unwrap_or_clone(called.bytes));
+        Poll::Ready((written, bytes.unwrap_or_default()))
+    }
+
+    /// Whether what was just ready was no end: the rest of a line got no thread, or no ring. It goes when somebody
+    /// asks again, who may have them.
+    pub(super) fn is_refused(&self) -> bool {
+        self.called.is_some()
     }
 }
 
@@ -239,8 +250,8 @@ impl Drop for Cut<'_> {
         if self.has_begun && scope::here_is_cancelled() {
             match stage {
                 // If a thread has begun it, it goes on.
-                Stage::Writes(call, _) => call.take_back(),
-                Stage::Due(_) | Stage::Waiting(..) => self.sink.called = None,
+                Stage::Writes(call) => call.take_back(),
+                Stage::Due | Stage::Waiting(_) => self.sink.called = None,
             }
         }
     }
@@ -251,88 +262,79 @@ impl Called {
     fn is_unbegun(&self) -> bool {
         self.written == 0
             && match &self.stage {
-                Stage::Due(_) => true,
-                Stage::Waiting(op, _) => !op.is_in_flight() || op.is_stopping(),
-                Stage::Writes(..) => false,
+                Stage::Due => true,
+                Stage::Waiting(op) => !op.is_in_flight() || op.is_stopping(),
+                Stage::Writes(_) => false,
             }
+    }
+
+    /// Whether a part is written, and nothing sees to the rest.
+    fn is_due(&self) -> bool {
+        self.written > 0 && matches!(self.stage, Stage::Due)
     }
 
     fn poll(
         &mut self,
         fd: &SharedFd,
         here: &Here,
-        mut whose: Whose,
+        whose: Whose,
         cx: &mut Context<'_>,
-    ) -> Poll<Ended> {
+    ) -> Poll<io::Result<usize>> {
+        // Once: a runtime that has ended refuses it again and again.
+        let mut has_tried = false;
         loop {
             if whose == Whose::GivenUp {
-                match &mut self.stage {
-                    Stage::Writes(call, _) => call.take_back(),
-                    Stage::Due(bytes) | Stage::Waiting(_, bytes) => {
-                        return Poll::Ready((Ok(self.written), taken(bytes)));
-                    }
+                match &self.stage {
+                    Stage::Writes(call) => call.take_back(),
+                    Stage::Due | Stage::Waiting(_) => return Poll::Ready(Ok(self.written)),
                 }
             }
             match &mut self.stage {
-                Stage::Due(bytes) => {
-                    let bytes = mem::take(bytes);
-                    if scope::here_is_cancelled() {
-                        self.wait(fd, bytes);
-                        continue;
-                    }
+                Stage::Due if scope::here_is_cancelled() => self.wait(fd),
+                Stage::Due => {
                     let (fd, from, is_whole) = (fd.as_raw_fd(), self.written, self.is_whole);
-                    let shared = bytes.clone();
-                    match Call::begin(here, move || write_now(fd, &shared, from, is_whole)) {
-                        Ok(call) => self.stage = Stage::Writes(call, bytes),
-                        Err(error) => return Poll::Ready((Err(error), Vec::new())),
-                    }
-                    // A runtime that has ended refuses it again and again.
-                    whose = Whose::Own;
+                    let bytes = self.bytes.clone();
+                    let call = Call::begin(here, move || write_now(fd, &bytes, from, is_whole))?;
+                    self.stage = Stage::Writes(call);
+                    has_tried = true;
                 }
-                Stage::Waiting(op, bytes) => {
+                Stage::Waiting(op) => {
                     let ready = ready!(here.home.poll(op, here.at, cx));
+                    self.stage = Stage::Due;
                     if let Err(error) = ready
                         && !lost_its_ring(&error)
                     {
-                        return Poll::Ready((Err(error), taken(bytes)));
-                    }
-                    self.stage = Stage::Due(mem::take(bytes));
-                }
-                Stage::Writes(call, bytes) => {
-                    let (written, ended) = match ready!(call.poll(cx)) {
-                        Ok(done) => done,
-                        Err(ended) if whose == Whose::Own => {
-                            return Poll::Ready((Err(io::Error::other(ended)), taken(bytes)));
-                        }
-                        // That of another runtime, which has ended; or it was taken back.
-                        Err(_) if self.written == 0 => return Poll::Ready((Ok(0), taken(bytes))),
-                        Err(_) => {
-                            self.stage = Stage::Due(mem::take(bytes));
-                            continue;
-                        }
-                    };
-                    self.written = written;
-                    match ended {
-                        Err(error) if would_block(&error) => {
-                            let bytes = mem::take(bytes);
-                            self.wait(fd, bytes);
-                        }
-                        ended => return Poll::Ready((ended.map(|()| written), taken(bytes))),
+                        return Poll::Ready(Err(error));
                     }
                 }
+                Stage::Writes(call) => match ready!(call.poll(cx)) {
+                    Ok((written, ended)) => {
+                        self.written = written;
+                        match ended {
+                            Err(error) if would_block(&error) => self.wait(fd),
+                            ended => return Poll::Ready(ended.map(|()| written)),
+                        }
+                    }
+                    // It was taken back, or its runtime has ended.
+                    Err(ended) => {
+                        self.stage = Stage::Due;
+                        let is_refused = has_tried || (whose == Whose::Own && self.written == 0);
+                        if is_refused {
+                            return Poll::Ready(Err(io::Error::other(ended)));
+                        }
+                        if self.written == 0 {
+                            return Poll::Ready(Ok(0));
+                        }
+                    }
+                },
             }
         }
     }
 
-    fn wait(&mut self, fd: &SharedFd, bytes: Arc<Vec<u8>>) {
+    fn wait(&mut self, fd: &SharedFd) {
         let op = op::PollFd::new(fd.clone(), libc::POLLOUT);
-        self.stage = Stage::Waiting(Op::new(op), bytes);
+        self.stage = Stage::Waiting(Op::new(op));
     }
-}
-
-/// The bytes, for whoever has no call that knows them.
-fn taken(bytes: &mut Arc<Vec<u8>>) -> Vec<u8> {
-    Arc::unwrap_or_clone(mem::take(bytes))
 }
 
 /// Writes what is behind the first `written` bytes: once, or all of it. On a thread that may wait.
