@@ -77,8 +77,8 @@ impl File {
     ///
     /// # Errors
     ///
-    /// The system's, naming the path; [`InvalidInput`](io::ErrorKind::InvalidInput) for a path with a
-    /// NUL byte; without a runtime on this thread.
+    /// The system's, naming the path, unless the runtime ended with the open still in the kernel;
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a path with a NUL byte; without a runtime on this thread.
     ///
     /// # Cancel safety
     ///

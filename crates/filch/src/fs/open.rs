@@ -3,7 +3,7 @@
 use super::file::File;
 use crate::home::Home;
 use crate::io::failed;
-use filch_uring::{SharedFd, op};
+use filch_uring::{NoDriver, SharedFd, op};
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -112,7 +112,7 @@ impl OpenOptions {
     ///
     /// # Errors
     ///
-    /// The system's, naming the path; [`InvalidInput`](io::ErrorKind::InvalidInput) for options that
+    /// The system's, naming the path, unless the runtime ended with the open still in the kernel; [`InvalidInput`](io::ErrorKind::InvalidInput) for options that
     /// contradict each other and for a path with a NUL byte; without a runtime on this thread.
     ///
     /// # Cancel safety
@@ -138,6 +138,8 @@ impl OpenOptions {
             }
             match opened {
                 Ok(fd) => Ok(File::new(SharedFd::new(fd), home, flags & libc::O_APPEND != 0)),
+                // With the path, which is the kernel's.
+                Err(error) if NoDriver::of(&error) == Some(NoDriver::Lost) => Err(error),
                 Err(error) => {
                     let path = Path::new(OsStr::from_bytes(path.to_bytes()));
                     Err(failed("open", path.display(), error))
