@@ -98,7 +98,11 @@ impl Sink {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         // What has not begun is not begun for somebody who has gone.
-        self.called.take_if(|called| called.is_unbegun());
+        let taken = self.called.take_if(|called| called.is_unbegun());
+        if taken.is_some_and(|called| matches!(called.stage, Stage::Waiting(_))) {
+            // Its operation wakes nobody any more: not one, either, who went on to wait for it outside its scope.
+            cx.waker().wake_by_ref();
+        }
         self.writing.forget_unbegun();
         let is_left = self.called.is_some() || self.writing.is_pending();
         #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
