@@ -89,7 +89,7 @@ pub(crate) fn die() -> ! {
     if thread::Builder::new().spawn(flush).is_ok() {
         let _ = is_done.recv_timeout(LAST_WORDS);
     }
-    let _ = SIGNAL.install(&SIGNAL.default());
+    let _ = SIGNAL.exchange(&mut SIGNAL.default());
     // SAFETY: plain calls; the set is filled before it is used.
     unsafe {
         let mut set = MaybeUninit::uninit();

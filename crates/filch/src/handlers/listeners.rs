@@ -16,8 +16,9 @@ pub(crate) trait System {
     /// What is installed.
     fn installed(&self) -> io::Result<Self::Action>;
 
-    /// Installs that; gives what it displaces.
-    fn install(&self, action: &Self::Action) -> io::Result<Self::Action>;
+    /// Installs that, and puts what it displaces in its place: the stack for signals is small, an action is not, and so
+    /// none is handed about by value in the handler.
+    fn exchange(&self, action: &mut Self::Action) -> io::Result<()>;
 
     /// Whose that is.
     fn who(&self, action: &Self::Action) -> Who;
@@ -46,28 +47,26 @@ pub(crate) trait System {
     /// Installs that in the place of what was found there. False if another has come in between, which stays; `None` if it
     /// cannot be done. In the handler, too.
     fn displace(&self, due: &Self::Action, found: Who) -> Option<bool> {
-        // By reference: the stack for signals is small, and an action is not.
-        match &self.install(due) {
-            Ok(former) if self.who(former) == found => Some(true),
-            Ok(former) if former == due => Some(false),
-            Ok(former) => self.put_back(former, due).then_some(false),
-            Err(_) => None,
+        let mut former = *due;
+        self.exchange(&mut former).ok()?;
+        if self.who(&former) == found {
+            return Some(true);
         }
+        (former == *due || self.put_back(&mut former, due)).then_some(false)
     }
 
     /// Installs that again, which was displaced by `put`, until what comes off is what was put there: whoever came may have
     /// gone meanwhile, or another may have come. False if it cannot be done.
-    fn put_back(&self, former: &Self::Action, put: &Self::Action) -> bool {
-        let (mut former, mut put) = (*former, *put);
+    fn put_back(&self, former: &mut Self::Action, put: &Self::Action) -> bool {
+        let mut put = *put;
         for _ in 0..PUTS_BACK {
-            match &self.install(&former) {
-                Ok(displaced) if *displaced == put => break,
-                Ok(displaced) => {
-                    put = former;
-                    former = *displaced;
-                }
+            let next = *former;
+            match self.exchange(former) {
+                Ok(()) if *former == put => break,
+                Ok(()) => {}
                 Err(_) => return false,
             }
+            put = next;
         }
         true
     }
@@ -156,7 +155,8 @@ impl<A: Copy + PartialEq + Send + Sync> Slot<A> {
             self.is_spent.store(false, Ordering::Relaxed);
             // Before the handler can run and look.
             self.put(Some(with(present)));
-            let former = system.install(&system.ours(&present))?;
+            let mut former = system.ours(&present);
+            system.exchange(&mut former)?;
             // Another than was there at the look: that of `run` has become the default, say.
             if former != present && system.who(&former) != Who::Ours {
                 self.put(Some(with(former)));

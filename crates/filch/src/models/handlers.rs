@@ -160,8 +160,9 @@ impl System for Delivery<'_> {
         Ok(installed)
     }
 
-    fn install(&self, action: &Action) -> io::Result<Action> {
-        Ok(self.machine.install(*action))
+    fn exchange(&self, action: &mut Action) -> io::Result<()> {
+        *action = self.machine.install(*action);
+        Ok(())
     }
 
     fn who(&self, action: &Action) -> Who {

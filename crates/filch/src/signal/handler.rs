@@ -94,28 +94,26 @@ fn ours_handler() -> libc::sighandler_t {
 /// A signal in this process, by its number.
 pub(crate) struct Number(pub(crate) c_int);
 
-impl Number {
-    /// Asks what is installed, and changes it if `new` is not null.
-    fn exchange(&self, new: *const libc::sigaction) -> io::Result<Action> {
-        let mut former = MaybeUninit::<libc::sigaction>::uninit();
-        // SAFETY: the handler is ours, which keeps to what one may do, or was installed before; and the place is there.
-        match unsafe { libc::sigaction(self.0, new, former.as_mut_ptr()) } {
-            -1 => Err(io::Error::last_os_error()),
-            // SAFETY: it was filled.
-            _ => Ok(Action(unsafe { former.assume_init() })),
-        }
-    }
-}
-
 impl System for Number {
     type Action = Action;
 
     fn installed(&self) -> io::Result<Action> {
-        self.exchange(ptr::null())
+        let mut present = MaybeUninit::<libc::sigaction>::uninit();
+        // SAFETY: nothing is changed, and the place is there.
+        match unsafe { libc::sigaction(self.0, ptr::null(), present.as_mut_ptr()) } {
+            -1 => Err(io::Error::last_os_error()),
+            // SAFETY: it was filled.
+            _ => Ok(Action(unsafe { present.assume_init() })),
+        }
     }
 
-    fn install(&self, action: &Action) -> io::Result<Action> {
-        self.exchange(&raw const action.0)
+    fn exchange(&self, action: &mut Action) -> io::Result<()> {
+        let new = action.0;
+        // SAFETY: the handler is ours, which keeps to what one may do, or was installed before; and the place is there.
+        match unsafe { libc::sigaction(self.0, &raw const new, &raw mut action.0) } {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
     }
 
     fn who(&self, action: &Action) -> Who {
