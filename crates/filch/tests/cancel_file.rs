@@ -3,8 +3,8 @@
 mod support;
 
 use filch::fs::{File, OpenOptions};
-use filch_testkit::Cut;
 use filch_testkit::leaks::descriptors;
+use filch_testkit::{Cut, skip};
 use std::io::{SeekFrom, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::Arc;
@@ -217,8 +217,7 @@ async fn the_error_of_a_dropped_bad_length_is_heard_of() {
     let fd =
         unsafe { libc::memfd_create(c"filch".as_ptr(), libc::MFD_CLOEXEC | libc::MFD_HUGETLB) };
     if fd == -1 || !rings_change_lengths() {
-        println!("SKIPPED: no files of huge pages here, or no ring that changes lengths");
-        return;
+        return skip("no files of huge pages here, or no ring that changes lengths");
     }
     // SAFETY: new and ours.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };

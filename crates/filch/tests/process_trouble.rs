@@ -4,9 +4,9 @@
 use filch::Runtime;
 use filch::io::{BufRead, BufReader};
 use filch::process::{Command, Stdio};
-use filch_testkit::child;
 use filch_testkit::leaks::{descriptors, has_children};
 use filch_testkit::limits::watchdog;
+use filch_testkit::{child, pass_on_skips, skip};
 use futures_util::FutureExt;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -332,7 +332,7 @@ fn an_end_that_a_debugger_hears_of_first_is_waited_for() {
         let mut has_it = [0];
         is_ready.read_exact(&mut has_it).unwrap();
         if has_it == [0] {
-            eprintln!("SKIPPED: no process may be debugged here");
+            skip("no process may be debugged here");
         }
         child.start_kill().unwrap();
         smol::block_on(async {
@@ -368,8 +368,9 @@ fn a_number_that_another_has_by_now_is_left_alone() {
         match output {
             Ok(output) if child::text(&output).contains("running 1 test") => {
                 assert!(output.status.success(), "{}", child::text(&output));
+                pass_on_skips(&output);
             }
-            other => eprintln!("SKIPPED: no numbers of its own to be had: {other:?}"),
+            other => skip(format_args!("no numbers of its own to be had: {other:?}")),
         }
         return;
     }
@@ -389,7 +390,7 @@ fn a_number_that_another_has_by_now_is_left_alone() {
             let mut other = loop {
                 let last = (gone.id() - 1).to_string();
                 if let Err(error) = std::fs::write("/proc/sys/kernel/ns_last_pid", last) {
-                    return eprintln!("SKIPPED: numbers cannot be chosen: {error}");
+                    return skip(format_args!("numbers cannot be chosen: {error}"));
                 }
                 let mut other = std::process::Command::new("sleep");
                 let mut other = other.arg("1000").process_group(0).spawn().unwrap();
@@ -473,8 +474,7 @@ fn slice_of(id: u32) -> u64 {
 fn a_child_has_the_slice_that_the_program_was_given() {
     let given = slice_of(0);
     if given == 0 {
-        eprintln!("SKIPPED: this kernel has no slices of a thread's own");
-        return;
+        return skip("this kernel has no slices of a thread's own");
     }
     let _watchdog = watchdog(PATIENCE);
     run(async move {

@@ -7,6 +7,7 @@ use filch::process::{Child, Command, Stdio};
 use filch::time::sleep;
 use filch_testkit::leaks::{Before, descriptors, has_children};
 use filch_testkit::limits::{Alone, alone};
+use filch_testkit::skip;
 use futures_util::FutureExt;
 use std::io::ErrorKind;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -569,7 +570,7 @@ fn everything_of_the_standard_library_is_there() {
             let output = command.output().await.unwrap();
             assert_eq!(output.stdout, b"65534\n65534\n0027\n");
         } else {
-            eprintln!("SKIPPED: only root may run something as somebody else");
+            skip("only root may run something as somebody else");
         }
         let mut command = Command::new("/bin/sh");
         command.with_std(|command| command.args(["-c", "echo $A"]).envs([("A", "b")]).arg0("x"));

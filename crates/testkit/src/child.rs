@@ -30,7 +30,7 @@ pub fn run(test: &str, body: impl FnOnce()) -> String {
     text
 }
 
-/// As [`run`], whatever becomes of the child.
+/// As [`run`], whatever becomes of the child. What it [skips](crate::skip()) is said here again.
 ///
 /// # Panics
 ///
@@ -49,12 +49,14 @@ pub fn try_run(test: &str, body: impl FnOnce()) -> Output {
     // Under AddressSanitizer, too, memory that is not there is an error and not the end.
     let mut options = std::env::var("ASAN_OPTIONS").unwrap_or_default();
     options.push_str(":allocator_may_return_null=1");
-    Command::new(std::env::current_exe().expect("the test binary has a path"))
+    let output = Command::new(std::env::current_exe().expect("the test binary has a path"))
         .args([test, "--exact", "--nocapture", "--include-ignored", "--test-threads=1"])
         .env(VARIABLE, test)
         .env("ASAN_OPTIONS", options)
         .output()
-        .expect("the test binary starts again")
+        .expect("the test binary starts again");
+    crate::pass_on_skips(&output);
+    output
 }
 
 /// Everything that a process printed.

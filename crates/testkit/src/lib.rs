@@ -12,6 +12,7 @@
 //! * [`Probe`] is a future that the test itself polls.
 //! * [`Hooks`] make a waker that panics, or calls back.
 //! * [`Random`] makes test data that a seed makes again.
+//! * [`skip()`] says that a test cannot do what it is for on this machine, or fails it.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("filch runs on Linux only");
@@ -25,8 +26,10 @@ pub mod leaks;
 pub mod limits;
 mod probe;
 mod random;
+mod skip;
 
 pub use drops::{Cut, DropAtEveryPoll, Job, Summary};
 pub use hooks::Hooks;
 pub use probe::Probe;
 pub use random::Random;
+pub use skip::{pass_on_skips, skip};

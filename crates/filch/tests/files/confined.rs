@@ -5,8 +5,8 @@ use crate::support::{PATIENCE, pattern, runtime};
 use crate::world::TempDir;
 use filch::fs::{self, File, OpenOptions};
 use filch::time::timeout;
-use filch_testkit::child;
 use filch_testkit::limits::watchdog;
+use filch_testkit::{child, skip};
 use std::io::{self, SeekFrom};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::Duration;
@@ -20,8 +20,7 @@ fn a_file_has_a_cursor_though_nobody_may_ask_what_it_is() {
         let (path, contents) = (root.join("file"), pattern(0, 100_000));
         std::fs::write(&path, &contents).unwrap();
         if let Err(error) = refuse(libc::SYS_statx, libc::EPERM) {
-            println!("SKIPPED: {error}");
-            return;
+            return skip(format_args!("no filter of system calls: {error}"));
         }
         runtime(1).block_on(async {
             let file = OpenOptions::new().read(true).write(true).open(&path).await.unwrap();
@@ -54,8 +53,7 @@ fn what_only_takes_a_seek_has_no_cursor() {
     let _watchdog = watchdog(PATIENCE);
     child::run("confined::what_only_takes_a_seek_has_no_cursor", || {
         if let Err(error) = refuse(libc::SYS_statx, libc::EPERM) {
-            println!("SKIPPED: {error}");
-            return;
+            return skip(format_args!("no filter of system calls: {error}"));
         }
         // SAFETY: no pointers; it is new and ours.
         let event = unsafe { OwnedFd::from_raw_fd(libc::eventfd(7, 0)) };

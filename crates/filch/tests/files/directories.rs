@@ -3,8 +3,8 @@
 use crate::support::{PATIENCE, pattern, runtime, temp};
 use crate::world::{TempDir, number};
 use filch::fs;
-use filch_testkit::child;
 use filch_testkit::limits::watchdog;
+use filch_testkit::{child, skip};
 use futures_util::StreamExt;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -116,7 +116,7 @@ async fn a_copy_goes_into_another_file_system() {
             fs::remove_file(&path).await.unwrap();
             assert!(read == contents);
         }
-        Err(error) => println!("SKIPPED: no /dev/shm: {error}"),
+        Err(error) => skip(format_args!("no /dev/shm: {error}")),
     }
 }
 

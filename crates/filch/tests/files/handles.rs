@@ -5,6 +5,7 @@ use crate::world::TempDir;
 use filch::fs::{self, AlignedBuf, File, OpenOptions, TempFile};
 use filch::io::{BufRead, BufReader, BufWriter, Read, Write};
 use filch_testkit::limits::watchdog;
+use filch_testkit::skip;
 use std::io::{ErrorKind, SeekFrom};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
@@ -144,6 +145,7 @@ fn around_the_page_cache_with_aligned_buffers() {
         let here = std::env::current_dir().unwrap().join("target");
         let places =
             [std::env::var_os("CARGO_TARGET_DIR").map_or(here, Into::into), "/var/tmp".into()];
+        let mut reasons = String::new();
         for place in places {
             let Ok(temp) = TempFile::new_in(&place).await else { continue };
             let mut options = OpenOptions::new();
@@ -151,7 +153,7 @@ fn around_the_page_cache_with_aligned_buffers() {
             let direct = match options.open(temp.path()).await {
                 Ok(direct) => direct,
                 Err(error) => {
-                    println!("SKIPPED: {} knows no O_DIRECT: {error}", place.display());
+                    reasons.push_str(&format!(" ({}: {error})", place.display()));
                     continue;
                 }
             };
@@ -175,7 +177,7 @@ fn around_the_page_cache_with_aligned_buffers() {
             assert_eq!(&buf[..100], &contents[..100]);
             return;
         }
-        println!("SKIPPED: no file system with O_DIRECT");
+        skip(format_args!("no file system with O_DIRECT{reasons}"));
     });
 }
 

@@ -5,6 +5,7 @@ use crate::world::TempDir;
 use filch::fs::{self, File, OpenOptions};
 use filch_testkit::exec::yield_now;
 use filch_testkit::limits::watchdog;
+use filch_testkit::skip;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
@@ -103,7 +104,7 @@ fn soak_a_gigabyte_is_copied() {
     }
     drop(file);
     let Some(expected) = sha256(&root.join("from")) else {
-        return println!("SKIPPED: no sha256sum");
+        return skip("sha256sum is not installed");
     };
     runtime(2).block_on(async {
         let copied = fs::copy(root.join("from"), root.join("copied")).await.unwrap();
@@ -178,7 +179,7 @@ fn a_tree_is_copied(folders: usize, files: usize) {
     };
     match run("cp", &["-a", "from", "theirs"]) {
         Ok(output) => assert!(output.status.success(), "{output:?}"),
-        Err(error) => return println!("SKIPPED: no cp: {error}"),
+        Err(error) => return skip(format_args!("no cp: {error}")),
     }
     let output = run("diff", &["-r", "--no-dereference", "ours", "theirs"]).expect("cp is there");
     assert!(output.status.success(), "{output:?}");

@@ -1,23 +1,20 @@
 //! Programs of others, as long as a test needs them.
 
+use filch_testkit::skip;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-/// Where a program is. Where it is not, says that its test is skipped, or fails if that is not allowed.
+/// Where a program is. Without it, its test is skipped.
+#[track_caller]
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&folders).chain(["/usr/sbin".into(), "/sbin".into()]);
     let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());
     if found.is_none() {
-        let is_required = std::env::var_os("FILCH_REQUIRE_SERVICES").is_some_and(|it| it == "1");
-        assert!(!is_required, "{name} is not installed, and FILCH_REQUIRE_SERVICES is 1");
-        let test = std::thread::current().name().unwrap_or("a test").to_owned();
-        // To be seen although the test passes.
-        let line = format!("SKIPPED: {test}: {name} is not installed\n");
-        std::io::stderr().write_all(line.as_bytes()).unwrap();
+        skip(format_args!("{name} is not installed"));
     }
     found
 }

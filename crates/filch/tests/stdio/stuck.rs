@@ -10,6 +10,7 @@ use filch::io::{stdin, stdout};
 use filch::task::Report;
 use filch::time::Duration;
 use filch::{Builder, Handle, is_cancelled, shielded};
+use filch_testkit::skip;
 use std::fs::File;
 use std::future::Future;
 use std::io::{Read, Write};
@@ -176,7 +177,7 @@ fn the_rest_of_a_line_does_not_go_with_a_call_that_never_began() {
                 // Of this thread alone.
                 for call in [libc::SYS_clone3, libc::SYS_clone] {
                     if let Err(error) = refuse(call, libc::EAGAIN) {
-                        return println!("SKIPPED: {error}");
+                        return skip(format_args!("no filter of system calls: {error}"));
                     }
                 }
                 for _ in 0..2 {
