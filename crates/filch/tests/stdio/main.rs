@@ -9,6 +9,8 @@ mod kit;
 mod output;
 #[cfg(feature = "tokio-io")]
 mod polled;
+#[cfg(feature = "tokio-io")]
+mod polled_cancelled;
 mod replaced;
 mod stuck;
 #[path = "../support/mod.rs"]

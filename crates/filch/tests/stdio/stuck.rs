@@ -157,6 +157,19 @@ fn flush_is_refused(handle: &Handle) {
     }
 }
 
+/// Refused, as no thread can be had from this one.
+async fn write_without_a_thread() {
+    // Of this thread alone.
+    for call in [libc::SYS_clone3, libc::SYS_clone] {
+        if let Err(error) = refuse(call, libc::EAGAIN) {
+            return skip(format_args!("no filter of system calls: {error}"));
+        }
+    }
+    for _ in 0..2 {
+        stdout().write_all(b"too early\n").await.unwrap_err();
+    }
+}
+
 /// STDIO-7, STDIO-10
 #[test]
 fn the_rest_of_a_line_does_not_go_with_a_call_that_never_began() {
@@ -172,21 +185,46 @@ fn the_rest_of_a_line_does_not_go_with_a_call_that_never_began() {
         };
         let (shown, ended) = watched(1).max_blocking_threads(1).run(main).unwrap();
         flush_is_refused(&ended);
-        let no_thread = thread::spawn(|| {
-            run(1, async {
-                // Of this thread alone.
-                for call in [libc::SYS_clone3, libc::SYS_clone] {
-                    if let Err(error) = refuse(call, libc::EAGAIN) {
-                        return skip(format_args!("no filter of system calls: {error}"));
-                    }
-                }
-                for _ in 0..2 {
-                    stdout().write_all(b"too early\n").await.unwrap_err();
-                }
-            });
-        });
+        let no_thread = thread::spawn(|| run(1, write_without_a_thread()));
         no_thread.join().unwrap();
         let rest = show(master, much.len() - shown + 6);
+        run(1, async {
+            assert_eq!(stdout().settle().await.unwrap(), much.len());
+            stdout().write_all(b"next\n").await.unwrap();
+        });
+        drop((in_place, slave));
+        let rest = rest.join().unwrap().unwrap();
+        assert!(rest == [&much[shown..], b"next\r\n"].concat());
+    });
+}
+
+/// STDIO-7, STDIO-10
+#[test]
+fn what_is_refused_keeps_the_count_of_all_pieces() {
+    const PIECE: usize = 128 * 1024;
+    in_child("stuck::what_is_refused_keeps_the_count_of_all_pieces", || {
+        let (mut master, slave) = terminal();
+        set_nonblocking(&slave);
+        let in_place = InPlace::of(1, &slave);
+        // The last piece is more than a terminal takes.
+        let much = vec![b'x'; 2 * PIECE + 100_000];
+        let main = async {
+            let mut write = Box::pin(stdout().write_all(&much));
+            let mut shown = 0;
+            while shown <= 2 * PIECE {
+                assert!(is_pending(&mut write).await);
+                match unread(&master) {
+                    0 => pause().await,
+                    _ => shown += master.read(&mut [0; 4096]).unwrap(),
+                }
+            }
+            (shown, Handle::current())
+        };
+        let (shown, ended) = run(1, main);
+        flush_is_refused(&ended);
+        let rest = show(master, much.len() - shown + 6);
+        let no_thread = thread::spawn(|| run(1, write_without_a_thread()));
+        no_thread.join().unwrap();
         run(1, async {
             assert_eq!(stdout().settle().await.unwrap(), much.len());
             stdout().write_all(b"next\n").await.unwrap();

@@ -57,6 +57,11 @@ impl Owner {
         self.0 = None;
     }
 
+    /// Whether there is somebody to hear of what is under way.
+    pub(super) fn is_there(&self) -> bool {
+        self.0.as_ref().is_some_and(|letter| letter.strong_count() > 0)
+    }
+
     /// Tells it how the write ended. Gives that back if there is nobody.
     pub(super) fn tell(&mut self, ended: Ended) -> Option<Ended> {
         let Some(letter) = self.0.take().and_then(|letter| letter.upgrade()) else {
@@ -102,6 +107,7 @@ impl Polls {
                 if let Some(told) = self.unheard.tell(bufs) {
                     return Poll::Ready(Ok(told));
                 }
+                sink.take_away_unbegun(true, cx);
                 ready!(sink.poll_settled(&here, cx))?;
                 let mut bytes = self.unheard.forget();
                 bytes.clear();
@@ -128,6 +134,7 @@ impl Polls {
         let here = Here::at(at)?;
         sink.poll(cx, |sink, cx| {
             ready!(self.poll_ended(sink, &here, false, cx))?;
+            sink.take_away_unbegun(false, cx);
             sink.poll_settled(&here, cx)
         })
     }

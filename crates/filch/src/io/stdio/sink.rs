@@ -97,25 +97,48 @@ impl Sink {
         here: &Here,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        // What has not begun is not begun for somebody who has gone.
-        let taken = self.called.take_if(|called| called.is_unbegun());
-        if taken.is_some_and(|called| matches!(called.stage, Stage::Waiting(_))) {
-            // Its operation wakes nobody any more: not one, either, who went on to wait for it outside its scope.
-            cx.waker().wake_by_ref();
-        }
-        self.writing.forget_unbegun();
-        let is_left = self.called.is_some() || self.writing.is_pending();
-        #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
-        if !is_left {
-            self.owner.forget();
-        }
-        let settled = if is_left { ready!(self.poll_left(here, cx)) } else { Ok(()) };
+        self.forget_unbegun();
+        let settled = if self.is_left() { ready!(self.poll_left(here, cx)) } else { Ok(()) };
         let Self { fd, writing, .. } = self;
         let settled = settled.and(ready!(writing.poll_settled(site(fd, here), cx)));
         if settled.is_err() && !self.is_refused() {
             self.before = 0;
         }
         Poll::Ready(settled)
+    }
+
+    /// Forgets what has not begun: it is not begun for somebody who has gone.
+    fn forget_unbegun(&mut self) {
+        self.called.take_if(|called| called.is_unbegun());
+        self.writing.forget_unbegun();
+        #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+        if !self.is_left() {
+            self.owner.forget();
+        }
+    }
+
+    fn is_left(&self) -> bool {
+        self.called.is_some() || self.writing.is_pending()
+    }
+
+    /// As [`forget_unbegun`](Self::forget_unbegun), for a poll, which may be about to begin something. Whoever polled
+    /// for what is forgotten is woken, since its operation wakes nobody any more: not one, either, who went on to wait
+    /// for it outside its scope. (After the turn of a future all are.)
+    ///
+    /// Two whose scopes are both cancelled would take it from each other, and wake each other, for ever. So nobody is
+    /// woken for what was refused where what takes its place is refused, too: that wakes them all when its scope ends.
+    #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+    pub(super) fn take_away_unbegun(&mut self, begins: bool, cx: &Context<'_>) {
+        let was_stopping = matches!(
+            &self.called,
+            Some(Called { stage: Stage::Waiting(op), .. }) if op.is_stopping()
+        );
+        let was_waited_for = self.owner.is_there();
+        self.forget_unbegun();
+        let takes_away = was_waited_for && !self.is_left();
+        if takes_away && (was_stopping || !begins || !scope::here_is_cancelled()) {
+            cx.waker().wake_by_ref();
+        }
     }
 
     /// Waits for the end of what was begun. It goes on, whoever is cancelled here: it is not theirs. But not to what has
@@ -145,6 +168,10 @@ impl Sink {
         }
         #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
         let Some((written, _)) = self.owner.tell((written, bytes)) else {
+            if !is_same {
+                // What was given up wakes nobody any more.
+                cx.waker().wake_by_ref();
+            }
             return Poll::Ready(Ok(()));
         };
         #[cfg(not(any(feature = "futures-io", feature = "tokio-io")))]
@@ -277,6 +304,8 @@ impl Called {
         self.written > 0 && matches!(self.stage, Stage::Due)
     }
 
+    /// Once something is written no scope stops it, as in [`Sink::poll_whole`]. But a clean-up is in its own: there it
+    /// gets a thread though the runtime ends.
     fn poll(
         &mut self,
         fd: &SharedFd,
@@ -287,52 +316,69 @@ impl Called {
         // Once: a runtime that has ended refuses it again and again.
         let mut has_tried = false;
         loop {
-            if whose == Whose::GivenUp {
-                match &self.stage {
-                    Stage::Writes(call) => call.take_back(),
-                    Stage::Due | Stage::Waiting(_) => return Poll::Ready(Ok(self.written)),
-                }
-            }
-            match &mut self.stage {
-                Stage::Due if scope::here_is_cancelled() => self.wait(fd),
-                Stage::Due => {
-                    let (fd, from, is_whole) = (fd.as_raw_fd(), self.written, self.is_whole);
-                    let bytes = self.bytes.clone();
-                    let call = Call::begin(here, move || write_now(fd, &bytes, from, is_whole))?;
-                    self.stage = Stage::Writes(call);
-                    has_tried = true;
-                }
-                Stage::Waiting(op) => {
-                    let ready = ready!(here.home.poll(op, here.at, cx));
-                    self.stage = Stage::Due;
-                    if let Err(error) = ready
-                        && !lost_its_ring(&error)
-                    {
-                        return Poll::Ready(Err(error));
-                    }
-                }
-                Stage::Writes(call) => match ready!(call.poll(cx)) {
-                    Ok((written, ended)) => {
-                        self.written = written;
-                        match ended {
-                            Err(error) if would_block(&error) => self.wait(fd),
-                            ended => return Poll::Ready(ended.map(|()| written)),
-                        }
-                    }
-                    // It was taken back, or its runtime has ended.
-                    Err(ended) => {
-                        self.stage = Stage::Due;
-                        let is_refused = has_tried || (whose == Whose::Own && self.written == 0);
-                        if is_refused {
-                            return Poll::Ready(Err(io::Error::other(ended)));
-                        }
-                        if self.written == 0 {
-                            return Poll::Ready(Ok(0));
-                        }
-                    }
-                },
+            let leaves = self.written > 0 && scope::here_is_cancelled();
+            let mut step = || self.step(fd, here, whose, &mut has_tried, cx);
+            if let Some(written) = ready!(if leaves { scope::outside(step) } else { step() }) {
+                return Poll::Ready(written);
             }
         }
+    }
+
+    /// From one stage to the next, or to the end.
+    fn step(
+        &mut self,
+        fd: &SharedFd,
+        here: &Here,
+        whose: Whose,
+        has_tried: &mut bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<usize>>> {
+        if whose == Whose::GivenUp {
+            match &self.stage {
+                Stage::Writes(call) => call.take_back(),
+                Stage::Due | Stage::Waiting(_) => return Poll::Ready(Some(Ok(self.written))),
+            }
+        }
+        match &mut self.stage {
+            Stage::Due if scope::here_is_cancelled() => self.wait(fd),
+            Stage::Due => {
+                let (fd, from, is_whole) = (fd.as_raw_fd(), self.written, self.is_whole);
+                let bytes = self.bytes.clone();
+                let call = Call::begin(here, move || write_now(fd, &bytes, from, is_whole))?;
+                self.stage = Stage::Writes(call);
+                *has_tried = true;
+            }
+            Stage::Waiting(op) => {
+                let ready = ready!(here.home.poll(op, here.at, cx));
+                self.stage = Stage::Due;
+                if let Err(error) = ready
+                    && !lost_its_ring(&error)
+                {
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+            Stage::Writes(call) => match ready!(call.poll(cx)) {
+                Ok((written, ended)) => {
+                    self.written = written;
+                    match ended {
+                        Err(error) if would_block(&error) => self.wait(fd),
+                        ended => return Poll::Ready(Some(ended.map(|()| written))),
+                    }
+                }
+                // It was taken back, or its runtime has ended.
+                Err(ended) => {
+                    self.stage = Stage::Due;
+                    let is_refused = *has_tried || (whose == Whose::Own && self.written == 0);
+                    if is_refused {
+                        return Poll::Ready(Some(Err(io::Error::other(ended))));
+                    }
+                    if self.written == 0 {
+                        return Poll::Ready(Some(Ok(0)));
+                    }
+                }
+            },
+        }
+        Poll::Ready(None)
     }
 
     fn wait(&mut self, fd: &SharedFd) {
@@ -402,8 +448,10 @@ pub(super) async fn write_all(
     let (here, mut sink) = turn(sink, at).await?;
     let mut cut = Cut::new(&mut sink);
     let written = write_pieces(&mut cut, &here, buf).await;
-    // That is told.
-    cut.sink.before = 0;
+    if !cut.sink.is_refused() {
+        // That is told.
+        cut.sink.before = 0;
+    }
     written
 }
 
