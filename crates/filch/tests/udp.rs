@@ -2,8 +2,8 @@
 
 use filch::net::UdpSocket;
 use filch::time::{sleep, timeout};
+use filch_testkit::limits::watchdog;
 use filch_testkit::skip;
-use socket2::SockRef;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -22,6 +22,10 @@ async fn options_are_what_they_were_set_to() {
         assert_eq!(socket.broadcast().unwrap(), value);
         assert_eq!(socket.multicast_loop_v4().unwrap(), value);
     }
+    for interface in [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED] {
+        socket.set_multicast_if_v4(interface).unwrap();
+        assert_eq!(socket.multicast_if_v4().unwrap(), interface);
+    }
     socket.set_ttl(17).unwrap();
     socket.set_multicast_ttl_v4(5).unwrap();
     assert_eq!((socket.ttl().unwrap(), socket.multicast_ttl_v4().unwrap()), (17, 5));
@@ -35,9 +39,24 @@ async fn options_are_what_they_were_set_to() {
         Ok(socket) => {
             socket.set_multicast_loop_v6(false).unwrap();
             assert!(!socket.multicast_loop_v6().unwrap());
+            for interface in [interfaces()[0], 0] {
+                socket.set_multicast_if_v6(interface).unwrap();
+                assert_eq!(socket.multicast_if_v6().unwrap(), interface);
+            }
         }
         Err(error) => skip(error),
     }
+}
+
+/// The indices of this machine's interfaces, the loopback's first.
+fn interfaces() -> Vec<u32> {
+    // SAFETY: a text that ends with a NUL.
+    let loopback = unsafe { libc::if_nametoindex(c"lo".as_ptr()) };
+    assert_ne!(loopback, 0, "there is one");
+    let others = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    let others = others.lines().filter_map(|line| line.split_whitespace().nth(1));
+    let others = others.map(|index| u32::from_str_radix(index, 16).expect("an index"));
+    std::iter::once(loopback).chain(others.filter(|&index| index != loopback)).collect()
 }
 
 #[filch::test]
@@ -121,6 +140,12 @@ async fn what_cannot_be_done_is_said() {
     assert!(error.to_string().contains("[::1]:9"), "{error}");
     assert!(socket.join_multicast_v4(Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED).is_err());
     assert!(socket.join_multicast_v6(&Ipv6Addr::LOCALHOST, 0).is_err());
+    let error = socket.set_multicast_if_v4(Ipv4Addr::new(192, 0, 2, 1)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
+    if let Ok(socket) = UdpSocket::bind("[::1]:0").await {
+        let error = socket.set_multicast_if_v6(i32::MAX as u32).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
+    }
     assert!(socket.leave_multicast_v4(Ipv4Addr::new(239, 1, 2, 3), Ipv4Addr::LOCALHOST).is_err());
     // It is none the worse for all that.
     socket.send_to(b"to itself", address).await.unwrap();
@@ -133,7 +158,7 @@ async fn a_group_is_joined_and_left() {
     let member = UdpSocket::bind("0.0.0.0:0").await.unwrap();
     let to = SocketAddr::from((group, member.local_addr().unwrap().port()));
     let sender = local().await;
-    SockRef::from(&sender).set_multicast_if_v4(&Ipv4Addr::LOCALHOST).unwrap();
+    sender.set_multicast_if_v4(Ipv4Addr::LOCALHOST).unwrap();
     let mut buf = [0; 16];
     member.join_multicast_v4(group, Ipv4Addr::LOCALHOST).unwrap();
     sender.send_to(b"to all", to).await.unwrap();
@@ -142,6 +167,52 @@ async fn a_group_is_joined_and_left() {
     sender.send_to(b"to all but one", to).await.unwrap();
     sender.send_to(b"bye", ("127.0.0.1".parse::<Ipv4Addr>().unwrap(), to.port())).await.unwrap();
     assert_eq!(member.recv(&mut buf).await.unwrap(), 3, "what comes next is for it alone");
+}
+
+#[filch::test]
+async fn a_group_of_ipv6_is_joined_and_left() {
+    let _watchdog = watchdog(120);
+    let member = match UdpSocket::bind("[::]:0").await {
+        Ok(member) => member,
+        Err(error) => return skip(error),
+    };
+    // Of one interface's, so that nothing leaves this machine; and nobody else's.
+    let own = std::process::id();
+    let group = Ipv6Addr::new(0xff01, 0, 0, 0, 0, 0x17, (own >> 16) as u16, own as u16);
+    let sender = UdpSocket::bind("[::]:0").await.unwrap();
+    let port = member.local_addr().unwrap().port();
+    let mut buf = [0; 16];
+    for interface in interfaces() {
+        assert!(!is_joined(&group, interface));
+        member.join_multicast_v6(&group, interface).unwrap();
+        assert!(is_joined(&group, interface));
+        assert!(member.join_multicast_v6(&group, interface).is_err(), "once is enough");
+        sender.set_multicast_if_v6(interface).unwrap();
+        // Not every interface has a way to groups: the loopback's, as a rule, has none. The system's own table, which
+        // the test is for, has it all the same.
+        let has_way = sender.send_to(b"to all", (group, port)).await.is_ok();
+        if has_way {
+            assert_eq!(member.recv(&mut buf).await.unwrap(), 6);
+        }
+        member.leave_multicast_v6(&group, interface).unwrap();
+        assert!(!is_joined(&group, interface));
+        assert!(member.leave_multicast_v6(&group, interface).is_err(), "it has left");
+        if has_way {
+            sender.send_to(b"to all but one", (group, port)).await.unwrap();
+        }
+        sender.send_to(b"bye", (Ipv6Addr::LOCALHOST, port)).await.unwrap();
+        assert_eq!(member.recv(&mut buf).await.unwrap(), 3, "what comes next is for it alone");
+    }
+}
+
+/// Whether somebody on this machine is in the group, on that interface, as the system tells.
+fn is_joined(group: &Ipv6Addr, interface: u32) -> bool {
+    let (group, interface) = (format!("{:032x}", group.to_bits()), interface.to_string());
+    let all = std::fs::read_to_string("/proc/net/igmp6").expect("there is IPv6");
+    all.lines().any(|line| {
+        let mut words = line.split_whitespace();
+        words.next() == Some(&*interface) && words.nth(1) == Some(&*group)
+    })
 }
 
 #[filch::test]

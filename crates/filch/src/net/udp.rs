@@ -210,6 +210,25 @@ impl UdpSocket {
         SockRef::from(self).leave_multicast_v4(&group, &interface)
     }
 
+    /// Through which interface it sends to IPv4 groups, by that one's address (IP_MULTICAST_IF); unspecified if the
+    /// system chooses, as at first.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn multicast_if_v4(&self) -> io::Result<Ipv4Addr> {
+        SockRef::from(self).multicast_if_v4()
+    }
+
+    /// Sets what [`multicast_if_v4`](Self::multicast_if_v4) tells.
+    ///
+    /// # Errors
+    ///
+    /// The system's, if no interface has that address.
+    pub fn set_multicast_if_v4(&self, interface: Ipv4Addr) -> io::Result<()> {
+        SockRef::from(self).set_multicast_if_v4(&interface)
+    }
+
     /// Joins an IPv6 multicast group, on the interface with this index; 0 lets the system choose one.
     ///
     /// # Errors
@@ -239,6 +258,9 @@ options! { UdpSocket:
     multicast_ttl_v4, set_multicast_ttl_v4(u32) = multicast_ttl_v4, set_multicast_ttl_v4;
     /// Whether what it sends to an IPv4 group comes back to this machine, if somebody here is in the group.
     multicast_loop_v4, set_multicast_loop_v4(bool) = multicast_loop_v4, set_multicast_loop_v4;
+    /// Through which interface it sends to IPv6 groups, by that one's index (IPV6_MULTICAST_IF); 0 if the system
+    /// chooses, as at first.
+    multicast_if_v6, set_multicast_if_v6(u32) = multicast_if_v6, set_multicast_if_v6;
     /// Whether what it sends to an IPv6 group comes back to this machine, if somebody here is in the group.
     multicast_loop_v6, set_multicast_loop_v6(bool) = multicast_loop_v6, set_multicast_loop_v6;
 }
