@@ -5,11 +5,13 @@ mod support;
 use filch::io::{Read, Write};
 use filch::net::{Keepalive, TcpListener, TcpSocket, TcpStream, lookup_host, tcp};
 use filch_testkit::limits::watchdog;
+use filch_testkit::skip;
+use socket2::{Domain, Socket, Type};
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read as _, Write as _};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
-use support::{PATIENCE, full, pair, pattern};
+use support::{PATIENCE, full, full_at, pair, pattern};
 
 async fn connected() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -267,6 +269,43 @@ async fn an_address_that_never_answers() {
     let refuses = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let stream = TcpStream::connect([refuses, hangs, refuses, address]).await.unwrap();
     assert_eq!(stream.peer_addr().unwrap(), address);
+}
+
+/// RFC 8305. Of a name with an address of each family that one is connected to which answers, whichever it is.
+#[filch::test]
+async fn a_family_that_does_not_answer_does_not_keep_from_the_other() {
+    let _watchdog = watchdog(PATIENCE);
+    let loopback = IpAddr::from(Ipv6Addr::LOCALHOST);
+    // Bound, and not listening: it refuses, and is nobody else's meanwhile.
+    let closed = Socket::new(Domain::IPV6, Type::STREAM, None)
+        .and_then(|socket| socket.bind(&SocketAddr::from((loopback, 0)).into()).map(|()| socket));
+    let closed = match closed {
+        Ok(closed) => closed,
+        Err(error) => return skip(error),
+    };
+    let refuses = closed.local_addr().unwrap().as_socket().unwrap();
+    let (_listener, hangs, _waiting) = full_at(loopback);
+    let answers = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = answers.local_addr().unwrap();
+    for silent in [refuses, hangs] {
+        let stream = TcpStream::connect([silent, address]).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address, "after {silent}");
+        let (_accepted, peer) = answers.accept().await.unwrap();
+        assert_eq!(peer, stream.local_addr().unwrap());
+    }
+    let error = TcpStream::connect(refuses).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    // The other way round.
+    let (_listener, hangs, _waiting) = full();
+    let closed = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    closed.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    let refuses = closed.local_addr().unwrap().as_socket().unwrap();
+    let answers = TcpListener::bind("[::1]:0").await.unwrap();
+    let address = answers.local_addr().unwrap();
+    for silent in [refuses, hangs] {
+        let stream = TcpStream::connect([silent, address]).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address, "after {silent}");
+    }
 }
 
 /// A listener that was handed over may be somebody else's, too: that of whoever started the process, say.

@@ -14,7 +14,7 @@ use socket2::{Domain, Socket, Type};
 use std::ffi::CString;
 use std::future::Future;
 use std::io::{self, Read};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -91,13 +91,19 @@ pub async fn until_closed(before: usize) {
 
 /// A port where connecting takes for ever: nobody accepts, and the line is full.
 pub fn full() -> (Socket, SocketAddr, Vec<Socket>) {
-    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    full_at(Ipv4Addr::LOCALHOST.into())
+}
+
+/// As [`full`], at such an address.
+pub fn full_at(address: IpAddr) -> (Socket, SocketAddr, Vec<Socket>) {
+    let address = SocketAddr::from((address, 0));
+    let listener = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    listener.bind(&address.into()).unwrap();
     listener.listen(0).unwrap();
     let address = listener.local_addr().unwrap();
     let mut waiting = Vec::new();
     for _ in 0..4 {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let socket = Socket::new(address.domain(), Type::STREAM, None).unwrap();
         socket.set_nonblocking(true).unwrap();
         let _ = socket.connect(&address);
         waiting.push(socket);
