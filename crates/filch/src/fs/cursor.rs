@@ -32,6 +32,9 @@ pub(super) struct Cursor {
     failed: Option<io::Error>,
     /// What it has written.
     pub(super) unheard: Unheard,
+    /// Where it is to go before whatever comes next.
+    #[cfg(feature = "tokio-io")]
+    asked: Option<SeekFrom>,
 }
 
 impl Cursor {
@@ -45,6 +48,8 @@ impl Cursor {
             buffer: Vec::new(),
             failed: None,
             unheard: Unheard::default(),
+            #[cfg(feature = "tokio-io")]
+            asked: None,
         }
     }
 
@@ -69,8 +74,17 @@ impl Cursor {
         Poll::Ready(())
     }
 
-    /// As [`poll_settled`](Self::poll_settled), and leaves a read alone.
+    /// As [`poll_settled`](Self::poll_settled), and leaves a read alone, unless a seek was asked for since.
     pub(super) fn poll_written(&mut self, site: Site<'_>, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.poll_still(site, cx));
+        // Who asked for it has not come for the answer, and what comes now comes after it all the same.
+        #[cfg(feature = "tokio-io")]
+        drop(self.seek_as_asked(site.fd));
+        Poll::Ready(())
+    }
+
+    /// Waits until nothing is written, and the file is made neither longer nor shorter.
+    fn poll_still(&mut self, site: Site<'_>, cx: &mut Context<'_>) -> Poll<()> {
         ready!(self.poll_unwritten(site, cx));
         if self.writing.is_some() {
             // Begun, it goes on: a cancel of who waits for that here is not for it.
@@ -281,6 +295,10 @@ impl Cursor {
         bufs: &[IoSlice<'_>],
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
+        #[cfg(feature = "tokio-io")]
+        if self.asked.is_some() {
+            ready!(self.poll_written(site, cx));
+        }
         ready!(self.poll_unwritten(site, cx));
         loop {
             if self.writing.is_some() {
@@ -295,6 +313,40 @@ impl Cursor {
             }
             self.begin_write_of(site, bufs);
         }
+    }
+}
+
+/// A seek in two calls: one asks for it, the other waits for it.
+#[cfg(feature = "tokio-io")]
+impl Cursor {
+    pub(super) fn ask_for_seek(&mut self, to: SeekFrom) -> io::Result<()> {
+        if self.is_asked_for_seek() {
+            return Err(io::Error::other("another seek has to be waited for first"));
+        }
+        self.asked = Some(to);
+        Ok(())
+    }
+
+    pub(super) fn is_asked_for_seek(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// Makes the seek that was asked for, when it can be made.
+    pub(super) fn poll_seek_as_asked(
+        &mut self,
+        site: Site<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<u64>> {
+        ready!(self.poll_still(site, cx));
+        Poll::Ready(self.seek_as_asked(site.fd).expect("it was asked for"))
+    }
+
+    /// Nothing is being written.
+    fn seek_as_asked(&mut self, fd: &SharedFd) -> Option<io::Result<u64>> {
+        let to = self.asked.take()?;
+        // A read that is in flight is one from where the cursor was.
+        self.reading = None;
+        Some(self.seek(fd, to))
     }
 }
 

@@ -119,9 +119,8 @@ impl File {
         let flags = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) };
         let append = flags != -1 && flags & libc::O_APPEND != 0;
         let mut file = Self::new(SharedFd::new(OwnedFd::from(file)), home, append);
-        file.access();
-        if let Some(Access::Cursor(cursor)) = file.ways.get_mut().map(|ways| &mut ways.access) {
-            cursor.get_mut().set_position(position);
+        if let Some(cursor) = file.cursor_mut() {
+            cursor.set_position(position);
         }
         Ok(file)
     }
@@ -153,6 +152,15 @@ impl File {
 
     pub(super) fn access(&self) -> &Access {
         &self.ways().access
+    }
+
+    /// The cursor of what has one, when nobody else can have its turn.
+    pub(super) fn cursor_mut(&mut self) -> Option<&mut Cursor> {
+        self.access();
+        match &mut self.ways.get_mut()?.access {
+            Access::Cursor(cursor) => Some(cursor.get_mut()),
+            Access::Halves(..) => None,
+        }
     }
 
     fn ways(&self) -> &Ways {

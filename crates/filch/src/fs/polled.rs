@@ -88,3 +88,33 @@ impl File {
         })
     }
 }
+
+/// A seek in two calls. Both have the file to themselves: of two tasks that seek by shared reference, each might be told
+/// of the other's.
+#[cfg(feature = "tokio-io")]
+impl File {
+    /// Asks for the cursor to be moved, when what is in flight there is over, and before whatever comes next.
+    pub(crate) fn start_seek(&mut self, to: SeekFrom) -> io::Result<()> {
+        match self.cursor_mut() {
+            Some(cursor) => cursor.ask_for_seek(to),
+            None => Err(io::Error::from_raw_os_error(libc::ESPIPE)),
+        }
+    }
+
+    /// Waits for what [`start_seek`](Self::start_seek) asked for. With nothing asked for it says where the cursor is,
+    /// and leaves alone what is in flight; 0 for what has none.
+    pub(crate) fn poll_complete(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
+        match self.cursor_mut() {
+            None => return Poll::Ready(Ok(0)),
+            Some(cursor) if !cursor.is_asked_for_seek() => {
+                return Poll::Ready(Ok(cursor.position()));
+            }
+            Some(_) => {}
+        }
+        let site = self.site(Location::caller());
+        let Access::Cursor(cursor) = self.access() else { unreachable!("it has one") };
+        // Made, it has given up a read; until then there is none, but what a read would wait for, too.
+        cursor
+            .poll_common(Role::Writes, cx, |cursor, cx| cursor.poll_seek_as_asked(site, cx).into())
+    }
+}

@@ -35,6 +35,10 @@
 //! * To standard output and error it is as to a `File`, for each handle by itself: whoever else writes to the
 //!   stream meanwhile, and be it a future, a handle is told of its own bytes, and of no others.
 //!
+//! *Seeking* in a `File` comes after what is on its way there, and gives up a read that is. tokio's is two calls, for who has
+//! the file to himself (`&mut`): `start_seek` asks for it, `poll_complete` waits for it. It is made before whatever
+//! comes next at the cursor, also if nobody has waited; then nobody is told of its error (`FS-22`).
+//!
 //! *Flushing* waits for what is on its way. *Closing*, or shutting down, does that and then sends the end
 //! of a stream; a file is closed when it is dropped.
 //!

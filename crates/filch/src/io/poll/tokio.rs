@@ -3,16 +3,16 @@
 use super::{PollRead, PollWrite, adapter, for_all, write_through};
 use crate::fs::File;
 use crate::io::{
-    BufRead, BufReader, Duplex, PipeReader, PipeWriter, Read, Stderr, Stdin, StdinLock, Stdout,
-    Write,
+    BufRead, BufReader, Duplex, PipeReader, PipeWriter, Read, Seek, Stderr, Stdin, StdinLock,
+    Stdout, Write,
 };
 use crate::net::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::net::{TcpStream, UnixStream};
 use std::future::poll_fn;
-use std::io::{IoSlice, Result};
+use std::io::{IoSlice, Result, SeekFrom};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 
 /// Puts bytes into a buffer, as many as it has room for.
 fn put(part: &[u8], buf: &mut ReadBuf<'_>) -> usize {
@@ -63,6 +63,17 @@ impl AsyncBufRead for StdinLock {
 
     fn consume(self: Pin<&mut Self>, amount: usize) {
         BufRead::consume(self.get_mut(), amount);
+    }
+}
+
+/// Not by shared reference: a seek is two calls, and of two tasks that seek each might be told of the other's.
+impl AsyncSeek for File {
+    fn start_seek(self: Pin<&mut Self>, to: SeekFrom) -> Result<()> {
+        Self::start_seek(self.get_mut(), to)
+    }
+
+    fn poll_complete(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<u64>> {
+        Self::poll_complete(self.get_mut(), cx)
     }
 }
 
@@ -126,7 +137,8 @@ adapter! {
     /// # Cancel safety
     ///
     /// That of what is inside: a future that is dropped here is a poll that is not repeated. By the contract
-    /// of the traits a poll that was told to wait has neither read nor written anything.
+    /// of the traits a poll that was told to wait has neither read nor written anything. A seek that has begun goes
+    /// on, and the next one waits for it first.
     TokioIo, poll_shutdown
 }
 
@@ -135,5 +147,14 @@ impl<T: AsyncRead + Unpin + Send> Read for TokioIo<T> {
         let mut buf = ReadBuf::new(buf);
         poll_fn(|cx| Pin::new(&mut self.0).poll_read(cx, &mut buf)).await?;
         Ok(buf.filled().len())
+    }
+}
+
+impl<T: AsyncSeek + Unpin + Send> Seek for TokioIo<T> {
+    async fn seek(&mut self, to: SeekFrom) -> Result<u64> {
+        // One that was dropped may not be over.
+        poll_fn(|cx| Pin::new(&mut self.0).poll_complete(cx)).await?;
+        Pin::new(&mut self.0).start_seek(to)?;
+        poll_fn(|cx| Pin::new(&mut self.0).poll_complete(cx)).await
     }
 }
