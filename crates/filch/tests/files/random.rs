@@ -8,7 +8,7 @@ use filch_testkit::Random;
 use filch_testkit::limits::watchdog;
 use std::fmt::Debug;
 use std::io::{self, ErrorKind, SeekFrom};
-use std::os::unix::fs::{DirEntryExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirEntryExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 const NAMES: [&str; 14] = [
@@ -51,15 +51,18 @@ enum Step {
     Copy(PathBuf, PathBuf),
     ReadDir(PathBuf),
     SetLen(PathBuf, u64),
-    Cursor(PathBuf, Vec<(u32, i64)>),
+    Moves(PathBuf, bool, Vec<Move>),
 }
+
+/// What is done with an open file, with which number, and at which place, if it is done at a place.
+type Move = (u32, i64, u64);
 
 fn step(dice: &mut Random) -> Step {
     let path = |dice: &mut Random| match dice.below(24) {
         0 => PathBuf::from("n".repeat(300)),
         _ => PathBuf::from(NAMES[dice.below(NAMES.len())]),
     };
-    match dice.below(24) {
+    match dice.below(26) {
         0 | 1 => {
             let len = dice.below(3) * dice.below(5000);
             Step::Write(path(dice), dice.bytes(len))
@@ -91,11 +94,19 @@ fn step(dice: &mut Random) -> Step {
         },
         22 => Step::SetLen(path(dice), dice.below(9000) as u64),
         _ => {
-            let moves = (0..dice.below(8))
-                .map(|_| (dice.below(4) as u32, dice.below(6000) as i64 - 500))
+            let moves = (0..dice.below(12))
+                .map(|_| (dice.below(6) as u32, dice.below(6000) as i64 - 500, place(dice)))
                 .collect();
-            Step::Cursor(path(dice), moves)
+            Step::Moves(path(dice), dice.below(2) == 0, moves)
         }
+    }
+}
+
+/// Mostly one where something is, or just behind that; now and then one where nothing can be.
+fn place(dice: &mut Random) -> u64 {
+    match dice.below(20) {
+        0 => [1 << 62, i64::MAX as u64, 1 << 63, u64::MAX - 1, u64::MAX][dice.below(5)],
+        _ => dice.below(9000) as u64,
     }
 }
 
@@ -109,9 +120,9 @@ fn seen<T: Debug>(result: io::Result<T>) -> Outcome {
     })
 }
 
-/// The cursor is ours: the system is not asked whether it can be there.
-fn told_kind(place: io::Result<u64>) -> Result<u64, ErrorKind> {
-    place.map_err(|error| error.kind())
+/// What filch itself finds wrong with a place has no number: the system is not asked whether it can be.
+fn told_kind<T>(told: io::Result<T>) -> Result<T, ErrorKind> {
+    told.map_err(|error| error.kind())
 }
 
 fn about(mode: u32, len: u64, nlink: u64) -> (String, u64, u64) {
@@ -174,7 +185,7 @@ async fn ours(root: &Path, step: Step) -> Outcome {
             }
             .await,
         ),
-        Step::Cursor(path, moves) => seen(our_cursor(&at(path), moves).await),
+        Step::Moves(path, append, moves) => seen(our_moves(&at(path), append, moves).await),
     }
 }
 
@@ -192,10 +203,10 @@ async fn our_entries(path: &Path) -> io::Result<Vec<(PathBuf, bool, bool, bool)>
     Ok(all)
 }
 
-async fn our_cursor(path: &Path, moves: Vec<(u32, i64)>) -> io::Result<Vec<String>> {
-    let file = OpenOptions::new().read(true).write(true).open(path).await?;
+async fn our_moves(path: &Path, append: bool, moves: Vec<Move>) -> io::Result<Vec<String>> {
+    let file = OpenOptions::new().read(true).write(true).append(append).open(path).await?;
     let mut told = Vec::new();
-    for (what, number) in moves {
+    for (what, number, place) in moves {
         let size = number.unsigned_abs() as usize;
         told.push(match what {
             0 => {
@@ -205,7 +216,12 @@ async fn our_cursor(path: &Path, moves: Vec<(u32, i64)>) -> io::Result<Vec<Strin
             }
             1 => format!("{}", file.write(&vec![b'w'; size]).await?),
             2 => format!("{:?}", told_kind(file.seek(SeekFrom::Current(number)).await)),
-            _ => format!("{:?}", told_kind(file.seek(SeekFrom::End(-number)).await)),
+            3 => format!("{:?}", told_kind(file.seek(SeekFrom::End(-number)).await)),
+            4 => {
+                let (read, buf) = file.read_at(Vec::with_capacity(size), place).await;
+                format!("{:?}", told_kind(read.map(|read| buf[..read].to_vec())))
+            }
+            _ => format!("{:?}", told_kind(file.write_at(vec![b'p'; size], place).await.0)),
         });
     }
     let copy = file.try_clone().await?;
@@ -265,7 +281,7 @@ fn theirs(root: &Path, step: Step) -> Outcome {
             file.set_len(len)?;
             Ok(file.metadata()?.len())
         })()),
-        Step::Cursor(path, moves) => seen(their_cursor(&at(path), moves)),
+        Step::Moves(path, append, moves) => seen(their_moves(&at(path), append, moves)),
     }
 }
 
@@ -281,11 +297,12 @@ fn their_entries(path: &Path) -> io::Result<Vec<(PathBuf, bool, bool, bool)>> {
     Ok(all)
 }
 
-fn their_cursor(path: &Path, moves: Vec<(u32, i64)>) -> io::Result<Vec<String>> {
+fn their_moves(path: &Path, append: bool, moves: Vec<Move>) -> io::Result<Vec<String>> {
     use std::io::{Read, Seek, Write};
-    let mut file = std::fs::OpenOptions::new().read(true).write(true).open(path)?;
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.read(true).write(true).append(append).open(path)?;
     let mut told = Vec::new();
-    for (what, number) in moves {
+    for (what, number, place) in moves {
         let size = number.unsigned_abs() as usize;
         told.push(match what {
             0 => {
@@ -295,7 +312,13 @@ fn their_cursor(path: &Path, moves: Vec<(u32, i64)>) -> io::Result<Vec<String>> 
             }
             1 => format!("{}", file.write(&vec![b'w'; size])?),
             2 => format!("{:?}", told_kind(file.seek(SeekFrom::Current(number)))),
-            _ => format!("{:?}", told_kind(file.seek(SeekFrom::End(-number)))),
+            3 => format!("{:?}", told_kind(file.seek(SeekFrom::End(-number)))),
+            4 => {
+                let mut buf = vec![0; size];
+                let read = file.read_at(&mut buf, place);
+                format!("{:?}", told_kind(read.map(|read| buf[..read].to_vec())))
+            }
+            _ => format!("{:?}", told_kind(file.write_at(&vec![b'p'; size], place))),
         });
     }
     for _ in 0..2 {
