@@ -6,8 +6,10 @@ use filch::fs::{self, File, OpenOptions};
 use filch_testkit::exec::yield_now;
 use filch_testkit::limits::watchdog;
 use filch_testkit::skip;
+use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -124,13 +126,15 @@ fn soak_a_gigabyte_is_copied() {
     });
 }
 
-/// Copies a directory and all below, many files at a time.
+/// Copies a directory and all below, many files at a time; permissions, too.
 async fn copy_tree(from: &Path, to: &Path) -> u64 {
-    let mut open = vec![std::path::PathBuf::new()];
+    let mut open = vec![PathBuf::new()];
+    let mut directories = Vec::new();
     let mut copies = filch::TaskSet::new();
     let mut copied = 0;
     while let Some(below) = open.pop() {
         fs::create_dir_all(to.join(&below)).await.unwrap();
+        directories.push(below.clone());
         let mut entries = fs::read_dir(from.join(&below)).await.unwrap();
         while let Some(entry) = entries.next_entry().await.unwrap() {
             let below = below.join(entry.file_name());
@@ -151,23 +155,49 @@ async fn copy_tree(from: &Path, to: &Path) -> u64 {
     while let Some(one) = copies.join_next().await {
         copied += one.unwrap().unwrap();
     }
+    // Only now: there may be some that nobody may write into.
+    for below in directories {
+        let found = fs::metadata(from.join(&below)).await.unwrap();
+        fs::set_permissions(to.join(&below), found.permissions()).await.unwrap();
+    }
     copied
 }
 
-/// FS-10, FS-13. A tree, against `cp` and `diff`.
+/// All that is in a directory, by its path from there, and the mode of each.
+fn modes(root: &Path) -> BTreeMap<PathBuf, u32> {
+    let mut open = vec![root.to_owned()];
+    let mut all = BTreeMap::new();
+    while let Some(path) = open.pop() {
+        let found = std::fs::symlink_metadata(&path).unwrap();
+        if found.is_dir() {
+            open.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+        all.insert(path.strip_prefix(root).unwrap().to_owned(), found.mode());
+    }
+    all
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// FS-10, FS-13. A tree, against `cp` and `diff`, and the modes of all that is in it.
 fn a_tree_is_copied(folders: usize, files: usize) {
     let root = TempDir::new("tree");
     let mut dice = filch_testkit::Random::new(2);
     let mut bytes = 0;
-    for folder in 0..folders {
-        let folder = root.join(format!("from/{}/{folder}", folder % 7));
+    for folder_number in 0..folders {
+        let folder = root.join(format!("from/{}/{folder_number}", folder_number % 7));
         std::fs::create_dir_all(&folder).unwrap();
         for file in 0..files {
             let len = dice.below(20_000);
-            std::fs::write(folder.join(format!("file {file}")), dice.bytes(len)).unwrap();
+            let path = folder.join(format!("file {file}"));
+            std::fs::write(&path, dice.bytes(len)).unwrap();
+            set_mode(&path, [0o644, 0o600, 0o444, 0o755, 0o466][file % 5]);
             bytes += len as u64;
         }
         std::os::unix::fs::symlink("file 0", folder.join("link")).unwrap();
+        set_mode(&folder, [0o755, 0o700, 0o1777, 0o2770, 0o500][folder_number % 5]);
     }
     let copied = runtime(2).block_on(async {
         let (from, to) = (root.join("from"), root.join("ours"));
@@ -181,8 +211,15 @@ fn a_tree_is_copied(folders: usize, files: usize) {
         Ok(output) => assert!(output.status.success(), "{output:?}"),
         Err(error) => return skip(format_args!("no cp: {error}")),
     }
+    assert_eq!(modes(&root.join("ours")), modes(&root.join("theirs")));
     let output = run("diff", &["-r", "--no-dereference", "ours", "theirs"]).expect("cp is there");
     assert!(output.status.success(), "{output:?}");
+    // Whoever is not root removes nothing where nobody may write.
+    for (below, mode) in modes(&root) {
+        if mode & libc::S_IFMT == libc::S_IFDIR {
+            set_mode(&root.join(below), 0o700);
+        }
+    }
 }
 
 /// FS-10, FS-13.
