@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
+use support::asked::asked_everywhere;
 use support::{Bytes, PATIENCE, breathe, drain, everywhere, pair, pattern, runtime};
 
 /// A pipe of which neither end blocks.
@@ -295,4 +296,10 @@ async fn read(from: &AsyncFd<PipeReader>, to: &Bytes) -> usize {
 #[test]
 fn a_wait_may_be_dropped_at_every_poll() {
     everywhere(6, bytes_through_a_pipe);
+}
+
+/// C2, CANCEL-10.
+#[test]
+fn no_byte_is_lost_wherever_a_wait_is_asked_to_end() {
+    asked_everywhere(6, bytes_through_a_pipe);
 }

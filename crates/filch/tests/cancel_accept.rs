@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use support::asked::asked_everywhere;
 use support::{PATIENCE, breathe, everywhere, runtime};
 
 async fn listener() -> (TcpListener, SocketAddr) {
@@ -128,4 +129,11 @@ fn cancelled_accepts_in_a_loop_lose_no_connection() {
         let got: BTreeSet<_> = accepted.lock().unwrap().iter().map(|(_, peer)| *peer).collect();
         assert_eq!(got, expected);
     });
+}
+
+/// C2, CANCEL-10.
+#[test]
+fn no_connection_is_lost_wherever_an_accept_is_asked_to_end() {
+    asked_everywhere(6, accepts);
+    asked_everywhere(3, the_listener_goes_too);
 }

@@ -8,6 +8,7 @@ use filch_testkit::leaks::{Before, descriptors};
 use filch_testkit::limits::alone;
 use std::io::{ErrorKind, Read};
 use std::time::Duration;
+use support::asked::{asked_everywhere, asked_here_and_there};
 use support::{PATIENCE, everywhere, full, runtime, until_closed};
 
 async fn connects(cut: Cut) {
@@ -103,4 +104,17 @@ async fn the_second_address_answers(cut: Cut) {
 #[test]
 fn a_race_of_attempts_leaves_nothing_at_any_poll() {
     everywhere(3, the_second_address_answers);
+}
+
+/// C2, CANCEL-10.
+#[test]
+fn no_connection_is_left_wherever_a_connect_is_asked_to_end() {
+    asked_everywhere(2, connects);
+    asked_everywhere(2, looks_up_a_name);
+}
+
+/// C2, CANCEL-10. Not everywhere: each attempt that is given up takes a quarter of a second.
+#[test]
+fn a_race_of_attempts_leaves_nothing_wherever_it_is_asked_to_end() {
+    asked_here_and_there(3, the_second_address_answers);
 }

@@ -10,6 +10,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
+use support::asked::asked_everywhere;
 use support::{Bytes, TempFile, breathe, everywhere, pattern};
 
 async fn read_some(file: &File, size: usize, to: &Bytes) -> usize {
@@ -99,6 +100,7 @@ fn a_pipe_that_goes_with_its_read_closes() {
 }
 
 async fn writes_at_the_cursor(cut: Cut) {
+    let is_asking = cut.is_asking();
     let temp = TempFile::new("writes", b"");
     let options = OpenOptions::new().read(true).write(true).clone();
     let file = Arc::new(options.open(&temp.0).await.expect("it is there"));
@@ -122,6 +124,7 @@ async fn writes_at_the_cursor(cut: Cut) {
     assert!(all.starts_with(before), "a prefix, once");
     let acknowledged = acknowledged.len();
     assert!((acknowledged..=acknowledged + 1000).contains(&before.len()), "{}", before.len());
+    assert!(!is_asking || before.len() == acknowledged, "what it wrote it told");
     assert_eq!(file.seek(SeekFrom::Current(0)).await.unwrap(), written.len() as u64);
 }
 
@@ -231,4 +234,14 @@ async fn the_error_of_a_dropped_bad_length_is_heard_of() {
     assert_eq!(file.sync_all().await.unwrap_err().raw_os_error(), Some(libc::EINVAL));
     file.sync_all().await.expect("it was told");
     file.close().await.unwrap();
+}
+
+/// C2, CANCEL-10.
+#[test]
+fn nothing_is_lost_wherever_it_is_asked_to_end() {
+    asked_everywhere(8, reads_at_the_cursor);
+    asked_everywhere(5, reads_from_a_pipe);
+    asked_everywhere(3, a_pipe_that_goes);
+    asked_everywhere(5, writes_at_the_cursor);
+    asked_everywhere(8, opens);
 }

@@ -18,6 +18,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
+use support::asked::{asked_everywhere, asked_here_and_there};
 use support::{Bytes, TempFile, breathe, drain, everywhere, pair, pattern, runtime};
 
 /// What may be used again after a future that used it was dropped.
@@ -447,4 +448,30 @@ async fn pipe_writes(cut: Cut) {
 #[test]
 fn a_dropped_write_to_a_pipe_writes_nothing() {
     everywhere(4, pipe_writes);
+}
+
+/// C2, CANCEL-10.
+#[test]
+fn what_reads_ahead_loses_nothing_wherever_it_is_asked_to_end() {
+    asked_everywhere(8, lines_of_a_socket);
+    asked_everywhere(8, exact_reads);
+    asked_everywhere(8, pieces_of_a_pipe);
+    asked_everywhere(4, pipe_reads);
+}
+
+/// C2, CANCEL-10.
+#[test]
+fn what_keeps_back_loses_nothing_wherever_it_is_asked_to_end() {
+    asked_everywhere(6, kept_back);
+    asked_everywhere(8, kept_back_from_a_file);
+    asked_everywhere(4, pipe_writes);
+}
+
+/// C2, CANCEL-10.
+#[test]
+fn what_moves_bytes_goes_on_wherever_it_is_asked_to_end() {
+    asked_everywhere(6, pumped);
+    asked_everywhere(6, pumped_to_a_writer);
+    asked_everywhere(6, copied_from_a_reader);
+    asked_here_and_there(6, both_ways);
 }

@@ -14,6 +14,7 @@ use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
+use support::asked::asked_everywhere;
 use support::{Bytes, PATIENCE, breathe, drain, everywhere, pair, pattern, runtime, send_pieces};
 
 /// As long as one record of the writes is: more than the socket takes at once.
@@ -159,6 +160,7 @@ async fn write_by(stream: &TcpStream, way: usize, record: Vec<u8>) {
 }
 
 async fn writes(cut: Cut, blocks: bool) {
+    let is_asking = cut.is_asking();
     let (stream, peer) = narrow_pair(blocks);
     let stream = Arc::new(stream);
     let all = Arc::new(pattern(0, 4 * RECORD));
@@ -174,20 +176,27 @@ async fn writes(cut: Cut, blocks: bool) {
     };
     let next = async {
         cut.run(writer).await;
+        // Of one that was asked to end, and did; the others go on.
+        let settled = if is_asking { stream.settle().await.expect("it holds") } else { 0 };
         // Waits for what the dropped write left, and comes behind it.
         (&*stream).write_all(b"the next write").await.expect("the connection holds");
         stream.shutdown(Shutdown::Write).await.unwrap();
+        settled
     };
     let reader = async {
         breathe().await;
         drain(&peer).await
     };
-    let ((), received) = filch::join!(next, reader);
+    let (settled, received) = filch::join!(next, reader);
     let (before, end) = received.split_at(received.len() - b"the next write".len());
     assert_eq!(end, b"the next write");
     assert!(before == &all[..before.len()], "each byte once");
-    assert_eq!(before.len() % RECORD, 0, "a write that was begun is finished");
     let acknowledged = done.len() * RECORD;
+    if is_asking {
+        assert_eq!(before.len(), acknowledged + settled, "what it wrote is known");
+        return;
+    }
+    assert_eq!(before.len() % RECORD, 0, "a write that was begun is finished");
     assert!(before.len() >= acknowledged, "what was acknowledged is sent");
     assert!(before.len() <= acknowledged + RECORD, "one write at most was dropped");
 }
@@ -203,6 +212,7 @@ fn so_it_is_where_the_socket_does_not_block() {
 }
 
 async fn is_settled(cut: Cut) {
+    let is_asking = cut.is_asking();
     let (stream, peer) = narrow_pair(true);
     let stream = Arc::new(stream);
     let record = pattern(0, RECORD);
@@ -213,7 +223,8 @@ async fn is_settled(cut: Cut) {
     let settled = async {
         let done = cut.run(writer).await.is_some();
         let settled = stream.settle().await.expect("the connection holds");
-        assert!(settled == 0 || settled == RECORD && !done, "{settled}, {done}");
+        let is_whole = settled == 0 || settled == RECORD && !done;
+        assert!(is_whole || is_asking && !done, "{settled}, {done}");
         stream.shutdown(Shutdown::Write).await.unwrap();
         if done { RECORD } else { settled }
     };
@@ -308,4 +319,22 @@ fn a_buffer_stays_until_its_bytes_are_taken() {
         drop(buf);
         assert_eq!(Arc::strong_count(&there), 1, "it was given back");
     });
+}
+
+/// C2, CANCEL-10.
+#[test]
+fn nothing_is_lost_wherever_who_has_a_buffer_is_asked_to_end() {
+    asked_everywhere(8, |cut| reads_of_all_kinds(cut, 0, true));
+    asked_everywhere(8, |cut| reads_of_all_kinds(cut, 3, true));
+    asked_everywhere(8, |cut| reads_of_all_kinds(cut, 1, false));
+    asked_everywhere(4, the_stream_goes_too);
+}
+
+/// C2, CANCEL-10.
+#[test]
+fn an_owned_write_that_is_asked_to_end_does_not_go_on() {
+    asked_everywhere(6, |cut| writes(cut, true));
+    asked_everywhere(6, |cut| writes(cut, false));
+    asked_everywhere(2, is_settled);
+    asked_everywhere(2, the_stream_goes_with_its_write);
 }

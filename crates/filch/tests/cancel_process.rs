@@ -10,6 +10,7 @@ use filch_testkit::leaks::has_children;
 use std::io::ErrorKind;
 use std::os::unix::process::ExitStatusExt;
 use std::sync::{Arc, Mutex};
+use support::asked::asked_everywhere;
 use support::{Bytes, breathe, everywhere, pattern, read_some};
 
 fn sh(script: &str) -> Command {
@@ -238,6 +239,7 @@ fn what_a_dropped_write_to_a_child_has_written_is_known() {
 }
 
 async fn writes_owned(cut: Cut) {
+    let is_asking = cut.is_asking();
     let (from, to) = pipe().expect("a runtime");
     let (to, all) = (Arc::new(to), pattern(0, 300_000));
     let writer = {
@@ -257,7 +259,9 @@ async fn writes_owned(cut: Cut) {
         received
     };
     let ((), received) = filch::join!(next, reader);
-    assert!(received.is_empty() || received == all, "whole, once it has begun");
+    // One that was asked to end stops where it is.
+    assert!(all.starts_with(&received), "each byte once");
+    assert!(received.is_empty() || received == all || is_asking, "whole, once it has begun");
 }
 
 #[test]
@@ -291,4 +295,25 @@ async fn is_handed_on(cut: Cut) {
 #[test]
 fn a_pipe_is_handed_on_with_every_byte() {
     everywhere(2, is_handed_on);
+}
+
+/// C2, CANCEL-10.
+#[test]
+fn no_child_is_left_wherever_it_is_asked_to_end() {
+    asked_everywhere(3, starts_and_waits);
+    asked_everywhere(2, starts_to_be_killed);
+    asked_everywhere(3, waits_again);
+    asked_everywhere(2, kills);
+    asked_everywhere(4, outputs);
+    asked_everywhere(3, status);
+}
+
+/// C2, CANCEL-10.
+#[test]
+fn no_byte_is_lost_wherever_it_is_asked_to_end() {
+    asked_everywhere(5, reads);
+    asked_everywhere(4, writes);
+    asked_everywhere(2, writes_to_a_child);
+    asked_everywhere(3, writes_owned);
+    asked_everywhere(2, is_handed_on);
 }

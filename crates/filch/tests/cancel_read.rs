@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Context;
 use std::thread;
+use support::asked::asked_everywhere;
 use support::{
     Bytes, PATIENCE, breathe, drain, everywhere, pair, pattern, pattern_at, read_some, runtime,
     send_pieces,
@@ -230,4 +231,12 @@ fn a_hundred_thousand_cancels_lose_no_byte() {
 fn soak_a_million_cancels_lose_no_byte() {
     let _alone = alone(20 * PATIENCE);
     cancel_many(1_000_000);
+}
+
+/// C2, CANCEL-10.
+#[test]
+fn no_byte_is_lost_wherever_a_read_is_asked_to_end() {
+    asked_everywhere(8, reads_of_all_sizes);
+    asked_everywhere(3, the_stream_goes_too);
+    asked_everywhere(6, two_readers);
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::Shutdown;
 use std::sync::Arc;
+use support::asked::asked_everywhere;
 use support::{Bytes, breathe, drain, everywhere, pair, pattern, read_some, send_pieces};
 
 /// Sends everything in small pieces, and then the end.
@@ -210,4 +211,16 @@ async fn a_listener_is_handed_on(cut: Cut) {
 #[test]
 fn a_listener_is_handed_on_with_every_connection() {
     everywhere(3, a_listener_is_handed_on);
+}
+
+/// C2, CANCEL-10.
+#[test]
+fn nothing_is_lost_wherever_it_is_asked_to_end() {
+    asked_everywhere(6, peeks);
+    asked_everywhere(2, the_writing_half_goes);
+    asked_everywhere(3, the_reading_half_goes);
+    asked_everywhere(5, is_handed_on);
+    // By a thread that is no worker it may be done before it is looked at.
+    asked_everywhere(1, handing_on_is_given_up);
+    asked_everywhere(3, a_listener_is_handed_on);
 }

@@ -15,6 +15,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use support::asked::asked_everywhere;
 use support::{PATIENCE, breathe, drain, everywhere, pattern, runtime};
 
 /// As much as one write sends at most.
@@ -33,6 +34,7 @@ fn narrow_pair() -> (TcpStream, std::net::TcpStream) {
 
 /// Of pieces that go to the ring, with a copy, and of large ones, which go past it where they can.
 async fn writes<const PIECE: usize>(cut: Cut) {
+    let is_asking = cut.is_asking();
     let (stream, peer) = narrow_pair();
     let stream = Arc::new(stream);
     let all = Arc::new(pattern(0, 300_000));
@@ -68,6 +70,7 @@ async fn writes<const PIECE: usize>(cut: Cut) {
     let acknowledged = acknowledged.load(Ordering::Relaxed);
     assert!(before.len() >= acknowledged, "what was acknowledged is sent");
     assert!(before.len() <= acknowledged + PIECE, "one write at most was dropped");
+    assert!(!is_asking || before.len() == acknowledged, "what it wrote it told");
 }
 
 #[test]
@@ -163,4 +166,13 @@ fn records_of_two_writers_are_never_mixed() {
         }
         next[who] += 1;
     }
+}
+
+/// C2, CANCEL-10.
+#[test]
+fn a_write_that_is_asked_to_end_tells_what_it_wrote() {
+    asked_everywhere(6, writes::<60_000>);
+    asked_everywhere(6, writes::<30_000>);
+    asked_everywhere(3, the_stream_goes_too::<{ 2 * MOST }>);
+    asked_everywhere(3, the_stream_goes_too::<30_000>);
 }

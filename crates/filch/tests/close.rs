@@ -14,6 +14,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
+use support::asked::asked_everywhere;
 use support::{PATIENCE, breathe, drain, everywhere, pair, pattern, runtime, temp, until_closed};
 
 /// Begins it, and drops it.
@@ -194,4 +195,10 @@ fn whoever_is_the_last_closes() {
     });
     drop(runtime);
     assert!(filch_testkit::leaks::descriptors().len() <= before);
+}
+
+/// C2, CANCEL-10.
+#[test]
+fn a_close_may_be_asked_to_end_at_every_poll() {
+    asked_everywhere(4, closing);
 }

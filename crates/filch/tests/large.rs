@@ -14,6 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use support::asked::asked_everywhere;
 use support::{Bytes, PATIENCE, breathe, drain, everywhere, pattern, read_some};
 
 /// What is large.
@@ -136,4 +137,10 @@ fn nothing_begins_in_a_scope_that_is_cancelled() {
             assert_eq!(drain(&peer).await, b"good bye");
         });
     }
+}
+
+/// C2, CANCEL-10.
+#[test]
+fn no_byte_is_lost_wherever_it_is_asked_to_end() {
+    asked_everywhere(3, reads);
 }

@@ -15,6 +15,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use support::asked::asked_everywhere;
 use support::{Bytes, PATIENCE, drain, everywhere, pair, pattern, runtime, send_pieces};
 
 fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
@@ -442,4 +443,11 @@ fn a_proxy_that_never_waits_in_a_read() {
         stream.shutdown(Shutdown::Write).await.unwrap();
         assert!(client.join().unwrap() == all);
     });
+}
+
+/// C2, CANCEL-10.
+#[test]
+fn nothing_is_lost_wherever_a_wait_is_asked_to_end() {
+    asked_everywhere(6, waits_and_reads);
+    asked_everywhere(2, batches);
 }

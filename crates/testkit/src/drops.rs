@@ -1,7 +1,8 @@
 //! The drop-at-every-poll harness.
 
+use crate::asking::{Asking, Point, Work};
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -57,12 +58,13 @@ type Mover = Arc<dyn Fn(Job) + Send + Sync>;
 #[derive(Default)]
 pub struct DropAtEveryPoll {
     mover: Option<Mover>,
+    asking: Option<Asking>,
 }
 
 /// What a [`DropAtEveryPoll::run`] did, so that a test can say that it was not nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Summary {
-    /// Runs in which the future was dropped.
+    /// Runs in which the future was dropped, or asked to end.
     pub dropped: u32,
     /// Runs in which it ended by itself.
     pub completed: u32,
@@ -79,7 +81,40 @@ impl DropAtEveryPoll {
     /// Has each poll made by `mover`: on another thread, or by another worker. It has to return when the
     /// job is done. The future is still *dropped* where the scenario runs.
     pub fn polled_by(mover: impl Fn(Job) + Send + Sync + 'static) -> Self {
-        Self { mover: Some(Arc::new(mover)) }
+        Self { mover: Some(Arc::new(mover)), asking: None }
+    }
+
+    /// Has the future not dropped but *asked* to end at each of these points, and then polled to that end. Whether it
+    /// was cut there, or came to its output all the same, is not for the harness to say.
+    ///
+    /// ```
+    /// use filch_testkit::{DropAtEveryPoll, Point, Work, exec};
+    /// use std::future::poll_fn;
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    /// use std::task::Poll;
+    ///
+    /// /// What is asked is polled once more, and cut if it waits.
+    /// fn asked(mut work: Work, point: Point) -> Work {
+    ///     let is_asked = Arc::new(AtomicBool::new(false));
+    ///     let flag = is_asked.clone();
+    ///     let boundary = poll_fn(move |cx| {
+    ///         let polled = work.as_mut().poll(cx);
+    ///         if flag.load(Ordering::Relaxed) { Poll::Ready(()) } else { polled }
+    ///     });
+    ///     Box::pin(point.around(boundary, move || is_asked.store(true, Ordering::Relaxed)))
+    /// }
+    ///
+    /// let summary = exec::block_on(DropAtEveryPoll::new().asking(asked).run(|cut| async move {
+    ///     let is_asked = cut.is_asking();
+    ///     cut.run(exec::yield_now()).await;
+    ///     assert!(is_asked);
+    /// }));
+    /// // Before and after its first poll, and before the second, in which it comes to its end.
+    /// assert_eq!(summary.dropped, 3);
+    /// ```
+    pub fn asking(self, asking: Asking) -> Self {
+        Self { asking: Some(asking), ..self }
     }
 
     /// Runs `scenario` with every [`Cut`].
@@ -95,7 +130,8 @@ impl DropAtEveryPoll {
         let mut summary = Summary { dropped: 0, completed: 0, polls: 0 };
         for point in 0..2 * MOST_POLLS {
             let outcome = Arc::new(Outcome::default());
-            let cut = Cut { point, outcome: outcome.clone(), mover: self.mover.clone() };
+            let (mover, asking) = (self.mover.clone(), self.asking);
+            let cut = Cut { point, outcome: outcome.clone(), mover, asking };
             let tell = Tell(cut.to_string());
             scenario(cut).await;
             drop(tell);
@@ -116,7 +152,8 @@ impl DropAtEveryPoll {
 
 impl fmt::Debug for DropAtEveryPoll {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DropAtEveryPoll").field("moved", &self.mover.is_some()).finish()
+        let mut shown = f.debug_struct("DropAtEveryPoll");
+        shown.field("moved", &self.mover.is_some()).field("asking", &self.asking.is_some()).finish()
     }
 }
 
@@ -132,46 +169,88 @@ impl Drop for Tell {
 }
 
 #[derive(Default)]
-struct Outcome {
-    polls: AtomicU32,
-    dropped: AtomicBool,
-    completed: AtomicBool,
+pub(crate) struct Outcome {
+    pub(crate) polls: AtomicU32,
+    pub(crate) dropped: AtomicBool,
+    pub(crate) completed: AtomicBool,
 }
 
-/// Where one run drops the future under test.
+/// Where one run drops the future under test, or asks it to end.
 pub struct Cut {
     /// Even: before poll `point / 2`. Odd: after that poll, if it returned `Pending`.
     point: u32,
     outcome: Arc<Outcome>,
     mover: Option<Mover>,
+    asking: Option<Asking>,
 }
 
 impl Cut {
-    /// Runs `future` to its output, or to the point of this cut, where it is dropped: then gives `None`.
-    /// Polled wherever the harness was told to.
+    /// Whether the future is [asked](DropAtEveryPoll::asking) to end rather than dropped: then more can be said of
+    /// what it has done.
+    pub fn is_asking(&self) -> bool {
+        self.asking.is_some()
+    }
+
+    /// Runs `future` to its output, or to the point of this cut, where it is dropped, or asked to end, and then cut:
+    /// then gives `None`. Polled wherever the harness was told to.
     pub async fn run<F>(self, future: F) -> Option<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
         let mover = self.mover.clone();
-        let poll = move |future: Pin<Box<F>>, cx: &mut Context<'_>| match &mover {
-            Some(mover) => poll_by(&**mover, future, cx.waker().clone()),
-            None => poll_here(future, cx),
-        };
+        if let Some(asking) = self.asking {
+            return self.ask(asking, future).await;
+        }
+        let poll =
+            move |future: Pin<Box<F>>, cx: &mut Context<'_>| poll_at(mover.as_ref(), future, cx);
         Cutting { future: Some(Box::pin(future)), cut: self, polls: 0, poll }.await
     }
 
+    async fn ask<F>(self, asking: Asking, future: F) -> Option<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let output = Arc::new(Mutex::new(None));
+        let place = output.clone();
+        let work: Work = Box::pin(async move {
+            let output = future.await;
+            *place.lock().expect("nobody panics with it") = Some(output);
+        });
+        let mut asked = Some(asking(work, Point::new(self.point, self.outcome)));
+        poll_fn(|cx| {
+            let future = asked.take().expect("polled after it had been ready");
+            let (future, polled) = poll_at(self.mover.as_ref(), future, cx);
+            asked = Some(future);
+            polled
+        })
+        .await;
+        // What it had goes with it, before the scene is looked at.
+        drop(asked);
+        output.lock().expect("nobody panics with it").take()
+    }
+
     /// As [`run`](Self::run), for a future that must stay on this thread.
+    ///
+    /// # Panics
+    ///
+    /// If futures are to be [asked](DropAtEveryPoll::asking) to end: that may have to happen anywhere.
     pub async fn run_here<F: Future>(self, future: F) -> Option<F::Output> {
+        assert!(!self.is_asking(), "a future that stays on its thread is only dropped");
         Cutting { future: Some(Box::pin(future)), cut: self, polls: 0, poll: poll_here }.await
     }
 }
 
 impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = if self.point.is_multiple_of(2) { "in place of" } else { "after" };
-        write!(f, "dropped {place} its poll {}", self.point / 2 + 1)
+        let what = match (self.is_asking(), self.point.is_multiple_of(2)) {
+            (false, true) => "dropped in place of",
+            (true, true) => "asked to end before",
+            (false, false) => "dropped after",
+            (true, false) => "asked to end after",
+        };
+        write!(f, "{what} its poll {}", self.point / 2 + 1)
     }
 }
 
@@ -228,7 +307,22 @@ where
     }
 }
 
-fn poll_here<F: Future>(
+fn poll_at<F>(
+    mover: Option<&Mover>,
+    future: Pin<Box<F>>,
+    cx: &mut Context<'_>,
+) -> (Pin<Box<F>>, Poll<F::Output>)
+where
+    F: Future + Send + ?Sized + 'static,
+    F::Output: Send + 'static,
+{
+    match mover {
+        Some(mover) => poll_by(&**mover, future, cx.waker().clone()),
+        None => poll_here(future, cx),
+    }
+}
+
+fn poll_here<F: Future + ?Sized>(
     mut future: Pin<Box<F>>,
     cx: &mut Context<'_>,
 ) -> (Pin<Box<F>>, Poll<F::Output>) {
@@ -243,7 +337,7 @@ fn poll_by<F>(
     waker: Waker,
 ) -> (Pin<Box<F>>, Poll<F::Output>)
 where
-    F: Future + Send + 'static,
+    F: Future + Send + ?Sized + 'static,
     F::Output: Send + 'static,
 {
     let back = Arc::new(Mutex::new(None));

@@ -1,7 +1,8 @@
 //! What the tests of several crates share. Not published.
 //!
 //! * [`DropAtEveryPoll`] runs a scenario again and again, and drops the future under test at another of
-//!   its polls each time: that nothing is lost then (C1) is the promise that all of filch keeps.
+//!   its polls each time: that nothing is lost then (C1) is the promise that all of filch keeps. Or asks it to end
+//!   there, and polls it until it has: then what was done is delivered (C2).
 //! * [`invariants`] runs a primitive through every small program of polls, drops and grants.
 //! * [`limits`] keeps a test from hanging for ever, and from running beside others where it counts what
 //!   the whole process has.
@@ -17,6 +18,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("filch runs on Linux only");
 
+mod asking;
 pub mod child;
 mod drops;
 pub mod exec;
@@ -28,6 +30,7 @@ mod probe;
 mod random;
 mod skip;
 
+pub use asking::{Asking, Point, Work};
 pub use drops::{Cut, DropAtEveryPoll, Job, Summary};
 pub use hooks::Hooks;
 pub use probe::Probe;

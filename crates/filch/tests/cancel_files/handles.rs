@@ -1,5 +1,6 @@
 //! What is done with open files.
 
+use crate::support::asked::asked_everywhere;
 use crate::support::{TempFile, everywhere, pattern};
 use filch::fs::{File, OpenOptions, TryLockError};
 use filch_testkit::Cut;
@@ -134,4 +135,13 @@ async fn large_transfers(cut: Cut) {
 #[test]
 fn a_large_transfer_keeps_its_buffer() {
     everywhere(3, large_transfers);
+}
+
+/// C2, CANCEL-10.
+#[test]
+fn files_are_whole_wherever_it_is_asked_to_end() {
+    asked_everywhere(10, resizes);
+    asked_everywhere(4, clones);
+    asked_everywhere(2, locks);
+    asked_everywhere(3, large_transfers);
 }

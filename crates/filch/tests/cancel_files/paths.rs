@@ -1,5 +1,6 @@
 //! Calls on paths.
 
+use crate::support::asked::asked_everywhere;
 use crate::support::{Bytes, TempFile, everywhere, pattern, temp};
 use filch::fs;
 use filch::sync::Lock;
@@ -234,4 +235,14 @@ async fn temporary_files(cut: Cut) {
 #[test]
 fn temporary_files_go_wherever_they_are_dropped() {
     everywhere(10, temporary_files);
+}
+
+/// C2, CANCEL-10.
+#[test]
+fn directories_are_whole_wherever_it_is_asked_to_end() {
+    asked_everywhere(2, renames);
+    asked_everywhere(10, links_and_removes);
+    asked_everywhere(8, directories);
+    asked_everywhere(10, copies);
+    asked_everywhere(10, temporary_files);
 }

@@ -1,6 +1,7 @@
 //! Wherever a future is dropped, no byte is lost, doubled or mixed with another's (C1, STDIO-3, STDIO-4, STDIO-7).
 
 use crate::kit::{InPlace, pipe, small_pipe, terminal};
+use crate::support::asked::asked_everywhere_in;
 use crate::support::{
     Bytes, TempFile, breathe, everywhere, everywhere_in, pattern, read_some, watched,
 };
@@ -18,6 +19,16 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     child::run(test, || everywhere(least, scenario));
+}
+
+/// As both, where the futures are asked to end.
+fn asked_in_child<F>(test: &str, least: u32, scenario: fn(Cut) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    child::run(test, || {
+        asked_everywhere_in(|workers| watched(workers).max_blocking_threads(1), least, scenario);
+    });
 }
 
 /// As [`in_child`], in runtimes with one thread for what blocks.
@@ -320,4 +331,61 @@ async fn writes_lines_to_a_file(cut: Cut) {
 #[test]
 fn lines_to_a_file_are_whole() {
     in_child_with_gates("dropped::lines_to_a_file_are_whole", 5, writes_lines_to_a_file);
+}
+
+/// C2, CANCEL-10, STDIO-11
+#[test]
+fn a_pipe_loses_no_byte_wherever_it_is_asked_to_end() {
+    asked_in_child("dropped::a_pipe_loses_no_byte_wherever_it_is_asked_to_end", 3, reads);
+}
+
+/// C2, CANCEL-10, STDIO-11
+#[test]
+fn a_file_loses_no_byte_wherever_it_is_asked_to_end() {
+    asked_in_child("dropped::a_file_loses_no_byte_wherever_it_is_asked_to_end", 5, reads_much);
+}
+
+/// C2, CANCEL-10, STDIO-11
+#[test]
+fn the_beginning_of_a_line_stays_wherever_it_is_asked_to_end() {
+    let name = "dropped::the_beginning_of_a_line_stays_wherever_it_is_asked_to_end";
+    asked_in_child(name, 8, reads_lines);
+}
+
+/// C2, CANCEL-10, STDIO-11
+#[test]
+fn a_terminal_loses_no_line_wherever_it_is_asked_to_end() {
+    let name = "dropped::a_terminal_loses_no_line_wherever_it_is_asked_to_end";
+    asked_in_child(name, 3, reads_typed);
+}
+
+/// C2, CANCEL-10, STDIO-11
+#[test]
+fn readers_leave_the_line_wherever_they_are_asked_to_end() {
+    let name = "dropped::readers_leave_the_line_wherever_they_are_asked_to_end";
+    asked_in_child(name, 4, in_line);
+}
+
+/// C2, CANCEL-10, STDIO-11
+#[test]
+fn what_a_write_to_a_pipe_has_written_is_known_wherever_it_is_asked_to_end() {
+    let name = "dropped::what_a_write_to_a_pipe_has_written_is_known_wherever_it_is_asked_to_end";
+    asked_in_child(name, 4, writes_to_a_pipe);
+}
+
+/// C2, CANCEL-10, STDIO-11
+#[test]
+fn what_a_write_to_a_file_has_written_is_known_wherever_it_is_asked_to_end() {
+    let name = "dropped::what_a_write_to_a_file_has_written_is_known_wherever_it_is_asked_to_end";
+    asked_in_child(name, 5, writes_to_a_file);
+}
+
+/// C2, CANCEL-10, STDIO-11
+#[test]
+fn lines_are_whole_wherever_it_is_asked_to_end() {
+    child::run("dropped::lines_are_whole_wherever_it_is_asked_to_end", || {
+        let build = |workers| watched(workers).max_blocking_threads(1);
+        asked_everywhere_in(build, 4, writes_lines_to_a_pipe);
+        asked_everywhere_in(build, 5, writes_lines_to_a_file);
+    });
 }

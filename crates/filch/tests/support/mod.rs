@@ -1,6 +1,7 @@
 //! What several tests need. Each test binary uses its own part of it.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod asked;
 pub mod confined;
 pub mod server;
 pub mod signals;
@@ -233,23 +234,46 @@ pub fn everywhere_in<F>(build: fn(usize) -> Builder, least: u32, scenario: fn(Cu
 where
     F: Future<Output = ()> + Send + 'static,
 {
+    in_all_places(build, |_place, harness| harness, [least; 2], scenario);
+}
+
+/// Where a scenario runs.
+#[derive(Clone, Copy)]
+enum Place {
+    /// In a task.
+    Task,
+    Elsewhere,
+}
+
+/// As [`everywhere_in`], by the harness that `of` makes of a plain one for each place. `least`: in a task, and elsewhere.
+fn in_all_places<F>(
+    build: fn(usize) -> Builder,
+    of: fn(Place, DropAtEveryPoll) -> DropAtEveryPoll,
+    least: [u32; 2],
+    scenario: fn(Cut) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
     let runtime_of = |workers| build(workers).build().expect("a runtime");
     let _alone = filch_testkit::limits::alone(PATIENCE);
     let before = Before::now("filch");
-    let check = |place: &str, summary: Summary| {
+    let check_at = |place: &str, least: u32, summary: Summary| {
         before.check();
         assert!(summary.dropped >= least, "{place}: {summary:?}");
     };
+    let [in_a_task, elsewhere] = least;
+    let check = |place: &str, summary| check_at(place, elsewhere, summary);
     for workers in [1, 2] {
-        let harness = DropAtEveryPoll::new();
+        let harness = of(Place::Elsewhere, DropAtEveryPoll::new());
         let summary = build(workers).run(harness.run(scenario)).expect("a runtime");
         check(&format!("main, {workers} workers"), summary);
 
         let runtime = runtime_of(workers);
-        let task = runtime.spawn(async move { DropAtEveryPoll::new().run(scenario).await });
+        let task = runtime
+            .spawn(async move { of(Place::Task, DropAtEveryPoll::new()).run(scenario).await });
         let summary = runtime.block_on(task).expect("it does not panic");
         drop(runtime);
-        check(&format!("a task, {workers} workers"), summary);
+        check_at(&format!("a task, {workers} workers"), in_a_task, summary);
     }
 
     let moved = Arc::new(AtomicU32::new(0));
@@ -257,6 +281,7 @@ where
     let harness = DropAtEveryPoll::polled_by(move |job| {
         count.fetch_add(u32::from(by_another_worker(job)), Ordering::Relaxed);
     });
+    let harness = of(Place::Elsewhere, harness);
     let summary = build(2).run(harness.run(scenario)).expect("a runtime");
     check("moved", summary);
     // On a busy machine the other worker may not come in time, now and then.
@@ -273,12 +298,13 @@ where
             });
         });
     });
+    let harness = of(Place::Elsewhere, harness);
     let task = runtime.spawn(async move { harness.run(scenario).await });
     let summary = runtime.block_on(task).expect("it does not panic");
     check_after(runtime, || check("polled by threads", summary));
 
     let runtime = runtime_of(1);
-    let summary = runtime.block_on(DropAtEveryPoll::new().run(scenario));
+    let summary = runtime.block_on(of(Place::Elsewhere, DropAtEveryPoll::new()).run(scenario));
     check_after(runtime, || check("a thread that blocks", summary));
 }
 
