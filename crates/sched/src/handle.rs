@@ -5,9 +5,7 @@ use crate::context::{self, Enter};
 use crate::keeper::Keeper;
 use crate::metrics::WorkerMetrics;
 use crate::shared::{Shard, Shared};
-use crate::task::{
-    self, AskedBy, JoinHandle, Marked, Meta, OwnedTasks, Report, Who, spawn_task_asked_by,
-};
+use crate::task::{self, AskedBy, JoinHandle, Meta, OwnedTasks, Report, Who, spawn_task_asked_by};
 use crate::timer::Timers;
 use filch_atomic::deque::Steal;
 use std::any::Any;
@@ -111,9 +109,10 @@ impl Handle {
         let (task, handle) = spawn_task_asked_by(future, shard.clone(), meta, asked_by);
         match task {
             Some(task) if is_refused => {
-                task.shutdown();
-                // It was in the list: somebody may have looked, and left it to us.
-                self.close_if_no_tasks();
+                let is_due = self.shared().closing.refuse(task, self.lists());
+                if is_due {
+                    self.shared().close();
+                }
             }
             Some(task) => self.shared().inject(task),
             None => {}
@@ -196,7 +195,7 @@ impl Handle {
 
     /// How many tasks have not ended.
     pub fn tasks(&self) -> usize {
-        self.0.shards.iter().map(|shard| shard.tasks.len()).sum()
+        self.lists().map(OwnedTasks::len).sum()
     }
 
     /// What each worker has done so far.
@@ -217,13 +216,11 @@ impl Handle {
     /// Asks every task to end, and those that they spawn. When the last one has, the scheduler closes.
     pub(crate) fn ask_all(&self) {
         let shared = self.shared();
-        shared.ask();
-        // All, before the first is told: what becomes of that one others see.
-        let marked = OwnedTasks::mark_all(self.0.shards.iter().map(|shard| &shard.tasks));
         // First, and not those that come yet: they are what clean-up needs.
-        self.blocking().tasks().ask_those_here();
-        marked.into_iter().for_each(Marked::ask);
-        self.close_if_no_tasks();
+        let closures = || self.blocking().tasks().ask_those_here();
+        if shared.closing.ask(|| self.lists(), closures) {
+            shared.close();
+        }
         // Those who sleep have not heard how long that may take.
         shared.unpark_all();
     }
@@ -248,14 +245,11 @@ impl Handle {
         }
     }
 
-    /// Closes the scheduler, once its tasks were asked to end and are over. Called by whoever asked them, after
-    /// that, and by each worker that has no more to do: one of the two comes after the end of the last task.
+    /// Closes the scheduler, once its tasks were asked to end and are over. For a worker that has no more to do
+    /// ([`Closing`](crate::closing::Closing)).
     pub(crate) fn close_if_no_tasks(&self) {
         let shared = self.shared();
-        if shared.is_ending()
-            && !shared.is_closing()
-            && OwnedTasks::are_all_empty(self.0.shards.iter().map(|shard| &shard.tasks))
-        {
+        if shared.closing.is_due(self.lists()) {
             shared.close();
         }
     }
@@ -264,8 +258,7 @@ impl Handle {
     pub(crate) fn close(&self) {
         let shared = self.shared();
         // Before anybody ends them.
-        let held_up: Vec<_> =
-            self.0.shards.iter().flat_map(|shard| shard.tasks.held_up()).collect();
+        let held_up: Vec<_> = self.lists().flat_map(OwnedTasks::held_up).collect();
         if !shared.close() {
             return;
         }
@@ -279,14 +272,18 @@ impl Handle {
 
     /// What a worker is inside of.
     pub(crate) fn who(&self, worker: usize) -> Who {
-        let lists = self.0.shards.iter().map(|shard| &shard.tasks);
-        self.shared().remotes[worker].polled.who(lists)
+        self.shared().remotes[worker].polled.who(self.lists())
     }
 
     pub(crate) fn set_blocking(&self, pool: BlockingPool) {
         if self.0.blocking.set(pool).is_err() {
             unreachable!("a scheduler has one pool");
         }
+    }
+
+    /// The lists of all tasks that are not over, but for blocking closures.
+    fn lists(&self) -> impl Iterator<Item = &OwnedTasks> {
+        self.0.shards.iter().map(|shard| &shard.tasks)
     }
 
     pub(crate) fn shard(&self, worker: usize) -> &Arc<Shard> {

@@ -27,6 +27,8 @@ compile_error!("filch runs on Linux only: it is built on io_uring");
 
 pub mod blocking;
 pub mod clock;
+#[cfg_attr(not(filch_loom), doc(hidden))]
+pub mod closing;
 #[cfg_attr(filch_loom, path = "context_model.rs")]
 mod context;
 #[cfg_attr(not(filch_loom), doc(hidden))]

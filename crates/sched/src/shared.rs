@@ -1,6 +1,7 @@
 //! What all workers of a scheduler share.
 
 use crate::clock::Clock;
+use crate::closing::Closing;
 use crate::context;
 use crate::idle::Idle;
 use crate::injector::Injector;
@@ -18,14 +19,14 @@ use filch_atomic::sync::Mutex;
 use std::fmt;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// The parts of a scheduler that any thread may touch.
 ///
 /// Contention, word by word: the remotes are per worker, and written by others only when they steal or
 /// wake; `idle` is written once per sleep and per wake; `watch` says so itself; the injector's lock is met by threads that are
-/// no workers and, once per batch, by workers; `stage` is written twice.
+/// no workers and, once per batch, by workers; `closing` is written twice.
 pub(crate) struct Shared {
     pub(crate) remotes: Box<[Arc<Remote>]>,
     pub(crate) idle: Idle,
@@ -40,16 +41,9 @@ pub(crate) struct Shared {
     pub(crate) order: Order,
     /// Where somebody notices that nothing can run, if it has to be noticed.
     pub(crate) still: Option<Arc<Stillness>>,
-    /// How far its end is: one of the constants below.
-    stage: AtomicU8,
+    /// How far its end is.
+    pub(crate) closing: Closing,
 }
-
-/// It runs.
-const RUNS: u8 = 0;
-/// Its tasks were asked to end; its workers run them.
-const ASKED: u8 = 1;
-/// Its workers leave their loops.
-const CLOSING: u8 = 2;
 
 /// One worker, as the others see it. On cache lines of its own.
 #[repr(align(128))]
@@ -80,7 +74,6 @@ impl Shared {
         let idle = Idle::new(remotes.len());
         let watch = Watch::new(remotes.len(), clock.pace());
         let reports = Reports::new(remotes.len(), stuck_report);
-        let stage = AtomicU8::new(RUNS);
         let injector = Injector::new();
         Self {
             remotes,
@@ -94,7 +87,7 @@ impl Shared {
             reports,
             order,
             still,
-            stage,
+            closing: Closing::new(),
         }
     }
 
@@ -106,32 +99,23 @@ impl Shared {
     /// Whether the workers are to leave their loops.
     #[inline]
     pub(crate) fn is_closing(&self) -> bool {
-        // Acquire: pairs with the Release in `close`.
-        self.stage.load(Ordering::Acquire) == CLOSING
+        self.closing.is_closing()
     }
 
     /// Whether its end has begun.
     pub(crate) fn is_ending(&self) -> bool {
-        // Acquire: pairs with the Release in `ask` and `close`.
-        self.stage.load(Ordering::Acquire) != RUNS
-    }
-
-    /// Declares that the tasks are being asked to end. Before they are: whoever ends one that was asked sees it.
-    pub(crate) fn ask(&self) {
-        // Release: pairs with the Acquire in `is_ending`. An exchange: closing is for good.
-        let _ = self.stage.compare_exchange(RUNS, ASKED, Ordering::Release, Ordering::Relaxed);
+        self.closing.is_ending()
     }
 
     /// Makes every worker leave its loop. What is queued, the workers end; and what somebody else wakes
     /// meanwhile is queued for them, for a future's destructor is not the waker's business. True if the tasks
     /// were asked to end before, and this is the first closing.
     pub(crate) fn close(&self) -> bool {
-        // Release: pairs with the Acquire in `is_closing`. A worker that misses it is unparked below,
-        // after it, and an unpark is a token that its next park finds.
-        let before = self.stage.swap(CLOSING, Ordering::Release);
+        let is_first = self.closing.close();
+        // After it: a worker that has missed it finds the token in its next park.
         self.unpark_all();
         self.wind_up.has_closed();
-        before == ASKED
+        is_first
     }
 
     /// After the last worker, or when no more is waited for: ends what still comes from outside.
