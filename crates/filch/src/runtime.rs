@@ -330,7 +330,8 @@ impl Builder {
     }
 
     /// Builds a runtime and runs `main` on this thread, which is worker 0 meanwhile. Returns when `main`
-    /// is done and the runtime is shut down. See [`run`].
+    /// is done and the runtime is shut down; and not while this thread is in a task's poll, which is reported when the grace
+    /// is over ([`Report::ShutdownStuck`]). See [`run`].
     ///
     /// # Errors
     ///

@@ -26,6 +26,7 @@ use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::panic::resume_unwind;
 use std::pin::pin;
 use std::process;
@@ -193,7 +194,7 @@ impl fmt::Debug for Scheduler {
 
 /// Runs `main` on this thread, which is worker 0 meanwhile, and the other workers on threads of their
 /// own. Returns when `main` is done and the scheduler is shut down; and not while this thread is in the midst of a
-/// task's poll, which nobody can leave behind.
+/// task's poll, which nobody can leave behind: that is reported when the grace is over.
 ///
 /// # Errors
 ///
@@ -276,7 +277,10 @@ where
         let _prepared = prepare(main.interrupter());
         worker.run(Some(&mut main))
     });
-    let outcome = match (outcome, ask(&handle, grace)) {
+    let (until, mut threads) = (ask(&handle, grace), Some(threads));
+    // What this thread polls now may not return, and somebody has to say so.
+    let finishing = until.and_then(|until| finish_aside(&handle, threads.take()?, until).ok());
+    let outcome = match (outcome, until) {
         (outcome, None) | (outcome @ Ok(Err(_)), _) => outcome,
         (outcome, Some(_)) => match worker.run_out() {
             Ok(()) => outcome,
@@ -286,7 +290,11 @@ where
     handle.close();
     worker.wind_up();
     drop(entered);
-    finish(&handle, threads);
+    match finishing {
+        Some(finishing) => drop(finishing.join()),
+        // If there was no thread to be had, those of the workers were let go of.
+        None => finish(&handle, threads.unwrap_or_default()),
+    }
     match outcome {
         Ok(Ok(())) => Ok(output),
         Ok(Err(error)) => broken(0, &error),
@@ -470,7 +478,7 @@ fn work<P, F>(
 /// A worker's loop failed beyond repair. What is in flight there can neither be finished nor cancelled,
 /// and its tasks would wait for ever: better a dead process that says why than one that hangs.
 fn broken(worker: usize, error: &dyn fmt::Display) -> ! {
-    use std::io::{self, Write};
+    use std::io::Write;
     // Not `eprintln!`: what that writes in a test is held back, and would be lost.
     let _ =
         writeln!(io::stderr(), "filch: worker {worker} cannot go on, ending the process: {error}");
@@ -500,9 +508,7 @@ const LEFT_OVER: Duration = Duration::from_millis(250);
 
 fn end(handle: &Handle, threads: Vec<JoinHandle<()>>, grace: Duration) {
     let until = ask(handle, grace);
-    let own =
-        context::with_local(|local| local.is_some_and(|local| local.belongs_to(handle.shared())));
-    if !own {
+    if !handle.has_this_worker() {
         if let Some(until) = until {
             handle.shared().wind_up.wait_for_close(until);
         }
@@ -510,21 +516,27 @@ fn end(handle: &Handle, threads: Vec<JoinHandle<()>>, grace: Duration) {
         finish(handle, threads);
         return;
     }
-    // A worker cannot wait for itself: somebody else sees to it that the grace is kept, and the workers end on
-    // their own, this one after the poll in which its scheduler was dropped.
-    let waits = until.is_some_and(|until| {
-        let handle = handle.clone();
-        let wait = move || {
-            handle.shared().wind_up.wait_for_close(until);
-            handle.close();
-            finish(&handle, threads);
-        };
-        thread::Builder::new().name("filch-end".into()).spawn(wait).is_ok()
-    });
+    // The workers end on their own, this one after the poll in which its scheduler was dropped.
+    let waits = until.is_some_and(|until| finish_aside(handle, threads, until).is_ok());
     if !waits {
         handle.close();
         handle.blocking().shutdown(Some(Instant::now()));
     }
+}
+
+/// Has a thread see to it that the grace is kept, and say what is stuck: a worker cannot wait for itself.
+fn finish_aside(
+    handle: &Handle,
+    threads: Vec<JoinHandle<()>>,
+    until: Instant,
+) -> io::Result<JoinHandle<()>> {
+    let handle = handle.clone();
+    let wait = move || {
+        handle.shared().wind_up.wait_for_close(until);
+        handle.close();
+        finish(&handle, threads);
+    };
+    thread::Builder::new().name("filch-end".into()).spawn(wait)
 }
 
 /// Waits for the workers and the blocking pool, at most until the deadline, and reports what is stuck.

@@ -3,7 +3,7 @@
 mod support;
 
 use filch_sched::scope::{Witness, cancellable, is_cancelled, shielded};
-use filch_sched::task::{ErrorHook, Meta, Report, yield_now};
+use filch_sched::task::{Builder, ErrorHook, Meta, Report, yield_now};
 use filch_sched::{
     Config, Interrupter, Order, Scheduler, Submitted, ThreadPark, run, run_interruptible,
 };
@@ -58,6 +58,59 @@ fn run_3_any_worker_keeps_the_grace() {
         };
         run(config, park, main).unwrap();
         assert!(is_stuck.load(SeqCst));
+    });
+}
+
+/// RUN-3, SUBMIT-5: what does not return on the thread of `run` is named when the grace is over, though nobody else is there;
+/// and other tasks of that worker are ended for those who wait for them.
+#[test]
+fn run_3_a_poll_on_the_thread_of_run_is_named() {
+    within_reason(|| {
+        for workers in [1, 2] {
+            let (told, tells) = mpsc::channel();
+            let hook = ErrorHook::new(move |report: &Report| {
+                if let Report::ShutdownStuck { what, .. } = report {
+                    told.send(what.clone()).unwrap();
+                }
+            });
+            let grace = Duration::from_millis(500);
+            let config = Config { grace, hook, stuck_report: None, ..config(workers) };
+            let (ended, has_ended) = mpsc::channel();
+            let heard = Arc::new(Mutex::new((tells, has_ended)));
+            let said = Arc::new(Mutex::new(None));
+            let main = async {
+                let waits = Submitted::new(spawn(shielded(pending::<()>())));
+                thread::spawn(move || ended.send(waits.wait().unwrap_err().is_shutdown()));
+                // Whichever comes to this thread when the end has begun stays there until it is named.
+                for _ in 0..4 {
+                    let (heard, said) = (heard.clone(), said.clone());
+                    let endless = async move {
+                        while said.lock().unwrap().is_none() {
+                            let is_ending =
+                                filch_sched::with_handle(|handle| handle.unwrap().is_shut_down());
+                            if filch_sched::worker_index() == Some(0) && is_ending {
+                                let (tells, has_ended) = &*heard.lock().unwrap();
+                                let what = tells.recv().unwrap();
+                                assert!(has_ended.recv().unwrap());
+                                *said.lock().unwrap() = Some(what);
+                            }
+                            yield_now().await;
+                        }
+                    };
+                    let meta = Builder::new().name("endless").meta();
+                    drop(filch_sched::spawn(shielded(endless), meta));
+                }
+                yield_now().await;
+            };
+            run(config, park, main).unwrap();
+            let said = said.lock().unwrap().take().expect("it was stuck");
+            let start = "worker 0, in a poll that does not return (task ";
+            assert!(said.starts_with(start), "{said}");
+            assert!(
+                said.contains("`endless`, spawned at ") && said.contains("ends_late.rs"),
+                "{said}"
+            );
+        }
     });
 }
 
