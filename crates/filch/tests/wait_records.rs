@@ -154,3 +154,24 @@ async fn what_waits_for_time_or_for_others_says_so() {
     let connect = noted(TcpStream::connect("127.0.0.1:9"));
     assert_eq!(connect.0, WaitKind::Connect);
 }
+
+/// What is carried to another task is on record there: what gathers, and whatever the body of a group waits for.
+#[filch::test]
+async fn what_is_carried_is_on_record_where_it_is_polled() {
+    let pending = std::future::pending::<()>;
+    let mut both = pin!(filch::gather((pending(), pending())));
+    let gathered = line!() - 1;
+    for _ in 0..2 {
+        let (kind, at) = noted(both.as_mut());
+        assert_eq!((kind, at.file(), at.line()), (WaitKind::Join, file!(), gathered));
+    }
+    let waits = filch::group(async |g| {
+        g.spawn_ok(pending());
+        sleep(Duration::from_secs(3600)).await;
+        Ok(())
+    });
+    let mut waits = pin!(waits);
+    let (first, then) = (noted(waits.as_mut()), noted(waits.as_mut()));
+    assert_eq!((first.0, first.1.line()), (WaitKind::Timer, line!() - 5));
+    assert_eq!(then, first);
+}

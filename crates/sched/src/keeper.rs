@@ -68,6 +68,12 @@ impl Keeper {
         asked_by.is_some_and(|asked_by| asked_by != AskedBy::Runtime)
     }
 
+    /// Whether the code that runs here is of the same scheduler: of a task, or the main future, that ends when that does.
+    /// It may not be, where what this is kept in has been carried elsewhere.
+    pub fn is_here(self) -> bool {
+        self.scheduler != 0 && Self::here().scheduler == self.scheduler
+    }
+
     /// Who asks what it spawns onto that scheduler.
     pub(crate) fn asks_in(self, scheduler: &Arc<Shared>) -> AskedBy {
         if self.scheduler == address(scheduler) { self.asked_by } else { AskedBy::Runtime }

@@ -1,6 +1,7 @@
 //! How programs begin and end, each rule by its number in `docs/semantics.md`.
 
 mod blocking;
+mod carried;
 mod children;
 mod end;
 mod interrupt;

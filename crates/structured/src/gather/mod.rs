@@ -16,7 +16,7 @@ use filch_sched::task::report_panic;
 use std::fmt;
 use std::future::Future;
 use std::mem;
-use std::panic::{Location, resume_unwind};
+use std::panic::{Location, panic_any, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -42,8 +42,8 @@ use std::task::{Context, Poll, ready};
 /// # Panics
 ///
 /// When it is polled: with the panic of a child; if there is no runtime on this thread, or it has shut down. When it
-/// was lent (`&mut`) to a timeout or a race that has ended it, and is polled afterwards: its children were cancelled, and
-/// there are no outputs. ([`results`](Gather::results) are there.) When all children have ended, and one of them has
+/// was lent (`&mut`) to a timeout or a race that has ended it, and is polled afterwards, or was carried out of a task that
+/// was cancelled: its children were cancelled, and there are no outputs. ([`results`](Gather::results) are there.) When all children have ended, and one of them has
 /// cancelled itself, or was by somebody that it gave its [`AbortHandle`](filch_sched::task::AbortHandle).
 ///
 /// # Cancel safety
@@ -53,8 +53,9 @@ use std::task::{Context, Poll, ready};
 ///
 /// # Deadlocks
 ///
-/// Taken out of the task of its first poll, to another thread or a `static`, or leaked, it has children that the end of the
-/// runtime leaves to it: that waits for them until its grace is over.
+/// It is in the scope in which it is first polled, wherever it is polled afterwards; there a cancel from outside comes from.
+/// Taken out of its task after that, to another thread or a `static`, or leaked, it has children that the end of the
+/// runtime leaves to it: that waits for them until its grace is over. Then this panics.
 #[track_caller]
 #[doc(alias = "join_all")]
 #[doc(alias = "zip")]
@@ -195,8 +196,8 @@ struct Work<C, T: Tasks> {
     place: Place,
     /// Whether the children were asked to end.
     is_asked: bool,
-    /// Whether they are asked by nobody else: from when they are spawned.
-    is_keeper: bool,
+    /// Who asks them, from when they are spawned, if that is nobody else.
+    keeper: Option<Keeper>,
     location: &'static Location<'static>,
 }
 
@@ -215,7 +216,7 @@ impl<C, T: Tasks> Work<C, T> {
     fn new(children: C, spawn: Spawn<C, T>) -> Self {
         let (stage, place) = (Stage::New(children, spawn), Place::default());
         let location = Location::caller();
-        Self { stage, place, is_asked: false, is_keeper: false, location }
+        Self { stage, place, is_asked: false, keeper: None, location }
     }
 
     /// Polls all, and hears of a cancel. Ready when all have ended.
@@ -223,7 +224,7 @@ impl<C, T: Tasks> Work<C, T> {
         if let Stage::New(..) = &self.stage
             && let Stage::New(children, spawn) = mem::replace(&mut self.stage, Stage::Over)
         {
-            self.is_keeper = Keeper::here().asks();
+            self.keeper = Some(Keeper::here()).filter(|keeper| keeper.asks());
             self.stage = Stage::Running(spawn(children, self.location));
         }
         let tasks = match &mut self.stage {
@@ -283,29 +284,34 @@ impl<C, T: Tasks> Work<C, T> {
         if !self.tasks().has_cancelled() {
             return Poll::Ready(self.finish());
         }
-        // It was not asked by this? Then by itself, or with its runtime. If that is the one of the task here, that is ended,
-        // too.
-        assert!(
-            self.is_asked || self.is_keeper,
-            "a child of a gather was cancelled: its runtime has shut down"
-        );
         // What is around may be cut now. It does not wait for this any more, nor does anybody else.
         self.stage = Stage::Cut(self.finish());
         Poll::Pending
     }
 
-    /// Whether nothing will come to end what is around: it was lent to what was cancelled, and is polled where nobody
-    /// is, or nobody ever was, but a child was ended by itself, or by somebody that it gave its handle.
-    fn is_left(&self) -> bool {
-        let is_due = |tasks: &T| self.is_asked || tasks.has_aborted();
-        matches!(&self.stage, Stage::Cut(tasks) if is_due(tasks)) && !is_cancelled()
+    /// Why there are no outputs, if nothing will come to end what is around.
+    fn why_left(&self) -> Option<&'static str> {
+        let Stage::Cut(tasks) = &self.stage else { return None };
+        let is_of_their_runtime = self.keeper.is_some_and(Keeper::is_here);
+        let (is_left, why) = if self.is_asked {
+            // What it was in is not where it is polled, or is gone.
+            let why = "a gather has no outputs: it was lent to a timeout or a race that has ended it, or begun in \
+                       a task that was cancelled";
+            (!is_cancelled(), why)
+        } else if tasks.has_aborted() {
+            // By itself, or by somebody that it gave its handle.
+            let why = "a child of a gather was cancelled, and not by that";
+            (!is_cancelled() || !is_of_their_runtime, why)
+        } else {
+            // With its runtime. If that is the one of the task here, that is ended, too.
+            (!is_of_their_runtime, "a child of a gather was cancelled: its runtime has shut down")
+        };
+        is_left.then_some(why)
     }
 
     /// The same, and they are taken out.
     fn left(&mut self) -> Option<T> {
-        if !self.is_left() {
-            return None;
-        }
+        self.why_left()?;
         match mem::replace(&mut self.stage, Stage::Over) {
             Stage::Cut(tasks) => Some(tasks),
             _ => unreachable!("just looked at"),
@@ -314,12 +320,9 @@ impl<C, T: Tasks> Work<C, T> {
 
     /// Before it is polled, and when what is around is to be cut: that may be where it was, and not here.
     fn assert_not_left(&self) {
-        let is_left = self.is_left();
-        assert!(!is_left || self.is_asked, "a child of a gather was cancelled, and not by that");
-        assert!(
-            !is_left,
-            "a gather has no outputs: it was lent to a timeout or a race that has ended it"
-        );
+        if let Some(why) = self.why_left() {
+            panic_any(why);
+        }
     }
 }
 
