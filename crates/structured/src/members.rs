@@ -223,7 +223,21 @@ impl<T> Members<T> {
     }
 
     /// Takes out all that are over now, told or not: first those that were, in the order of their ends.
-    pub(crate) fn sweep(&mut self, mut each: impl FnMut(Finished<T>)) {
+    pub(crate) fn sweep(&mut self, each: impl FnMut(Finished<T>)) {
+        self.sweep_unless(|_| false, each);
+    }
+
+    /// The same for who has waited, and so is not to go on with the error of one that is
+    /// [withheld](JoinHandle::is_withheld): those stay.
+    pub(crate) fn sweep_to_give(&mut self, each: impl FnMut(Finished<T>)) {
+        self.sweep_unless(JoinHandle::is_withheld, each);
+    }
+
+    fn sweep_unless(
+        &mut self,
+        is_withheld: impl Fn(&JoinHandle<T>) -> bool,
+        mut each: impl FnMut(Finished<T>),
+    ) {
         let mut ending = Vec::new();
         {
             let mut rung = self.bell.0.lock();
@@ -242,30 +256,30 @@ impl<T> Members<T> {
             });
         }
         for place in mem::take(&mut self.told).into_iter().chain(ending) {
-            each_if_over(self, place, &mut each);
+            let there = self.if_over(place);
+            if there.is_some_and(&is_withheld) {
+                self.told.push_back(place);
+            } else if there.is_some() {
+                each(self.take(place));
+            }
         }
         let mut at = 0;
         while let Some(&place) = self.unannounced.get(at) {
-            if !each_if_over(self, place, &mut each) {
+            if self.if_over(place).is_some_and(|handle| !is_withheld(handle)) {
+                // Another one is in its place among these now.
+                each(self.take(place));
+            } else {
                 at += 1;
             }
         }
+    }
 
-        /// Whether it was, and its place is free now.
-        fn each_if_over<T>(
-            all: &mut Members<T>,
-            place: usize,
-            each: &mut impl FnMut(Finished<T>),
-        ) -> bool {
-            #[cfg(test)]
-            (all.looks += 1);
-            let there = all.places.get(place).and_then(Option::as_ref);
-            let is_over = there.is_some_and(|member| member.handle.is_finished());
-            if is_over {
-                each(all.take(place));
-            }
-            is_over
-        }
+    /// Whoever is in this place, if he is over.
+    fn if_over(&mut self, place: usize) -> Option<&JoinHandle<T>> {
+        #[cfg(test)]
+        (self.looks += 1);
+        let there = self.places.get(place).and_then(Option::as_ref)?;
+        there.handle.is_finished().then_some(&there.handle)
     }
 
     /// Takes all out, whether they are over or not.

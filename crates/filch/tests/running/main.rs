@@ -6,6 +6,7 @@ mod children;
 mod end;
 mod interrupt;
 mod kit;
+mod sets;
 mod submit;
 #[path = "../support/mod.rs"]
 mod support;

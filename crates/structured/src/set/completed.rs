@@ -159,8 +159,8 @@ impl<T> Stream for AsCompletedWithin<T> {
         if this.stage == Stage::Over {
             return Poll::Ready(None);
         }
-        if let Some(result) = this.set.try_join_next() {
-            return Poll::Ready(Some(Ok(result)));
+        if let Some(finished) = this.set.next_at_last() {
+            return Poll::Ready(Some(Ok(finished.result)));
         }
         this.stage = Stage::Over;
         Poll::Ready((!this.set.is_empty()).then(|| Err(Elapsed::now())))

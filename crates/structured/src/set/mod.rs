@@ -199,6 +199,15 @@ impl<T> TaskSet<T> {
         AsCompleted::new(self)
     }
 
+    /// One that is over now, for who has waited until some moment.
+    fn next_at_last(&mut self) -> Option<Finished<T>> {
+        if self.done.is_empty() {
+            let Self { members, done } = self;
+            members.sweep_to_give(|finished| done.push_back(finished));
+        }
+        self.done.pop_front()
+    }
+
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Finished<T>>> {
         match self.done.pop_front() {
             Some(finished) => Poll::Ready(Some(finished)),

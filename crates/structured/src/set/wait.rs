@@ -139,7 +139,7 @@ impl<T, C: Condition<T> + Unpin> Future for Wait<'_, T, C> {
         }
         // Whoever has ended by now is done, also if nobody was told yet.
         let TaskSet { members, done } = &mut *this.set;
-        members.sweep(|finished| done.push_back(finished));
+        members.sweep_to_give(|finished| done.push_back(finished));
         this.seen = 0;
         let done = done.drain(..).map(|finished| (finished.id, finished.result)).collect();
         Poll::Ready(Waited { done, pending: members.len() })
