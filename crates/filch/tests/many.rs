@@ -219,7 +219,8 @@ fn client(connections: usize, addresses: &str) {
 ///
 /// Memory that is kept for the next ones is not lost: what is there after the first round. A ring keeps as many
 /// cells as it had operations at most, and the next time they may all be in the other worker's: so it may come to
-/// twice as much, however often they are opened. Gives how much there may be.
+/// twice as much, however often they are opened. A worker that is rescued keeps the queues for that, some tens of KiB, and
+/// that may be in any round. Gives how much there may be.
 fn nothing_left(runtime: &Runtime, first: Has, most: Option<usize>) -> usize {
     let mut tries = 0;
     loop {
@@ -227,7 +228,7 @@ fn nothing_left(runtime: &Runtime, first: Has, most: Option<usize>) -> usize {
         let is_same = now.tasks == first.tasks && now.descriptors == first.descriptors;
         if is_same && most.is_none_or(|most| now.allocated <= most) {
             let kept = now.allocated.saturating_sub(first.allocated);
-            return most.unwrap_or(now.allocated + kept + 32 * 1024);
+            return most.unwrap_or(now.allocated + kept + 128 * 1024);
         }
         tries += 1;
         assert!(
