@@ -298,7 +298,7 @@ async fn the_listener_goes_too(cut: Cut) {
 
 #[test]
 fn a_listener_that_goes_with_its_accept_closes() {
-    everywhere(1, the_listener_goes_too);
+    everywhere(2, the_listener_goes_too);
 }
 
 async fn connects_to_a_full_listener(cut: Cut) {
@@ -328,7 +328,7 @@ async fn connects_to_a_full_listener(cut: Cut) {
 
 #[test]
 fn a_connect_that_waits_is_given_up_or_made() {
-    everywhere(1, connects_to_a_full_listener);
+    everywhere(2, connects_to_a_full_listener);
 }
 
 async fn connects_to_a_listener_that_stays_full(cut: Cut) {
@@ -345,7 +345,7 @@ async fn connects_to_a_listener_that_stays_full(cut: Cut) {
 
 #[test]
 fn a_connect_that_is_given_up_keeps_nothing_open() {
-    everywhere(1, connects_to_a_listener_that_stays_full);
+    everywhere(2, connects_to_a_listener_that_stays_full);
 }
 
 async fn is_handed_on(cut: Cut) {

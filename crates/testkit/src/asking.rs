@@ -30,16 +30,16 @@ impl Point {
     pub async fn around<F: Future>(self, future: F, ask: impl FnOnce()) -> F::Output {
         let (mut future, mut ask, mut place) = (pin!(future), Some(ask), 0);
         let output = poll_fn(|cx| {
-            let mut ask_at = |place| {
+            let mut ask_at = |place: u32| {
                 if place == self.point
                     && let Some(ask) = ask.take()
                 {
-                    // Relaxed, all: they are read when the scenario is over.
-                    self.outcome.dropped.store(true, Ordering::Relaxed);
+                    self.outcome.dropped_after(place.div_ceil(2));
                     ask();
                 }
             };
             ask_at(place);
+            // Relaxed, here and below: they are read when the scenario is over.
             self.outcome.polls.fetch_add(1, Ordering::Relaxed);
             let polled = future.as_mut().poll(cx);
             if polled.is_pending() {

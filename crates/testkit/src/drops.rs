@@ -53,7 +53,7 @@ type Mover = Arc<dyn Fn(Job) + Send + Sync>;
 ///     assert_eq!(done, items.get() == 2);
 /// }));
 /// // Before and after each of its three polls, save that the last does not return `Pending`.
-/// assert_eq!(summary.dropped, 5);
+/// assert_eq!((summary.dropped, summary.begun), (5, 4));
 /// ```
 #[derive(Default)]
 pub struct DropAtEveryPoll {
@@ -66,6 +66,8 @@ pub struct DropAtEveryPoll {
 pub struct Summary {
     /// Runs in which the future was dropped, or asked to end.
     pub dropped: u32,
+    /// Of these, those in which it had been polled before.
+    pub begun: u32,
     /// Runs in which it ended by itself.
     pub completed: u32,
     /// How often it was polled, in all runs.
@@ -127,7 +129,7 @@ impl DropAtEveryPoll {
         S: FnMut(Cut) -> F,
         F: Future<Output = ()>,
     {
-        let mut summary = Summary { dropped: 0, completed: 0, polls: 0 };
+        let mut summary = Summary { dropped: 0, begun: 0, completed: 0, polls: 0 };
         for point in 0..2 * MOST_POLLS {
             let outcome = Arc::new(Outcome::default());
             let (mover, asking) = (self.mover.clone(), self.asking);
@@ -137,6 +139,7 @@ impl DropAtEveryPoll {
             drop(tell);
             // Relaxed, all: the scenario is over.
             summary.polls += outcome.polls.load(Ordering::Relaxed);
+            summary.begun += u32::from(outcome.begun.load(Ordering::Relaxed));
             let dropped = outcome.dropped.load(Ordering::Relaxed);
             let completed = outcome.completed.load(Ordering::Relaxed);
             assert!(dropped != completed, "the scenario ran its future to neither end");
@@ -171,8 +174,18 @@ impl Drop for Tell {
 #[derive(Default)]
 pub(crate) struct Outcome {
     pub(crate) polls: AtomicU32,
-    pub(crate) dropped: AtomicBool,
+    dropped: AtomicBool,
+    begun: AtomicBool,
     pub(crate) completed: AtomicBool,
+}
+
+impl Outcome {
+    /// It was dropped, or asked to end, after so many polls.
+    pub(crate) fn dropped_after(&self, polls: u32) {
+        // Relaxed: it is read when the scenario is over.
+        self.dropped.store(true, Ordering::Relaxed);
+        self.begun.store(polls > 0, Ordering::Relaxed);
+    }
 }
 
 /// Where one run drops the future under test, or asks it to end.
@@ -282,7 +295,7 @@ where
         let outcome = self.cut.outcome.clone();
         if self.cut.point == 2 * self.polls {
             drop(future);
-            outcome.dropped.store(true, Ordering::Relaxed);
+            outcome.dropped_after(self.polls);
             return Poll::Ready(None);
         }
         self.polls += 1;
@@ -296,7 +309,7 @@ where
             }
             Poll::Pending if self.cut.point + 1 == 2 * self.polls => {
                 drop(future);
-                outcome.dropped.store(true, Ordering::Relaxed);
+                outcome.dropped_after(self.polls);
                 Poll::Ready(None)
             }
             Poll::Pending => {

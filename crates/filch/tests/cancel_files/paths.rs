@@ -1,7 +1,7 @@
 //! Calls on paths.
 
-use crate::support::asked::asked_everywhere;
-use crate::support::{Bytes, TempFile, everywhere, pattern, temp};
+use crate::support::asked::{asked_everywhere, asked_everywhere_in};
+use crate::support::{Bytes, TempFile, everywhere, everywhere_in, gated, pattern, temp, watched};
 use filch::fs;
 use filch::sync::Lock;
 use filch_testkit::Cut;
@@ -150,7 +150,7 @@ async fn reads_a_directory(cut: Cut) {
             while read_entry(entries, &got).await {}
         }
     };
-    cut.run(reader).await;
+    gated(cut.run(reader)).await;
     let mut place = place.lock().await;
     if place.is_none() {
         *place = Some(fs::read_dir(path).await.expect("it is there"));
@@ -178,9 +178,36 @@ fn no_entry_is_lost() {
         std::fs::write(root.join(format!("{number}")), "").unwrap();
     }
     *FULL.lock().unwrap() = Some(root);
-    // The thread that reads may be faster than the first poll: then there is one point, before that.
-    everywhere(1, reads_a_directory);
+    let build = |workers| watched(workers).max_blocking_threads(1);
+    everywhere_in(build, 4, reads_a_directory);
+    // C2, CANCEL-10.
+    asked_everywhere_in(build, 4, reads_a_directory);
     *FULL.lock().unwrap() = None;
+}
+
+/// FS-10, FS-16, FS-20.
+async fn asks_of_an_entry(cut: Cut) {
+    let root = TempDir::new();
+    std::fs::write(root.join("file"), "contents").unwrap();
+    let path = root.0.clone();
+    let done = cut
+        .run(async move {
+            let file = fs::File::open(path.join("file")).await?;
+            file.set_permissions(fs::Permissions::from_mode(0o600)).await?;
+            let mut entries = fs::read_dir(&path).await?;
+            let entry = entries.next_entry().await?.expect("there is one");
+            let mode = entry.metadata().await?.permissions().mode();
+            std::io::Result::Ok((mode & 0o777, fs::read_to_string(entry.path()).await?))
+        })
+        .await;
+    if let Some(found) = done.transpose().expect("all of it works") {
+        assert_eq!(found, (0o600, "contents".to_owned()));
+    }
+}
+
+#[test]
+fn an_entry_may_be_asked_about() {
+    everywhere(4, asks_of_an_entry);
 }
 
 /// FS-13.
@@ -243,6 +270,7 @@ fn directories_are_whole_wherever_it_is_asked_to_end() {
     asked_everywhere(2, renames);
     asked_everywhere(10, links_and_removes);
     asked_everywhere(8, directories);
+    asked_everywhere(4, asks_of_an_entry);
     asked_everywhere(10, copies);
     asked_everywhere(10, temporary_files);
 }

@@ -3,15 +3,14 @@
 use crate::kit::{InPlace, pipe, small_pipe, terminal};
 use crate::support::asked::asked_everywhere_in;
 use crate::support::{
-    Bytes, TempFile, breathe, everywhere, everywhere_in, pattern, read_some, watched,
+    Bytes, TempFile, breathe, everywhere, everywhere_in, gated, pattern, read_some, watched,
 };
 use filch::io::{BufRead, PipeReader, Read, stdin, stdout};
 use filch_testkit::{Cut, child};
 use std::fs::File;
 use std::future::Future;
 use std::io::{PipeWriter, Write as _};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 
 /// Drops the future of `scenario` at every poll, in a process of its own.
 fn in_child<F>(test: &str, least: u32, scenario: fn(Cut) -> F)
@@ -39,32 +38,6 @@ where
     child::run(test, || {
         everywhere_in(|workers| watched(workers).max_blocking_threads(1), least, scenario);
     });
-}
-
-/// Runs a future each of whose calls waits for a while: otherwise they might be done before they are waited for.
-/// Before each there is a closure that waits, on the only thread.
-async fn gated<F: Future>(future: F) -> F::Output {
-    fn gate() -> mpsc::Sender<()> {
-        let (open, opened) = mpsc::channel();
-        drop(filch::spawn_blocking(move || opened.recv().unwrap_err()));
-        open
-    }
-    let is_over = AtomicBool::new(false);
-    let gates = async {
-        let mut _closed = gate();
-        // Relaxed: it is the same task.
-        while !is_over.load(Ordering::Relaxed) {
-            breathe().await;
-            // The next one stands before the last one is opened.
-            _closed = gate();
-        }
-    };
-    let future = async {
-        let output = future.await;
-        is_over.store(true, Ordering::Relaxed);
-        output
-    };
-    filch::join!(gates, future).1
 }
 
 /// Writes in pieces, and closes.

@@ -12,6 +12,7 @@ use filch::{Builder, Runtime};
 use filch_testkit::leaks::{Before, descriptors};
 use filch_testkit::{Cut, DropAtEveryPoll, Job, Summary};
 use socket2::{Domain, Socket, Type};
+use std::cell::Cell;
 use std::ffi::CString;
 use std::future::Future;
 use std::io::{self, Read};
@@ -20,7 +21,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -218,10 +219,36 @@ impl Bytes {
     }
 }
 
+/// Runs a future each of whose calls waits for a while: otherwise they might be done before they are waited for.
+/// Before each there is a closure that waits, on the only thread for what blocks.
+pub async fn gated<F: Future>(future: F) -> F::Output {
+    fn gate() -> mpsc::Sender<()> {
+        let (open, opened) = mpsc::channel();
+        drop(filch::spawn_blocking(move || opened.recv().unwrap_err()));
+        open
+    }
+    let is_over = AtomicBool::new(false);
+    let gates = async {
+        let mut _closed = gate();
+        // Relaxed: it is the same task.
+        while !is_over.load(Ordering::Relaxed) {
+            breathe().await;
+            // The next one stands before the last one is opened.
+            _closed = gate();
+        }
+    };
+    let future = async {
+        let output = future.await;
+        is_over.store(true, Ordering::Relaxed);
+        output
+    };
+    filch::join!(gates, future).1
+}
+
 /// Drops the future of `scenario` at every poll: as the main future of a runtime with one worker and with
 /// two, as a task, with each poll made by another worker than the one before, with each poll made by a
 /// thread that is no worker, and on a thread that blocks. No descriptor and no thread may be left by any.
-/// Each kind has to find at least `least` points to drop it at.
+/// Each kind has to find at least `least` points to drop it at; and one of them one at which the future has been polled.
 pub fn everywhere<F>(least: u32, scenario: fn(Cut) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -257,8 +284,10 @@ fn in_all_places<F>(
     let runtime_of = |workers| build(workers).build().expect("a runtime");
     let _alone = filch_testkit::limits::alone(PATIENCE);
     let before = Before::now("filch");
+    let begun = Cell::new(0);
     let check_at = |place: &str, least: u32, summary: Summary| {
         before.check();
+        begun.set(begun.get() + summary.begun);
         assert!(summary.dropped >= least, "{place}: {summary:?}");
     };
     let [in_a_task, elsewhere] = least;
@@ -306,6 +335,7 @@ fn in_all_places<F>(
     let runtime = runtime_of(1);
     let summary = runtime.block_on(of(Place::Elsewhere, DropAtEveryPoll::new()).run(scenario));
     check_after(runtime, || check("a thread that blocks", summary));
+    assert!(begun.get() > 0, "it never waits");
 }
 
 fn check_after(runtime: Runtime, check: impl FnOnce()) {
