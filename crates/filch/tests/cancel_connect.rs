@@ -2,20 +2,25 @@
 
 mod support;
 
-use filch::net::TcpStream;
+use filch::net::{TcpSocket, TcpStream, lookup_host};
 use filch_testkit::Cut;
 use filch_testkit::leaks::{Before, descriptors};
 use filch_testkit::limits::alone;
-use std::io::{ErrorKind, Read};
+use std::future::Future;
+use std::io::{self, ErrorKind, Read};
+use std::net::SocketAddr;
 use std::time::Duration;
 use support::asked::{asked_everywhere, asked_here_and_there};
 use support::{PATIENCE, everywhere, full, runtime, until_closed};
 
-async fn connects(cut: Cut) {
+async fn connects_by<F>(cut: Cut, connect: fn(SocketAddr) -> F)
+where
+    F: Future<Output = io::Result<TcpStream>> + Send + 'static,
+{
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let before = descriptors().len();
-    let connected = cut.run(TcpStream::connect(address)).await;
+    let connected = cut.run(connect(address)).await;
     let kept = connected.map(|connected| connected.expect("it listens"));
     // Who was accepted is alive, or ends at once.
     listener.set_nonblocking(true).unwrap();
@@ -44,9 +49,18 @@ async fn connects(cut: Cut) {
     until_closed(before).await;
 }
 
+async fn connects(cut: Cut) {
+    connects_by(cut, TcpStream::connect).await;
+}
+
+async fn connects_a_socket(cut: Cut) {
+    connects_by(cut, |address| async move { TcpSocket::new_v4()?.connect(address).await }).await;
+}
+
 #[test]
 fn no_connection_is_left_at_any_poll() {
     everywhere(2, connects);
+    everywhere(2, connects_a_socket);
 }
 
 async fn looks_up_a_name(cut: Cut) {
@@ -57,9 +71,16 @@ async fn looks_up_a_name(cut: Cut) {
     until_closed(before).await;
 }
 
+async fn looks_up(cut: Cut) {
+    let Some(found) = cut.run(lookup_host(("localhost", 7))).await else { return };
+    let found: Vec<_> = found.expect("it has one").collect();
+    assert!(!found.is_empty() && found.iter().all(|it| it.port() == 7 && it.ip().is_loopback()));
+}
+
 #[test]
 fn a_look_up_may_be_dropped() {
     everywhere(2, looks_up_a_name);
+    everywhere(1, looks_up);
 }
 
 #[test]
@@ -110,7 +131,9 @@ fn a_race_of_attempts_leaves_nothing_at_any_poll() {
 #[test]
 fn no_connection_is_left_wherever_a_connect_is_asked_to_end() {
     asked_everywhere(2, connects);
+    asked_everywhere(2, connects_a_socket);
     asked_everywhere(2, looks_up_a_name);
+    asked_everywhere(1, looks_up);
 }
 
 /// C2, CANCEL-10. Not everywhere: each attempt that is given up takes a quarter of a second.

@@ -10,6 +10,9 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::asked::asked_everywhere;
@@ -44,6 +47,40 @@ macro_rules! socket {
 
 socket!(UdpSocket);
 socket!(UnixDatagram);
+
+/// One that is connected to nobody, and looks at each datagram before it takes it.
+struct Addressed {
+    socket: UnixDatagram,
+    peer: unix::net::SocketAddr,
+}
+
+impl Socket for Addressed {
+    async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut seen = vec![0; buf.len()];
+        let (len, _) = self.socket.peek_from(&mut seen).await?;
+        let (read, _) = self.socket.recv_from(buf).await?;
+        assert_eq!(buf[..read], seen[..len]);
+        Ok(read)
+    }
+    async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.socket.peek_from(buf).await.map(|(len, _)| len)
+    }
+    async fn send(&self, buf: &[u8]) -> io::Result<usize> {
+        self.socket.send_to_addr(buf, &self.peer).await
+    }
+}
+
+fn addressed_pair() -> (Addressed, unix::net::UnixDatagram) {
+    let bind = || {
+        let name = support::temp("datagrams");
+        let name = unix::net::SocketAddr::from_abstract_name(name.as_os_str().as_bytes());
+        unix::net::UnixDatagram::bind_addr(&name.expect("a short name")).expect("a free name")
+    };
+    let (ours, theirs) = (bind(), bind());
+    theirs.connect_addr(&ours.local_addr().unwrap()).unwrap();
+    let peer = theirs.local_addr().unwrap();
+    (Addressed { socket: UnixDatagram::from_std(ours).expect("a runtime"), peer }, theirs)
+}
 
 /// Two sockets connected to each other: ours, and one of the standard library.
 async fn udp_pair() -> (UdpSocket, std::net::UdpSocket) {
@@ -125,6 +162,16 @@ fn no_unix_datagram_is_lost_at_any_poll() {
     everywhere(4, receives_from_unix);
 }
 
+async fn receives_by_address(cut: Cut) {
+    let (socket, peer) = addressed_pair();
+    receives(cut, socket, |datagram| peer.send(datagram)).await;
+}
+
+#[test]
+fn no_datagram_that_is_looked_at_is_lost_at_any_poll() {
+    everywhere(4, receives_by_address);
+}
+
 async fn sends(cut: Cut, socket: impl Socket, receive: impl Fn(&mut [u8]) -> io::Result<usize>) {
     let is_asking = cut.is_asking();
     let socket = Arc::new(socket);
@@ -179,6 +226,17 @@ async fn sends_by_unix(cut: Cut) {
 #[test]
 fn a_dropped_send_by_a_unix_socket_is_sent_once_or_not_at_all() {
     everywhere(2, sends_by_unix);
+}
+
+async fn sends_by_address(cut: Cut) {
+    let (socket, peer) = addressed_pair();
+    peer.set_nonblocking(true).unwrap();
+    sends(cut, socket, |buf| peer.recv(buf)).await;
+}
+
+#[test]
+fn a_dropped_send_to_an_address_is_sent_once_or_not_at_all() {
+    everywhere(2, sends_by_address);
 }
 
 async fn the_socket_goes_too(cut: Cut) {
@@ -365,6 +423,7 @@ fn descriptors_that_come_for_nobody_are_closed() {
 fn no_datagram_is_lost_wherever_a_receive_is_asked_to_end() {
     asked_everywhere(4, receives_from_udp);
     asked_everywhere(4, receives_from_unix);
+    asked_everywhere(4, receives_by_address);
     asked_everywhere(3, the_socket_goes_too);
     asked_everywhere(3, is_handed_on);
     asked_everywhere(3, descriptors_come);
@@ -376,4 +435,5 @@ fn no_datagram_is_lost_wherever_a_receive_is_asked_to_end() {
 fn a_send_that_is_asked_to_end_is_told_of_or_did_not_happen() {
     asked_everywhere(2, sends_by_udp);
     asked_everywhere(2, sends_by_unix);
+    asked_everywhere(2, sends_by_address);
 }

@@ -120,6 +120,23 @@ fn an_output_that_nobody_wants_leaves_nothing() {
     everywhere(4, outputs);
 }
 
+async fn waits_with_output(cut: Cut) {
+    let mut command = sh("echo one; echo two >&2; exit 4");
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().await.expect("it starts");
+    if let Some(output) = cut.run(child.wait_with_output()).await {
+        let output = output.expect("it ends");
+        assert_eq!((&output.stdout[..], &output.stderr[..]), (&b"one\n"[..], &b"two\n"[..]));
+        assert_eq!(output.status.code(), Some(4));
+    }
+    no_children().await;
+}
+
+#[test]
+fn a_wait_for_output_that_is_dropped_leaves_nothing() {
+    everywhere(3, waits_with_output);
+}
+
 async fn status(cut: Cut) {
     if let Some(status) = cut.run(async { sh("exit 9").status().await }).await {
         assert_eq!(status.expect("it starts").code(), Some(9));
@@ -305,6 +322,7 @@ fn no_child_is_left_wherever_it_is_asked_to_end() {
     asked_everywhere(3, waits_again);
     asked_everywhere(2, kills);
     asked_everywhere(4, outputs);
+    asked_everywhere(3, waits_with_output);
     asked_everywhere(3, status);
 }
 

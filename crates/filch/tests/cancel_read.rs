@@ -2,10 +2,11 @@
 
 mod support;
 
+use filch::net::TcpStream;
 use filch_testkit::limits::alone;
 use filch_testkit::{Cut, Hooks};
 use std::future::Future;
-use std::io::Write;
+use std::io::{IoSliceMut, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -115,6 +116,39 @@ async fn two_readers(cut: Cut) {
     got.sort_unstable();
     expected.sort_unstable();
     assert_eq!(got, expected);
+}
+
+async fn reads_into_several(cut: Cut) {
+    let (stream, peer) = pair();
+    let stream = Arc::new(stream);
+    let (sent, got) = (pattern(0, 60), Bytes::default());
+    async fn one(stream: &TcpStream, sizes: [usize; 2], to: &Bytes) -> usize {
+        let [mut first, mut second] = sizes.map(|size| vec![0; size]);
+        let bufs = &mut [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)];
+        let read = stream.read_vectored(bufs).await.expect("the connection holds");
+        to.add(&[first, second].concat()[..read]);
+        read
+    }
+    let reader = {
+        let (stream, got) = (stream.clone(), got.clone());
+        async move {
+            for sizes in [[1, 4], [0, 2], [20, 3], [1, 0]] {
+                one(&stream, sizes, &got).await;
+            }
+        }
+    };
+    let writer = async {
+        send_pieces(&peer, &sent).await;
+        peer.shutdown(std::net::Shutdown::Write).unwrap();
+    };
+    filch::join!(cut.run(reader), writer);
+    while one(&stream, [2, 3], &got).await > 0 {}
+    assert_eq!(got.take(), sent);
+}
+
+#[test]
+fn no_byte_is_lost_between_several_buffers() {
+    everywhere(6, reads_into_several);
 }
 
 #[test]
@@ -239,4 +273,5 @@ fn no_byte_is_lost_wherever_a_read_is_asked_to_end() {
     asked_everywhere(8, reads_of_all_sizes);
     asked_everywhere(3, the_stream_goes_too);
     asked_everywhere(6, two_readers);
+    asked_everywhere(6, reads_into_several);
 }

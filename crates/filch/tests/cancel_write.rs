@@ -9,6 +9,7 @@ use filch_testkit::Cut;
 use filch_testkit::Random;
 use filch_testkit::limits::alone;
 use socket2::SockRef;
+use std::io::IoSlice;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -33,7 +34,7 @@ fn narrow_pair() -> (TcpStream, std::net::TcpStream) {
 }
 
 /// Of pieces that go to the ring, with a copy, and of large ones, which go past it where they can.
-async fn writes<const PIECE: usize>(cut: Cut) {
+async fn writes<const PIECE: usize, const OF_SEVERAL: bool>(cut: Cut) {
     let is_asking = cut.is_asking();
     let (stream, peer) = narrow_pair();
     let stream = Arc::new(stream);
@@ -48,7 +49,15 @@ async fn writes<const PIECE: usize>(cut: Cut) {
                     return;
                 }
                 let end = all.len().min(done + PIECE);
-                let sent = stream.write(&all[done..end]).await.expect("the connection holds");
+                let (first, second) = all[done..end].split_at((end - done) / 3);
+                let sent = match OF_SEVERAL {
+                    true => {
+                        let bufs = [IoSlice::new(first), IoSlice::new(second)];
+                        stream.write_vectored(&bufs).await
+                    }
+                    false => stream.write(&all[done..end]).await,
+                };
+                let sent = sent.expect("the connection holds");
                 acknowledged.store(done + sent, Ordering::Relaxed);
             }
         }
@@ -75,8 +84,13 @@ async fn writes<const PIECE: usize>(cut: Cut) {
 
 #[test]
 fn a_dropped_write_is_a_prefix_and_once() {
-    everywhere(6, writes::<60_000>);
-    everywhere(6, writes::<30_000>);
+    everywhere(6, writes::<60_000, false>);
+    everywhere(6, writes::<30_000, false>);
+}
+
+#[test]
+fn so_is_one_of_several_buffers() {
+    everywhere(6, writes::<60_000, true>);
 }
 
 async fn the_stream_goes_too<const PIECE: usize>(cut: Cut) {
@@ -171,8 +185,9 @@ fn records_of_two_writers_are_never_mixed() {
 /// C2, CANCEL-10.
 #[test]
 fn a_write_that_is_asked_to_end_tells_what_it_wrote() {
-    asked_everywhere(6, writes::<60_000>);
-    asked_everywhere(6, writes::<30_000>);
+    asked_everywhere(6, writes::<60_000, false>);
+    asked_everywhere(6, writes::<30_000, false>);
+    asked_everywhere(6, writes::<60_000, true>);
     asked_everywhere(3, the_stream_goes_too::<{ 2 * MOST }>);
     asked_everywhere(3, the_stream_goes_too::<30_000>);
 }
